@@ -230,4 +230,3 @@ class _OrderedQueue:
         with self._condition:
             self._stopped = True
             self._condition.notify_all()
-

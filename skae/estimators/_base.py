@@ -6,7 +6,11 @@ from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -103,7 +107,9 @@ class BaseAutoencoder(
         if spread == 1.0 and moments.variance == 0:
             unit = 1.0
         n_features, n_components = X.shape[1], self.n_components or X.shape[1]
-        self.alpha_ = _ALPHA * min(1, spread**4) if self.alpha == "scale" else self.alpha
+        self.alpha_ = (
+            _ALPHA * min(1, spread**4) if self.alpha == "scale" else self.alpha
+        )
         objective = AutoencoderObjective(
             n_features,
             n_components,
@@ -190,9 +196,7 @@ class BaseAutoencoder(
         self.components_ = parameters.encoder.copy()
         self.intercept_hidden_ = parameters.hidden.copy()
         self.decoder_components_ = (
-            self.components_
-            if self.tied_weights
-            else parameters.decoder[:-1].copy()
+            self.components_ if self.tied_weights else parameters.decoder[:-1].copy()
         )
         self.intercept_visible_ = parameters.decoder[-1].copy()
         self.mean_activation_ = trained.mean_code.astype(objective.dtype)
