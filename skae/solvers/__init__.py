@@ -1,0 +1,11 @@
+"""Solvers: minimise a smooth function of one flat vector.
+
+Every entry of `SOLVERS` is a function ``minimize(fun, x0, **options) -> Result`` that
+knows nothing of networks.
+"""
+
+from skae.solvers.lbfgs import Iteration, Result, minimize_lbfgs
+
+SOLVERS = {"lbfgs": minimize_lbfgs}
+
+__all__ = ["SOLVERS", "Iteration", "Result", "minimize_lbfgs"]

@@ -1,0 +1,149 @@
+"""What L-BFGS remembers: the last pairs (s, y), and the direction -H g they imply."""
+
+import numpy as np
+
+
+class History:
+    """Limited-memory inverse Hessian in compact form.
+
+    With the pairs s = x₊ - x and y = g₊ - g of the last m steps as the rows of S and Y,
+    the BFGS inverse Hessian started from γI is (Byrd, Nocedal & Schnabel 1994, eq. 3.1;
+    Nocedal & Wright 2006, eq. 7.24 gives its companion for the Hessian)
+
+        H g = γ g + Sᵀ u - γ Yᵀ p,
+        p = R⁻¹ (S g),    u = R⁻ᵀ ((D + γ Y Yᵀ) p - γ Y g),
+
+    where R is the upper triangle of S Yᵀ (older pairs first), D its diagonal, and
+    γ = sᵀy / yᵀy of the newest pair.
+
+    Parameters
+    ----------
+    g : ndarray of shape (n,), float32 or float64
+        Gradient at the starting point; its dtype is that of the stored vectors.
+    n_corrections : int
+        Number m of pairs kept.
+
+    Attributes
+    ----------
+    g : ndarray of shape (n,)
+        The gradient at the current point, a copy.
+    gamma : float
+        γ; 1 before the first pair. It survives `clear`, as it carries the scale of x.
+    empty : bool
+        Whether no pair is held, so that the direction is -γ g.
+
+    Notes
+    -----
+    *Why not the two-loop recursion.* It needs 2m scalar products and 2m updates of a
+    vector one after the other; here they are two matrix-vector products that read S
+    and Y once each. Microseconds per direction, m = 10, one BLAS thread, two AMD EPYC
+    cores, NumPy 2.4 (two-loop / compact):
+
+    ========= =============== ================
+    n         float32         float64
+    ========= =============== ================
+    3,300     53 / 15         71 / 23
+    31,000    206 / 90        397 / 160
+    308,000   2,300 / 1,400   5,000 / 4,000
+    2,000,000 21,000 / 14,000 43,000 / 31,000
+    ========= =============== ================
+
+    *Memory* is 2m + 1 vectors: g and the pairs are the rows of one matrix W, so that
+    W g holds every product with the gradient, and H g itself is one product with W.
+
+    *A ring without sorting.* A new pair overwrites the oldest one's rows. The small
+    matrices are indexed by the same slots, not by age: H g does not change when all of
+    them are permuted alike. R⁻¹ is kept instead of R: dropping the oldest pair from a
+    triangular matrix just deletes a row and a column of its inverse, and a new pair
+    adds one column. A slot whose row and column of R⁻¹ are zero has no influence.
+    """
+
+    def __init__(self, g, n_corrections):
+        m = n_corrections
+        self._W = np.empty((1 + 2 * m, g.size), dtype=g.dtype)
+        self.g = self._W[0]
+        self.g[:] = g
+        self._pairs = [(self._W[1 + 2 * j], self._W[2 + 2 * j]) for j in range(m)]
+        self._eps = float(np.finfo(g.dtype).eps)
+        self.gamma = 1.0
+        # Everything k x k is float64: it costs nothing, and R may be ill-conditioned.
+        self._R_inv = np.zeros((m, m))
+        self._YY = np.zeros((m, m))
+        self._D = np.zeros(m)
+        self._Wg, self._Wy = np.zeros(1 + 2 * m), np.zeros(1 + 2 * m)
+        self._Sg, self._Yg = self._Wg[1::2], self._Wg[2::2]
+        self._Sy, self._Yy = self._Wy[1::2], self._Wy[2::2]
+        self._coef = np.zeros(1 + 2 * m, dtype=g.dtype)
+        self.clear()
+
+    @property
+    def empty(self):
+        return not self._R_inv.any()
+
+    def clear(self):
+        """Forget every pair; the scale γ stays."""
+        self._R_inv[:] = 0.0
+        self._slot = 0
+        self._rows = 1
+
+    def update(self, x_new, x_old, g_new):
+        """Move on to `x_new`: store the pair of this step if its curvature is positive.
+
+        Returns
+        -------
+        bool
+            Whether the pair was stored.
+        """
+        j = self._slot
+        s, y = self._pairs[j]
+        # The step as it was taken: in float32, x + t d is not x plus exactly t d.
+        np.subtract(x_new, x_old, out=s)
+        np.subtract(g_new, self.g, out=y)
+        self.g[:] = g_new
+        sy, yy, ss = float(np.dot(s, y)), float(np.dot(y, y)), float(np.dot(s, s))
+        # Below eps |s||y| the sign of sᵀy is rounding. The oldest pair has gone from
+        # its slot either way, so a refused pair leaves the slot empty.
+        self._R_inv[j] = 0.0
+        self._R_inv[:, j] = 0.0
+        stored = 0.0 < yy < np.inf and sy > self._eps * (ss * yy) ** 0.5
+        if stored:
+            self._rows = max(self._rows, 3 + 2 * j)
+        else:
+            s[:] = 0.0
+            y[:] = 0.0
+        self._multiply_gradient()
+        if stored:
+            # R gains the column (S y, sᵀy), so R⁻¹ gains (-R⁻¹ S y, 1) / sᵀy.
+            column = self._R_inv @ self._Sy
+            column /= -sy
+            column[j] = 1.0 / sy
+            self._R_inv[:, j] = column
+            self._Yy[j] = yy
+            self._YY[j] = self._Yy
+            self._YY[:, j] = self._Yy
+            self._D[j] = sy
+            self.gamma = sy / yy
+            self._slot = (j + 1) % len(self._pairs)
+        return stored
+
+    def _multiply_gradient(self):
+        """W g, and W y as the difference of two W g: no product with y is needed."""
+        rows = self._rows
+        Wg = np.dot(self._W[:rows], self.g)
+        np.subtract(Wg, self._Wg[:rows], out=self._Wy[:rows])
+        self._Wg[:rows] = Wg
+
+    def direction(self, out):
+        """Write d = -H g to `out`."""
+        gamma, coef, rows = self.gamma, self._coef, self._rows
+        if rows == 1:
+            return np.multiply(self.g, -gamma, out=out)
+        p = self._R_inv @ self._Sg
+        v = self._YY @ p
+        v -= self._Yg
+        v *= gamma
+        v += self._D * p
+        coef[0] = -gamma
+        np.negative(v @ self._R_inv, out=coef[1::2], casting="same_kind")
+        np.multiply(p, gamma, out=coef[2::2], casting="same_kind")
+        return np.dot(coef[:rows], self._W[:rows], out=out)

@@ -1,0 +1,186 @@
+"""A step along a descent direction that satisfies the strong Wolfe conditions."""
+
+from math import copysign, inf, isfinite, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+C1 = 1e-4  # sufficient decrease: φ(t) <= φ(0) + c1 t φ'(0)
+C2 = 0.9  # curvature: |φ'(t)| <= c2 |φ'(0)|
+MAX_TRIALS = 20
+EXPANSION = 10.0  # a longer trial step is at most this many times the last
+
+
+class Trial(NamedTuple):
+    """One point of φ(t) = f(x + t d)."""
+
+    t: float
+    value: float
+    slope: float
+
+
+class Ray:
+    """The function along x + t d, evaluated into one buffer and counted.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x) -> (value, gradient, aux)``; the gradient's buffer may be the same at
+        every call.
+    x : ndarray of shape (n,)
+        The buffer; holds the starting point.
+    max_fun : int or float
+        The number of evaluations allowed, over all searches.
+
+    Attributes
+    ----------
+    x, value, gradient, aux
+        The point evaluated last, and what `fun` returned there.
+    n_fun : int
+        Evaluations so far.
+    """
+
+    def __init__(self, fun, x, max_fun):
+        self.fun, self.x, self.max_fun, self.n_fun = fun, x, max_fun, 0
+        self._kept, self._kept_gradient = None, None
+
+    def evaluate(self):
+        """Evaluate the function at `x`."""
+        self.n_fun += 1
+        value, self.gradient, self.aux = self.fun(self.x)
+        self.value = float(value)
+
+    def aim(self, origin, direction):
+        """Start a new search from `origin`, so that φ(0) = f(origin)."""
+        self._origin, self._direction, self._kept = origin, direction, None
+
+    def _move(self, t):
+        self._t = t
+        np.multiply(self._direction, t, out=self.x)
+        np.add(self.x, self._origin, out=self.x)
+
+    def __call__(self, t):
+        """Evaluate φ(t); returns a `Trial`."""
+        self._move(t)
+        self.evaluate()
+        # Zero times an infinity is not a number: one bad entry anywhere shows here.
+        return Trial(t, self.value, float(np.dot(self.gradient, self._direction)))
+
+    def keep(self):
+        """Keep the point evaluated last for `restore`."""
+        if self._kept_gradient is None:
+            self._kept_gradient = np.empty_like(self.x)
+        self._kept_gradient[:] = self.gradient
+        self._kept = self._t, self.value, self.aux
+
+    def restore(self):
+        """Make the kept point the current one; returns whether there was one."""
+        if self._kept is None:
+            return False
+        t, self.value, self.aux = self._kept
+        self._move(t)
+        self.gradient = self._kept_gradient
+        return True
+
+
+def strong_wolfe(ray, value, slope, t, *, noise=0.0, ceiling=inf):
+    """Find a step t > 0 that decreases φ enough and has left the steep part of it.
+
+    A step is accepted if
+
+        φ(t) <= φ(0) + c1 t φ'(0)    and    |φ'(t)| <= c2 |φ'(0)|,
+
+    or, where differences of φ are rounding noise, if φ(t) <= `ceiling`,
+    |φ(t) - φ(0)| <= `noise` and
+
+        c2 φ'(0) <= φ'(t) <= (2 c1 - 1) φ'(0),
+
+    which is the same for a quadratic φ but needs its slopes only [2]_.
+
+    The search is algorithm 3.5 of [1]_: trial steps grow until they bracket a minimum
+    of φ; then the bracket shrinks by safeguarded cubic interpolation (section 3.5). A
+    trial with a value or slope that is not finite ends the bracket like one that is
+    too high.
+
+    Parameters
+    ----------
+    ray : Ray
+        φ. Left at the accepted point.
+    value, slope : float
+        φ(0) and φ'(0) < 0.
+    t : float
+        First trial step.
+    noise : float, default=0
+        Rounding error of φ, absolute.
+    ceiling : float, default=inf
+        Largest value that the second rule may accept.
+
+    Returns
+    -------
+    bool
+        Whether `ray` is at a point that may be accepted. Where no trial meets both
+        conditions, this is the lowest that meets the first, if any does.
+
+    References
+    ----------
+    .. [1] J. Nocedal and S. J. Wright, Numerical Optimization, 2nd ed., 2006.
+    .. [2] W. W. Hager and H. Zhang, A new conjugate gradient method with guaranteed
+       descent and an efficient line search, SIAM J. Optim. 16 (2005), eq. 4.1.
+    """
+    low, high = Trial(0.0, value, slope), Trial(inf, inf, inf)
+    for _ in range(min(MAX_TRIALS, ray.max_fun - ray.n_fun)):
+        trial = ray(t)
+        flat = abs(trial.value - value) <= noise and trial.value <= ceiling
+        finite = isfinite(trial.value) and isfinite(trial.slope)
+        enough = trial.value <= value + C1 * t * slope or (
+            flat and trial.slope <= (2 * C1 - 1) * slope
+        )
+        if finite and enough:
+            if abs(trial.slope) <= -C2 * slope or (flat and trial.slope >= C2 * slope):
+                return True
+        width = abs(high.t - low.t)
+        if not finite:
+            high = Trial(t, inf, inf)
+        elif not enough or (trial.value >= low.value and not flat):
+            high = trial
+        else:
+            ray.keep()
+            # Between two points with a minimum, the slope at the lower leads to it.
+            previous, low = low, trial
+            if trial.slope * (high.t - t) >= 0:
+                high = previous
+        if high.t == inf:
+            t = min(max(cubic_minimum(previous, low), 2 * t), EXPANSION * t)
+            continue
+        if abs(high.t - low.t) * -slope <= noise and not flat:
+            break  # no step in the bracket can gain more than rounding
+        t = _inside(low, high, width)
+    return ray.restore()
+
+
+def _inside(low, high, width):
+    """The next trial step in a bracket that was `width` wide before the last one."""
+    length = high.t - low.t
+    if high.value == inf:
+        return low.t + 0.1 * length
+    if abs(length) > 2 / 3 * width:
+        return low.t + 0.5 * length
+    t = cubic_minimum(low, high)
+    fraction = (t - low.t) / length
+    return low.t + min(max(fraction, 0.1), 0.9) * length
+
+
+def cubic_minimum(a, b):
+    """Minimiser of the cubic with the values and slopes of two trials.
+
+    Nocedal & Wright (2006), eq. 3.59; infinity if the cubic has no minimum.
+    """
+    d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.t - b.t)
+    square = d1 * d1 - a.slope * b.slope
+    if not 0 <= square < inf:
+        return inf
+    d2 = copysign(sqrt(square), b.t - a.t)
+    divisor = b.slope - a.slope + 2 * d2
+    if divisor == 0:
+        return inf
+    return b.t - (b.t - a.t) * (b.slope + d2 - d1) / divisor
