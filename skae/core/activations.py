@@ -12,6 +12,7 @@ class Identity:
     """f(z) = z."""
 
     bounds = None  # open interval of the codes, None where there is none
+    code_spread = 0.5  # typical, of inputs of order one; sets the solver's units
 
     @staticmethod
     def apply(Z):
@@ -36,6 +37,7 @@ class Logistic:
     """f(z) = 1/(1 + exp(−z)), f' = h (1 − h)."""
 
     bounds = (0.0, 1.0)
+    code_spread = 0.25
 
     @staticmethod
     def apply(Z):
@@ -68,6 +70,7 @@ class Tanh:
     """f(z) = tanh(z), f' = 1 − h²."""
 
     bounds = (-1.0, 1.0)
+    code_spread = 0.5
 
     @staticmethod
     def apply(Z):
@@ -92,6 +95,7 @@ class Relu:
     """f(z) = max(z, 0), f' = 1 where h > 0 and 0 elsewhere."""
 
     bounds = None
+    code_spread = 0.5
 
     @staticmethod
     def apply(Z):

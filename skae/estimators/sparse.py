@@ -50,8 +50,8 @@ class SparseAutoencoder(BaseAutoencoder):
 
     tied_weights : bool, default=False
         Whether the decoder uses the encoder's weights, D = W. With logistic or
-        tanh units that suits data of unit scale only, as the same weights must
-        shrink the data and grow the reconstruction.
+        tanh units that works best for data of about unit spread, as the same
+        weights must shrink the data and grow the reconstruction.
 
     alpha : float or "scale", default="scale"
         α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses

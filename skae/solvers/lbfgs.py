@@ -152,14 +152,23 @@ class _Run:
                     return "precision"
                 history.clear()
                 if not self.search(1.0):
-                    return "max_fun" if self.ray.n_fun >= self.ray.max_fun else "precision"
+                    return (
+                        "max_fun" if self.ray.n_fun >= self.ray.max_fun else "precision"
+                    )
             step = 1.0
             norm = self.accept(n_iter)
             point = self.point
             if self.callback is not None:
                 try:
                     self.callback(
-                        Iteration(n_iter, self.ray.n_fun, point.value, norm, point.aux, point.x)
+                        Iteration(
+                            n_iter,
+                            self.ray.n_fun,
+                            point.value,
+                            norm,
+                            point.aux,
+                            point.x,
+                        )
                     )
                 except StopIteration:
                     return "stopped"
