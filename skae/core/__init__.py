@@ -1,0 +1,1 @@
+"""The mathematics: NumPy only, knows no estimator, no solver and no thread."""

@@ -1,0 +1,50 @@
+"""One flat parameter vector, seen as named arrays without a copy."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+
+class Layout:
+    """Names and shapes of the arrays that lie end to end in a flat vector.
+
+    Parameters
+    ----------
+    **shapes : tuple of int
+        Shape of each named array, in the order in which they lie.
+
+    Attributes
+    ----------
+    size : int
+        Length of the flat vector.
+    """
+
+    def __init__(self, **shapes):
+        self.shapes = shapes
+        self._slices = {}
+        stop = 0
+        for name, shape in shapes.items():
+            start, stop = stop, stop + int(np.prod(shape))
+            self._slices[name] = slice(start, stop)
+        self.size = stop
+
+    def views(self, theta):
+        """Arrays that share memory with ``theta``, as attributes of one object.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (size,)
+            C-contiguous flat vector.
+
+        Returns
+        -------
+        views : SimpleNamespace
+            ``views.name`` has the shape given for ``name``; writing to it
+            writes to ``theta``.
+        """
+        return SimpleNamespace(
+            **{
+                name: theta[self._slices[name]].reshape(shape)
+                for name, shape in self.shapes.items()
+            }
+        )

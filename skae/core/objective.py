@@ -1,0 +1,273 @@
+"""An autoencoder's loss and gradient, as a sum over blocks of rows.
+
+With codes h_i = f(W x_i + b) and outputs x̂_i = g(Dᵀ h_i + c),
+
+    J(θ) = (1/n) Σ_i ℓ(x_i, x̂_i) + (α/2)(‖W‖² + ‖D‖²) + β · sparsity(h_1 … h_n),
+
+and by back-propagation, with δ_i = ∂ℓ/∂(Dᵀ h_i + c),
+
+    ∂J/∂D = (1/n) Σ_i h_i δ_iᵀ + α D        ∂J/∂c = (1/n) Σ_i δ_i
+    ε_i = (D δ_i + β ∂sparsity/∂h_i) ∘ f′
+    ∂J/∂W = (1/n) Σ_i ε_i x_iᵀ + α W        ∂J/∂b = (1/n) Σ_i ε_i.
+
+Sample weights s_i turn every mean over rows into Σ s_i (·) / Σ s_i.
+
+Every sum over i is a sum over blocks of rows, so the temporaries are as small
+as a block, stay in cache, and blocks can be computed anywhere. A penalty on the
+*mean* code needs that mean before any ε: such an objective makes two passes,
+``code_sums`` over all blocks and then ``block`` over all blocks. Keeping the
+codes of the first pass makes the second no dearer than a single one would be
+(the alternative, one pass that also returns the derivative of the mean code,
+costs a sixth matrix product beside the five).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skae.core.activations import ACTIVATIONS, Identity
+from skae.core.layout import Layout
+from skae.core.losses import LOSSES
+
+
+@dataclass
+class Sums:
+    """What ``block`` returns: plain sums over its rows, to be added up."""
+
+    loss: float  # Σ s_i ℓ_i
+    sparsity: float  # of a penalty that is a sum over rows
+    gradient: np.ndarray  # of both, flat; the workspace's own buffer
+
+
+@dataclass
+class Parameters:
+    """A flat vector seen as the arrays of the formulas.
+
+    ``encoder`` is W (n_components, n_features), ``hidden`` b, and ``decoder`` is
+    D with c as one more row, (n_components + 1, n_features). ``slope`` is what a
+    penalty on the mean code adds to ∂J/∂h_i.
+    """
+
+    theta: np.ndarray
+    encoder: np.ndarray
+    hidden: np.ndarray
+    decoder: np.ndarray
+    slope: Any = None
+
+
+class Workspace:
+    """Buffers for the blocks that one thread computes, one after the other."""
+
+    def __init__(self, objective, max_rows):
+        d, k = objective.n_features, objective.n_components
+        dtype = objective.dtype
+        self.gradient = np.empty(objective.layout.size, dtype)
+        self.parts = objective.parameters(self.gradient)
+        self._shapes = {
+            "codes": lambda rows: (k + 1, rows),
+            "hidden": lambda rows: (2, k, rows),
+            "visible": lambda rows: (rows, d),
+        }
+        if objective.output is not Identity:
+            self._shapes["spare"] = lambda rows: (2, rows, d)
+        self._buffers = {
+            name: np.empty(int(np.prod(shape(max_rows))), dtype)
+            for name, shape in self._shapes.items()
+        }
+
+    def __getitem__(self, item):
+        """``workspace[name, rows]``: a contiguous array for that many rows."""
+        name, rows = item
+        shape = self._shapes[name](rows)
+        return self._buffers[name][: int(np.prod(shape))].reshape(shape)
+
+
+class AutoencoderObjective:
+    """Loss and gradient of an autoencoder with one hidden layer.
+
+    Codes are held as (n_components + 1, rows): each unit's codes lie together,
+    so biases and sums over rows run along memory, and the last row is of ones,
+    so that one matrix product adds the output's bias and another yields its
+    gradient.
+
+    Parameters
+    ----------
+    n_features, n_components : int
+        Sizes of the visible and the hidden layer.
+    activation, output : str
+        Names in ``ACTIVATIONS``.
+    loss : str
+        Name in ``LOSSES``.
+    alpha : float
+        Weight decay; biases are never penalised.
+    sparsity : object or None
+        A penalty of ``skae.core.penalties``.
+    tied_weights : bool
+        Whether D is W itself; ‖W‖² + ‖D‖² is then 2‖W‖².
+    dtype : dtype
+        float32 or float64, of parameters, rows and gradient.
+    """
+
+    def __init__(
+        self,
+        n_features,
+        n_components,
+        *,
+        activation="logistic",
+        output="identity",
+        loss="squared_error",
+        alpha=0.0,
+        sparsity=None,
+        tied_weights=False,
+        dtype=np.float64,
+    ):
+        self.n_features, self.n_components = n_features, n_components
+        self.activation = ACTIVATIONS[activation]
+        self.output = ACTIVATIONS[output]
+        self.loss = LOSSES[loss]
+        self.alpha, self.sparsity = alpha, sparsity
+        self.tied_weights = tied_weights
+        self.dtype = np.dtype(dtype)
+        d, k = n_features, n_components
+        # D and c lie together in either case: see Parameters.
+        if tied_weights:
+            self.layout = Layout(decoder=(k + 1, d), hidden=(k,))
+        else:
+            self.layout = Layout(encoder=(k, d), hidden=(k,), decoder=(k + 1, d))
+
+    @property
+    def needs_mean_code(self):
+        """Whether ``code_sums`` must be gathered before ``block``."""
+        return self.sparsity is not None and self.sparsity.of_mean
+
+    def parameters(self, theta):
+        """See ``theta`` as arrays, without a copy."""
+        views = self.layout.views(theta)
+        encoder = views.decoder[:-1] if self.tied_weights else views.encoder
+        return Parameters(theta, encoder, views.hidden, views.decoder)
+
+    def encode(self, parameters, X, H):
+        """Write the codes of the rows X, and a row of ones, into H."""
+        codes = H[:-1]
+        np.matmul(parameters.encoder, X.T, out=codes)
+        codes += parameters.hidden[:, np.newaxis]
+        self.activation.apply(codes)
+        H[-1] = 1
+
+    def code_sums(self, parameters, X, weights, H):
+        """Encode into H and return Σ s_i h_i, (n_components,) in float64."""
+        self.encode(parameters, X, H)
+        codes = H[:-1]
+        sums = codes.sum(axis=1) if weights is None else codes @ weights
+        return sums.astype(np.float64, copy=False)
+
+    def set_mean_code(self, parameters, mean):
+        """Give ``parameters`` the slope of the penalty at the mean code."""
+        slope = self.sparsity.slope(mean).astype(self.dtype)
+        parameters.slope = slope[:, np.newaxis]
+
+    def block(self, parameters, X, weights, H, workspace):
+        """Sums of loss and gradient over one block of rows.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            Where to evaluate.
+        X : ndarray of shape (rows, n_features)
+            The rows.
+        weights : ndarray of shape (rows,) or None
+            Their sample weights.
+        H : ndarray of shape (n_components + 1, rows) or None
+            Their codes, if ``code_sums`` has kept them.
+        workspace : Workspace
+            Holds every temporary and the returned gradient.
+
+        Returns
+        -------
+        sums : Sums
+            Overwritten by the next call with the same workspace.
+        """
+        rows = len(X)
+        if H is None:
+            H = workspace["codes", rows]
+            self.encode(parameters, X, H)
+        spare = None if self.output is Identity else workspace["spare", rows]
+        delta = workspace["visible", rows]
+        np.matmul(H.T, parameters.decoder, out=delta)
+        losses = self.loss.rows(delta, X, self.output, spare)
+        if weights is not None:
+            delta *= weights[:, np.newaxis]
+            losses = losses * weights
+
+        gradient = workspace.parts
+        epsilon, scratch = workspace["hidden", rows]
+        np.matmul(parameters.decoder[:-1], delta.T, out=epsilon)
+        penalty = self._add_sparsity(parameters, H[:-1], epsilon, weights, scratch)
+        self.activation.pull_back(H[:-1], epsilon, scratch)
+        if self.tied_weights:
+            np.matmul(H, delta, out=gradient.decoder)
+            gradient.encoder += epsilon @ X
+        else:
+            np.matmul(H, delta, out=gradient.decoder)
+            np.matmul(epsilon, X, out=gradient.encoder)
+        np.sum(epsilon, axis=1, out=gradient.hidden)
+        loss = float(losses.sum(dtype=np.float64))
+        return Sums(loss, penalty, workspace.gradient)
+
+    def _add_sparsity(self, parameters, codes, epsilon, weights, scratch):
+        if self.sparsity is None:
+            return 0.0
+        if not self.sparsity.of_mean:
+            return self.sparsity.add_rows(codes, epsilon, weights, scratch)
+        if weights is None:
+            epsilon += parameters.slope
+        else:
+            np.multiply(parameters.slope, weights, out=scratch)
+            epsilon += scratch
+        return 0.0
+
+    def finish(self, parameters, total, weight_sum, mean=None):
+        """Turn sums over all rows into the mean, and add what is not a sum.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            Where ``total`` was evaluated.
+        total : Sums
+            Added up over all blocks; its gradient is changed in place.
+        weight_sum : float
+            n, or the sum of the sample weights.
+        mean : ndarray of shape (n_components,), optional
+            The mean code, if the penalty is a function of it.
+
+        Returns
+        -------
+        loss : float
+            J(θ).
+        gradient : ndarray
+            ``total.gradient``, now ∂J/∂θ.
+        terms : dict of str to float
+            ``"reconstruction"``, ``"decay"`` and ``"sparsity"``, which sum to J.
+        """
+        total.gradient *= 1 / weight_sum
+        gradient = self.parameters(total.gradient)
+        matrices = [
+            (parameters.encoder, gradient.encoder),
+            (parameters.decoder[:-1], gradient.decoder[:-1]),
+        ]
+        decay = 0.0
+        if self.alpha:
+            for weight, slope in matrices:
+                slope += self.alpha * weight
+                squares = np.vecdot(weight, weight).sum(dtype=np.float64)
+                decay += 0.5 * self.alpha * float(squares)
+        sparsity = total.sparsity / weight_sum
+        if mean is not None:
+            sparsity += self.sparsity.value(mean)
+        terms = {
+            "reconstruction": total.loss / weight_sum,
+            "decay": decay,
+            "sparsity": sparsity,
+        }
+        return sum(terms.values()), total.gradient, terms

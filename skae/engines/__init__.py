@@ -1,0 +1,1 @@
+"""Who evaluates the blocks of rows: threads of this machine."""

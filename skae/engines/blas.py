@@ -1,0 +1,56 @@
+"""One BLAS thread in the whole process while blocks run in threads.
+
+The limit of a BLAS thread pool is global to the process, but fits may overlap:
+two threads may each call ``fit``. If each of them set and restored the limit,
+the first to end would lift it under the other, and the last might "restore" the
+limit it found on entering. So the first to enter sets it, the last to leave
+restores it, and in between everyone counts.
+"""
+
+import threading
+from contextlib import contextmanager
+
+from threadpoolctl import ThreadpoolController
+
+
+class _BlasLimit:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._controller = None
+        self._limiter = None
+        self._active = 0
+        self._allowed = 1
+
+    @contextmanager
+    def __call__(self):
+        with self._lock:
+            if self._active == 0:
+                self._enter_first()
+            self._active += 1
+            share = max(1, self._allowed // self._active)
+        try:
+            yield share
+        finally:
+            with self._lock:
+                self._active -= 1
+                if self._active == 0:
+                    self._limiter.restore_original_limits()
+
+    def _enter_first(self):
+        if self._controller is None:
+            # Finding the libraries takes about 20 ms, setting a limit 0.01 ms.
+            self._controller = ThreadpoolController().select(user_api="blas")
+        pools = self._controller.info()
+        # A BLAS that cannot be limited keeps its own threads, and we use none.
+        self._allowed = max((pool["num_threads"] for pool in pools), default=1)
+        self._limiter = self._controller.limit(limits=1)
+
+
+# Process-global, because what it guards is: see the module's docstring.
+single_threaded_blas = _BlasLimit()
+single_threaded_blas.__doc__ = """Limit BLAS to one thread; yields our own share.
+
+The share is how many threads BLAS was allowed on entering (so a joblib worker,
+where joblib has limited BLAS, gets what is the worker's), divided among the fits
+that run at that moment.
+"""

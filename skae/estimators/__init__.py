@@ -1,0 +1,1 @@
+"""What people import: parameters, validation, docstrings, fitted attributes."""

@@ -1,0 +1,357 @@
+"""What every autoencoder shares: the scikit-learn side of the fit path."""
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state, gen_batches
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
+from skae.core.activations import ACTIVATIONS
+from skae.core.coordinates import Coordinates
+from skae.core.losses import LOSSES
+from skae.core.objective import AutoencoderObjective
+from skae.estimators._training import Moments, Problem, random_start, train
+
+_DTYPES = [np.float64, np.float32]
+_ROWS_AT_A_TIME = 2048
+# alpha="scale" is this times min(1, s⁴) for data of spread s. An encoder's weights
+# grow as 1/s and the loss falls as s², so a fixed alpha would drown data in small
+# units; decoder weights grow as s, in step with the loss, hence the minimum.
+_ALPHA = 1e-3
+
+
+class BaseAutoencoder(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
+    """Fit, transform and score; a subclass says what it penalises."""
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "output_activation": [StrOptions({"identity", "logistic"})],
+        "loss": [StrOptions(set(LOSSES))],
+        "tied_weights": ["boolean"],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    _doc_link_module = "skae"
+    _doc_link_template = "https://skae.readthedocs.io/en/stable/api.html#skae.{name}"
+
+    def _doc_link_url_param_generator(self):
+        return {"name": type(self).__name__}
+
+    @abstractmethod
+    def _sparsity(self, unit, n_components):
+        """Penalty on the codes, or None.
+
+        ``unit`` is the loss of reconstructing every row by the column means:
+        the scale of the data in the units of the loss.
+        """
+
+    # -- fitting ---------------------------------------------------------------
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn the weights from X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data. float32 and float64 are kept, anything else becomes
+            float64. A C-contiguous array of these types is not copied.
+        y : None
+            Ignored; here for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows. A weight of two counts as the row
+            twice, of zero as its absence.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or sample_weight is not what is allowed; the
+            message names it.
+        """
+        validate_params(self)
+        self._check_combinations()
+        X = validate_data(self, X, dtype=_DTYPES, order="C")
+        weights = check_sample_weight(sample_weight, X)
+        self._check_range(X)
+        moments = Moments.of(X, weights)
+        spread = moments.spread(X.dtype)
+        unit = LOSSES[self.loss].at_mean(moments.mean, moments.variance)
+        if spread == 1.0 and moments.variance == 0:
+            unit = 1.0
+        n_features, n_components = X.shape[1], self.n_components or X.shape[1]
+        self.alpha_ = (
+            _ALPHA * min(1, spread**4) if self.alpha == "scale" else self.alpha
+        )
+        objective = AutoencoderObjective(
+            n_features,
+            n_components,
+            activation=self.activation,
+            output=self.output_activation,
+            loss=self.loss,
+            alpha=self.alpha_,
+            sparsity=self._sparsity(unit, n_components),
+            tied_weights=self.tied_weights,
+            dtype=X.dtype,
+        )
+        problem = Problem(
+            objective,
+            X,
+            weights,
+            Coordinates(objective, moments.mean, spread, unit),
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            tol=self.tol,
+            verbose=int(self.verbose),
+        )
+        self._keep(objective, self._best(problem))
+        return self
+
+    def _check_combinations(self):
+        if self.output_activation not in LOSSES[self.loss].outputs:
+            raise ValueError(
+                f"loss={self.loss!r} needs output_activation='logistic', got "
+                f"output_activation={self.output_activation!r}; use "
+                "output_activation='logistic' or loss='squared_error'."
+            )
+
+    def _check_range(self, X):
+        if self.output_activation != "logistic":
+            return
+        low, high = float(X.min()), float(X.max())
+        slack = 1e-6  # what a scaler's rounding may leave outside
+        if low < -slack or high > 1 + slack:
+            raise ValueError(
+                "output_activation='logistic' needs X in [0, 1], got X from "
+                f"{low:.6g} to {high:.6g}; scale X, for instance with MinMaxScaler, "
+                "or use output_activation='identity' with loss='squared_error'."
+            )
+
+    def _best(self, problem):
+        """Train from every start; the lowest loss is kept, as KMeans does."""
+        if self.warm_start and hasattr(self, "components_"):
+            return train(problem, self._warm_start(problem))
+        random_state = check_random_state(self.random_state)
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_init)
+        starts = [random_start(problem.objective, seed) for seed in seeds]
+        if len(starts) == 1:
+            return train(problem, starts[0])
+        runs = Parallel(n_jobs=self.n_jobs)(
+            delayed(train)(problem, start) for start in starts
+        )
+        return min(runs, key=lambda run: run.loss)
+
+    def _warm_start(self, problem):
+        objective = problem.objective
+        shape = (objective.n_components, objective.n_features)
+        if self.components_.shape != shape:
+            raise ValueError(
+                f"warm_start=True continues from components_ of shape "
+                f"{self.components_.shape}, but X and n_components now ask for "
+                f"{shape}; use warm_start=False to start afresh."
+            )
+        theta = np.empty(objective.layout.size, objective.dtype)
+        parameters = objective.parameters(theta)
+        parameters.decoder[:-1] = self.decoder_components_
+        parameters.decoder[-1] = self.intercept_visible_
+        parameters.encoder[:] = self.components_
+        parameters.hidden[:] = self.intercept_hidden_
+        return problem.coordinates.from_data(theta)
+
+    def _keep(self, objective, trained):
+        """Set the fitted attributes, and warn if training was cut short."""
+        if not np.isfinite(trained.theta).all():
+            raise ValueError(
+                f"The weights that fit X overflow {objective.dtype}; scale X, for "
+                "instance with StandardScaler."
+            )
+        parameters = objective.parameters(trained.theta)
+        self.components_ = parameters.encoder.copy()
+        self.intercept_hidden_ = parameters.hidden.copy()
+        self.decoder_components_ = (
+            self.components_ if self.tied_weights else parameters.decoder[:-1].copy()
+        )
+        self.intercept_visible_ = parameters.decoder[-1].copy()
+        self.mean_activation_ = trained.mean_code.astype(objective.dtype)
+        self.loss_ = trained.loss
+        self.loss_terms_ = trained.terms
+        self.loss_curve_ = trained.loss_curve
+        self.loss_curve_terms_ = trained.terms_curve
+        self.n_iter_ = trained.n_iter
+        if trained.status in ("max_iter", "max_fun"):
+            limit = getattr(self, trained.status)
+            warnings.warn(
+                f"Training stopped at {trained.status}={limit} before it converged; "
+                f"increase {trained.status}, or tol if the loss has levelled off.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        elif trained.status == "interrupted":
+            warnings.warn(
+                "Training interrupted by user; the best weights so far are kept.",
+                stacklevel=3,
+            )
+
+    # -- using what was learnt -------------------------------------------------
+
+    def transform(self, X):
+        """Encode X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_components)
+            f(X W^T + b), in the dtype of X if that is float32 or float64.
+        """
+        return self._encode(self._validate(X))
+
+    def inverse_transform(self, X):
+        """Decode codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes, as ``transform`` returns them.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            g(X D + c).
+        """
+        check_is_fitted(self)
+        codes = check_array(X, dtype=_DTYPES)
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {codes.shape[1]} columns, but inverse_transform takes codes "
+                f"with n_components={self._n_features_out}, as transform returns them."
+            )
+        return self._decode(codes)
+
+    def predict(self, X):
+        """Reconstruct X: ``inverse_transform(transform(X))``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        X_reconstructed : ndarray of shape (n_samples, n_features)
+            The reconstruction of every row.
+        """
+        return self._decode(self._encode(self._validate(X)))
+
+    def score_samples(self, X):
+        """Negative squared reconstruction error of each row.
+
+        Higher is more like the training data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            −‖x̂_i − x_i‖², in squared units of X.
+        """
+        return -self._squared_errors(self._validate(X))
+
+    def score(self, X, y=None, sample_weight=None):
+        """Fraction of the variance of X that the reconstruction explains.
+
+        R² = 1 − Σ_i s_i ‖x̂_i − x_i‖² / Σ_i s_i ‖x_i − x̄‖², to be read beside
+        ``PCA.explained_variance_ratio_.sum()``. It needs no labels, so a grid
+        search without ``y`` works.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+        y : None
+            Ignored; here for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        score : float
+            1 is perfect, 0 no better than the column means of X, and there is no
+            lower bound. Where all rows are equal it is 1 if they are
+            reconstructed exactly and 0 otherwise.
+        """
+        X = self._validate(X)
+        weights = check_sample_weight(sample_weight, X)
+        errors = self._squared_errors(X)
+        mean_error = float(np.average(errors, weights=weights))
+        variance = Moments.of(X, weights).variance
+        if variance == 0:
+            return float(mean_error == 0)
+        return 1 - mean_error / variance
+
+    @property
+    def _n_features_out(self):
+        return self.components_.shape[0]
+
+    def _validate(self, X):
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=_DTYPES, reset=False)
+
+    def _encode(self, X):
+        codes = X @ self.components_.T.astype(X.dtype, copy=False)
+        codes += self.intercept_hidden_
+        ACTIVATIONS[self.activation].apply(codes)
+        return codes
+
+    def _decode(self, codes):
+        X = codes @ self.decoder_components_.astype(codes.dtype, copy=False)
+        X += self.intercept_visible_
+        ACTIVATIONS[self.output_activation].apply(X)
+        return X
+
+    def _squared_errors(self, X):
+        """‖x̂_i − x_i‖² of each row in float64, a few rows at a time."""
+        errors = np.empty(len(X))
+        for rows in gen_batches(len(X), _ROWS_AT_A_TIME):
+            residual = self._decode(self._encode(X[rows]))
+            residual -= X[rows]
+            np.vecdot(residual, residual, out=errors[rows])
+        return errors
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,160 @@
+"""From an objective and rows to trained parameters: the one fit path."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from skae.core.coordinates import Coordinates
+from skae.core.objective import AutoencoderObjective
+from skae.engines.threads import ThreadEngine
+from skae.solvers import SOLVERS
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Column means, and the mean squared distance of the rows from them."""
+
+    mean: np.ndarray  # (n_features,), float64
+    variance: float  # summed over the columns
+
+    @classmethod
+    def of(cls, X, weights):
+        """Weighted moments of X, a few rows at a time, in float64."""
+        step = max(1, 2**18 // X.shape[1])
+        blocks = [slice(start, start + step) for start in range(0, len(X), step)]
+        if weights is None:
+            weights = np.ones(1)
+            weights = np.broadcast_to(weights, len(X))
+        total = weights.sum(dtype=np.float64)
+        mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks) / total
+        squares = 0.0
+        for b in blocks:
+            deviations = X[b] - mean
+            squares += weights[b] @ np.vecdot(deviations, deviations)
+        return cls(mean, float(squares / total))
+
+    def spread(self, dtype):
+        """Root mean square deviation of an entry; 1 where all rows are equal.
+
+        What the rounding of the data alone would give counts as equal.
+        """
+        rounding = 10 * np.finfo(dtype).eps * np.linalg.norm(self.mean)
+        smallest = np.finfo(dtype).tiny ** 0.5 * 1e2
+        if self.variance <= max(rounding, smallest) ** 2:
+            return 1.0
+        return (self.variance / len(self.mean)) ** 0.5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All that one run of training needs besides its start."""
+
+    objective: AutoencoderObjective
+    X: np.ndarray
+    weights: np.ndarray | None
+    coordinates: Coordinates
+    max_iter: int
+    max_fun: int
+    tol: float
+    verbose: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One run's outcome, in the units of the data."""
+
+    theta: np.ndarray
+    loss: float
+    terms: dict
+    loss_curve: np.ndarray
+    terms_curve: dict
+    mean_code: np.ndarray
+    n_iter: int
+    status: str
+    message: str
+
+
+def random_start(objective, seed):
+    """θ′ with weights ~ U(±√(6/(n_features + n_components + 1))), biases 0.
+
+    In the solver's coordinates a zero bias of the output stands for the
+    columns' means.
+    """
+    rng = np.random.RandomState(seed)
+    start = np.zeros(objective.layout.size, objective.dtype)
+    parameters = objective.parameters(start)
+    shape = parameters.encoder.shape
+    bound = (6 / (sum(shape) + 1)) ** 0.5
+    parameters.decoder[:-1] = rng.uniform(-bound, bound, shape)
+    if not objective.tied_weights:
+        parameters.encoder[:] = rng.uniform(-bound, bound, shape)
+    return start
+
+
+def train(problem, start):
+    """Minimise from ``start``, given in the solver's coordinates."""
+    coordinates = problem.coordinates
+    curve = []
+    report = _Report(problem)
+
+    def evaluate(inner):
+        loss, gradient, terms = engine(coordinates.to_data(inner))
+        return loss / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
+
+    def each_iteration(iteration):
+        curve.append(iteration.aux)
+        report(iteration)
+
+    with ThreadEngine(problem.objective, problem.X, problem.weights) as engine:
+        result = SOLVERS["lbfgs"](
+            evaluate,
+            start,
+            max_iter=problem.max_iter,
+            max_fun=problem.max_fun,
+            tol=problem.tol,
+            callback=each_iteration,
+        )
+        theta = coordinates.to_data(result.x).copy()
+        mean_code = engine.mean_code(theta)
+    loss, terms = result.aux
+    report.close(result, loss)
+    return Trained(
+        theta=theta,
+        loss=loss,
+        terms=terms,
+        loss_curve=np.array([loss for loss, _ in curve]),
+        terms_curve={
+            name: np.array([terms[name] for _, terms in curve]) for name in terms
+        },
+        mean_code=mean_code,
+        n_iter=result.n_iter,
+        status=result.status,
+        message=result.message,
+    )
+
+
+class _Report:
+    """Prints a line now and then: every tenth iteration, or each if verbose > 1."""
+
+    def __init__(self, problem):
+        self._verbose = problem.verbose
+        self._unit = problem.coordinates.unit
+        self._start = time.perf_counter()
+
+    def __call__(self, iteration):
+        every = 1 if self._verbose > 1 else 10
+        if self._verbose and (iteration.n_iter % every == 0 or iteration.n_iter == 1):
+            self._line(iteration, iteration.aux[0], iteration.gradient_norm)
+
+    def _line(self, at, loss, gradient_norm):
+        print(
+            f"iteration {at.n_iter:5d}  loss {loss:.6e}  "
+            f"gradient {gradient_norm:.2e}  evaluations {at.n_fun:5d}  "
+            f"{time.perf_counter() - self._start:7.2f} s"
+        )
+
+    def close(self, result, loss):
+        if self._verbose:
+            self._line(result, loss, float(np.abs(result.gradient).max()))
+            print(f"stopped: {result.message}")

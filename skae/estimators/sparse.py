@@ -1,0 +1,256 @@
+"""The sparse autoencoder."""
+
+from numbers import Real
+
+from skae._sklearn import Interval, StrOptions
+from skae.core.activations import ACTIVATIONS
+from skae.core.penalties import L1, KullbackLeibler
+from skae.estimators._base import BaseAutoencoder
+
+# sparsity_weight="scale" is this fraction of the loss of the column means.
+_WEIGHT = 0.2
+
+
+class SparseAutoencoder(BaseAutoencoder):
+    """Autoencoder whose hidden units are active only now and then.
+
+    An encoder turns a row x into a code h, and a decoder turns the code back
+    into a reconstruction x̂:
+
+        h = f(W x + b),    x̂ = g(Dᵀ h + c).
+
+    Training minimises the mean loss of the n rows, a decay of the weights, and
+    a penalty that keeps the codes sparse:
+
+        J = (1/n) Σ_i ½‖x̂_i − x_i‖² + (α/2)(‖W‖² + ‖D‖²) + β Σ_j KL(ρ ‖ ρ̂_j).
+
+    ρ̂_j is the mean code of unit j over all rows, ρ the mean code asked for, and
+    KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1−ρ) log((1−ρ)/(1−ρ̂)). Each unit then stands for
+    something that a few rows have, such as a stroke of a digit or an edge of a
+    photograph. J is minimised over all rows at once by L-BFGS; the same
+    ``random_state`` gives the same bits.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Number of hidden units, the length of a code. It may exceed the number
+        of features: sparsity, not narrowness, is what makes the codes useful.
+        None takes as many as there are features.
+
+    activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
+        f, the activation of the hidden units.
+
+    output_activation : {"identity", "logistic"}, default="identity"
+        g. "identity" suits data on any scale, "logistic" data in [0, 1].
+
+    loss : {"squared_error", "log_loss"}, default="squared_error"
+        Loss of a row: ½‖x̂ − x‖², or the cross-entropy
+        Σ_k −x_k log x̂_k − (1 − x_k) log(1 − x̂_k), for X in [0, 1] and with
+        ``output_activation="logistic"``.
+
+    tied_weights : bool, default=False
+        Whether the decoder uses the encoder's weights, D = W. With logistic or
+        tanh units that suits data of unit scale only, as the same weights must
+        shrink the data and grow the reconstruction.
+
+    alpha : float or "scale", default="scale"
+        α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
+        1e-3 min(1, s⁴), where s² is the mean variance of a feature, so that the
+        decay stays a small part of J in whatever unit X is measured.
+
+    sparsity : {"kl", "l1"} or None, default="kl"
+        Penalty on the codes: the Kullback-Leibler divergence above, for
+        logistic and tanh units (codes in (−1, 1) count as (h + 1)/2); "l1" for
+        β (1/n) Σ_i Σ_j |h_ij|, with any activation; None for a plain
+        autoencoder, which with identity activations spans the space of PCA.
+
+    sparsity_target : float, default=0.05
+        ρ, in (0, 1): the mean code asked of each unit. Only used by "kl".
+
+    sparsity_weight : float or "scale", default="scale"
+        β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
+        row by the column means (a tenth of the total variance, for the squared
+        error), and for "l1" that divided by ``n_components``.
+
+    max_iter : int, default=400
+        Most iterations of L-BFGS.
+
+    max_fun : int, default=15000
+        Most evaluations of J and its gradient, at least one an iteration.
+
+    tol : float, default=1e-4
+        Training has converged when no entry of the gradient exceeds it. The
+        gradient is taken in units in which the data have unit spread and the
+        loss of the column means is one, so ``tol`` does not depend on the
+        scale of X.
+
+    n_init : int, default=1
+        Number of random starts. J is not convex; the lowest loss is kept.
+
+    n_jobs : int, default=None
+        Number of starts trained at the same time, through joblib. None is 1
+        unless in a ``joblib.parallel_config`` context, -1 is all processors.
+        A single start uses as many threads as BLAS is allowed, without this.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial weights. Pass an int for reproducible results.
+
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the weights of the previous call, with
+        one start, instead of drawing new ones.
+
+    verbose : int, default=0
+        1 prints a line every tenth iteration, 2 every iteration.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        W, the weights of the encoder: what each unit looks for.
+
+    intercept_hidden_ : ndarray of shape (n_components,)
+        b, the biases of the hidden units.
+
+    decoder_components_ : ndarray of shape (n_components, n_features)
+        D, the weights of the decoder: what each unit adds to a reconstruction.
+
+    intercept_visible_ : ndarray of shape (n_features,)
+        c, the biases of the output. Training starts them at the column means
+        (at their logit, behind a logistic output).
+
+    mean_activation_ : ndarray of shape (n_components,)
+        Mean code of each unit over the training data.
+
+    loss_ : float
+        J after training.
+
+    loss_terms_ : dict of str to float
+        The parts of ``loss_``: "reconstruction", "decay" and "sparsity".
+
+    loss_curve_ : ndarray of shape (n_iter_,)
+        J after each iteration.
+
+    loss_curve_terms_ : dict of str to ndarray of shape (n_iter_,)
+        The parts of J after each iteration.
+
+    n_iter_ : int
+        Number of iterations done.
+
+    alpha_ : float
+        The α used.
+
+    sparsity_weight_ : float
+        The β used; 0 where ``sparsity=None``.
+
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had any that are all strings.
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : Linear codes, in closed form.
+    sklearn.neural_network.BernoulliRBM : Another unsupervised network.
+    sklearn.decomposition.DictionaryLearning : Sparse codes by optimisation of
+        each code, without an encoder.
+
+    Notes
+    -----
+    Inside ``GridSearchCV(n_jobs=-1)`` every worker uses the threads that joblib
+    leaves it, so nothing needs to be set. X of float32 is trained in float32, in
+    about half the time.
+
+    A constant column is reconstructed by its output bias. Where all rows are
+    equal, data count as having unit spread.
+
+    References
+    ----------
+    .. [1] A. Ng, "Sparse autoencoder", CS294A Lecture notes, Stanford
+       University, 2011: the objective above, and its gradient.
+    .. [2] J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd edition,
+       Springer, 2006, chapters 3 and 7: L-BFGS and its line search.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import SparseAutoencoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> autoencoder = SparseAutoencoder(32, max_iter=1000, random_state=0)
+    >>> codes = autoencoder.fit_transform(X)
+    >>> codes.shape
+    (1797, 32)
+    >>> bool(autoencoder.score(X) > 0.8)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        "sparsity": [StrOptions({"kl", "l1"}), None],
+        "sparsity_target": [Interval(Real, 0, 1, closed="neither")],
+        "sparsity_weight": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"scale"}),
+        ],
+    }
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        activation="logistic",
+        output_activation="identity",
+        loss="squared_error",
+        tied_weights=False,
+        alpha="scale",
+        sparsity="kl",
+        sparsity_target=0.05,
+        sparsity_weight="scale",
+        max_iter=400,
+        max_fun=15000,
+        tol=1e-4,
+        n_init=1,
+        n_jobs=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.activation = activation
+        self.output_activation = output_activation
+        self.loss = loss
+        self.tied_weights = tied_weights
+        self.alpha = alpha
+        self.sparsity = sparsity
+        self.sparsity_target = sparsity_target
+        self.sparsity_weight = sparsity_weight
+        self.max_iter = max_iter
+        self.max_fun = max_fun
+        self.tol = tol
+        self.n_init = n_init
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def _check_combinations(self):
+        super()._check_combinations()
+        if self.sparsity == "kl" and ACTIVATIONS[self.activation].bounds is None:
+            raise ValueError(
+                "sparsity='kl' needs codes in (0, 1), got "
+                f"activation={self.activation!r}; use activation='logistic' or "
+                "sparsity='l1'."
+            )
+
+    def _sparsity(self, unit, n_components):
+        if self.sparsity is None:
+            self.sparsity_weight_ = 0.0
+            return None
+        if self.sparsity_weight == "scale":
+            parts = n_components if self.sparsity == "l1" else 1
+            self.sparsity_weight_ = _WEIGHT * unit / parts
+        else:
+            self.sparsity_weight_ = self.sparsity_weight
+        if self.sparsity == "l1":
+            return L1(self.sparsity_weight_)
+        bounds = ACTIVATIONS[self.activation].bounds
+        return KullbackLeibler(self.sparsity_target, self.sparsity_weight_, bounds)
