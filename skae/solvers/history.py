@@ -19,7 +19,7 @@ class History:
     Parameters
     ----------
     g : ndarray of shape (n,), float32 or float64
-        Gradient at the starting point; its dtype is that of the stored vectors.
+        Gradient at the starting point, not zero. Vectors are stored in its dtype.
     n_corrections : int
         Number m of pairs kept.
 
@@ -28,7 +28,7 @@ class History:
     g : ndarray of shape (n,)
         The gradient at the current point, a copy.
     gamma : float
-        γ; 1 before the first pair. It survives `clear`, as it carries the scale of x.
+        γ; 1/|g| before the first pair. It survives `clear`: it is the scale of x.
     empty : bool
         Whether no pair is held, so that the direction is -γ g.
 
@@ -65,7 +65,9 @@ class History:
         self.g[:] = g
         self._pairs = [(self._W[1 + 2 * j], self._W[2 + 2 * j]) for j in range(m)]
         self._eps = float(np.finfo(g.dtype).eps)
-        self.gamma = 1.0
+        # Before the first pair nothing tells the scale of x, and H g has length 1.
+        largest = float(np.abs(g).max())
+        self.gamma = 1 / (largest * float(np.linalg.norm(g / largest)))
         # Everything k x k is float64: it costs nothing, and R may be ill-conditioned.
         self._R_inv = np.zeros((m, m))
         self._YY = np.zeros((m, m))

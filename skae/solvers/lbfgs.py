@@ -11,6 +11,8 @@ from skae.solvers.result import Iteration, Result
 
 # Rounding error assumed in a function's value, in units of x's machine epsilon.
 NOISE = 8.0
+# Iterations in a row that lower neither the value nor the gradient, before stopping.
+PATIENCE = 10
 
 
 def minimize_lbfgs(
@@ -79,7 +81,8 @@ def minimize_lbfgs(
     -----
     Where no step improves f, the history may be to blame: it is dropped, and steepest
     descent tried once. If that fails too, f is at its minimum as far as its rounding
-    shows, and the status is "precision".
+    shows, and the status is "precision"; likewise after ten iterations that found
+    neither a lower value nor a smaller gradient.
 
     References
     ----------
@@ -144,35 +147,33 @@ class _Run:
         self.n_corrections = n_corrections
         self.noise = NOISE * float(np.finfo(x.dtype).eps)
         self.point = self.lowest = None
+        self.least_norm, self.idle = inf, 0
 
     def iterate(self, max_iter, tol, ftol, callback):
         """Run to the end; returns the status."""
-        self.start()
-        g = self.history.g
-        if np.abs(g).max() <= tol:
+        g = self.start()
+        if np.abs(g).max() <= max(tol, 0):
             return "gradient"
-        # H is I at first, which knows nothing of the scale of x. A first step of length
-        # 1 took the fewest evaluations over the tests' problems (geometric mean 7 %
-        # below a length of |g|₂/|g|₁).
-        t = min(1.0, 1.0 / float(np.linalg.norm(g)))
+        self.history = History(g, self.n_corrections)
         for n_iter in range(1, max_iter + 1):
             old = self.point.value
-            if not self.search(t) and not self.search_afresh():
+            if not self.search() and not self.search_afresh():
                 exhausted = self.ray.n_fun >= self.ray.max_fun
                 return "max_fun" if exhausted else "precision"
-            t = 1.0
             norm = self.accept(n_iter)
             if callback is not None and self.tell(callback, norm) == "stop":
                 return "stopped"
             if norm <= tol:
                 return "gradient"
+            if self.idle >= PATIENCE:
+                return "precision"
             new = self.point.value
             if ftol > 0 and old - new <= ftol * max(abs(old), abs(new)):
                 return "value"
         return "max_iter"
 
     def start(self):
-        """Evaluate f(x0)."""
+        """Evaluate f(x0); returns its gradient, a copy."""
         ray = self.ray
         ray.evaluate()
         if not (isfinite(ray.value) and np.isfinite(ray.gradient).all()):
@@ -181,13 +182,14 @@ class _Run:
                 f"is {ray.value!r}. Start closer to 0, or scale the data."
             )
         x = ray.x
-        self.history = History(ray.gradient.astype(x.dtype), self.n_corrections)
-        self.point = _Point(x, ray.value, self.history.g, ray.aux, 0)
+        g = ray.gradient.astype(x.dtype)
+        self.point = _Point(x, ray.value, g, ray.aux, 0)
         self.start_value = ray.value
         ray.x = np.empty_like(x)
         self.d = np.empty_like(x)
+        return g
 
-    def search(self, t):
+    def search(self):
         """Look for the next point along -H g; returns whether `ray` is at one."""
         point, d = self.point, self.d
         self.history.direction(out=d)
@@ -196,11 +198,10 @@ class _Run:
             return False
         noise = self.noise * abs(point.value)
         # A rise within rounding is no rise, but many must not add up.
-        lowest = point.value if self.lowest is None else self.lowest.value
-        ceiling = min(lowest + noise, self.start_value)
+        ceiling = min((self.lowest or point).value + noise, self.start_value)
         self.ray.aim(point.x, d)
         return strong_wolfe(
-            self.ray, point.value, slope, t, noise=noise, ceiling=ceiling
+            self.ray, point.value, slope, 1.0, noise=noise, ceiling=ceiling
         )
 
     def search_afresh(self):
@@ -208,11 +209,12 @@ class _Run:
         if self.history.empty or self.ray.n_fun >= self.ray.max_fun:
             return False
         self.history.clear()
-        return self.search(1.0)
+        return self.search()
 
     def accept(self, n_iter):
         """Move to the point of `ray`; returns the largest entry of its gradient."""
         old, ray, history = self.point, self.ray, self.history
+        lower = ray.value < (self.lowest or old).value
         if self.lowest is None:
             if ray.value > old.value:
                 copies = {"x": old.x.copy(), "gradient": old.gradient.copy()}
@@ -225,7 +227,10 @@ class _Run:
         history.update(self.point.x, old.x, ray.gradient)
         self.point = _Point(ray.x, ray.value, history.g, ray.aux, n_iter)
         ray.x = old.x
-        return float(np.maximum.reduce(np.abs(history.g, out=ray.x)))
+        norm = float(np.maximum.reduce(np.abs(history.g, out=ray.x)))
+        self.idle = 0 if lower or norm < self.least_norm else self.idle + 1
+        self.least_norm = min(norm, self.least_norm)
+        return norm
 
     def tell(self, callback, norm):
         """Call the callback; returns "stop" if it raised StopIteration."""
