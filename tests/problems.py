@@ -12,9 +12,9 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 
 
 class Problem(NamedTuple):
-    """A function ``fun(x) -> (value, gradient)`` and where to start.
+    """A function ``fun(x) -> (value, gradient)`` in the dtype of x, and where to start.
 
-    `convex` or otherwise `unimodal`: every descent method ends at one minimum value.
+    `one_minimum`: all minima that a descent from `x0` is known to reach have one value.
     """
 
     name: str
@@ -36,16 +36,16 @@ def rosenbrock(n):
 
 
 def quadratic(condition, n=60):
+    """½ (x - c)ᵀ A (x - c) with the eigenvalues of A spread evenly in logarithm."""
     rng = np.random.default_rng(0)
     Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
-    A = (Q * np.logspace(0, np.log10(condition), n)) @ Q.T
-    b = rng.standard_normal(n)
-    # The constant puts the minimum value at 1.
-    constant = 1 + b @ np.linalg.solve(A, b) / 2
+    A, c = (Q * np.logspace(0, np.log10(condition), n)) @ Q.T, rng.standard_normal(n)
+    cast = {t: (A.astype(t), c.astype(t)) for t in ("float32", "float64")}
 
     def fun(x):
-        Ax = A.astype(x.dtype) @ x
-        return x @ Ax / 2 - b.astype(x.dtype) @ x + constant, Ax - b.astype(x.dtype)
+        A, c = cast[x.dtype.name]
+        g = A @ (x - c)
+        return (x - c) @ g / 2, g
 
     return Problem(f"quadratic, condition {condition:.0e}", fun, np.zeros(n))
 

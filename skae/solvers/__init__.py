@@ -4,7 +4,8 @@ Every entry of `SOLVERS` is a function ``minimize(fun, x0, **options) -> Result`
 knows nothing of networks.
 """
 
-from skae.solvers.lbfgs import Iteration, Result, minimize_lbfgs
+from skae.solvers.lbfgs import minimize_lbfgs
+from skae.solvers.result import Iteration, Result
 
 SOLVERS = {"lbfgs": minimize_lbfgs}
 

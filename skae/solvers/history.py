@@ -19,7 +19,7 @@ class History:
     Parameters
     ----------
     g : ndarray of shape (n,), float32 or float64
-        Gradient at the starting point; its dtype is that of the stored vectors.
+        Gradient at the starting point, not zero. Vectors are stored in its dtype.
     n_corrections : int
         Number m of pairs kept.
 
@@ -28,7 +28,7 @@ class History:
     g : ndarray of shape (n,)
         The gradient at the current point, a copy.
     gamma : float
-        γ; 1 before the first pair. It survives `clear`, as it carries the scale of x.
+        γ; 1/|g| before the first pair. It survives `clear`: it is the scale of x.
     empty : bool
         Whether no pair is held, so that the direction is -γ g.
 
@@ -65,7 +65,9 @@ class History:
         self.g[:] = g
         self._pairs = [(self._W[1 + 2 * j], self._W[2 + 2 * j]) for j in range(m)]
         self._eps = float(np.finfo(g.dtype).eps)
-        self.gamma = 1.0
+        # Before the first pair nothing tells the scale of x, and H g has length 1.
+        largest = float(np.abs(g).max())
+        self.gamma = 1 / (largest * float(np.linalg.norm(g / largest)))
         # Everything k x k is float64: it costs nothing, and R may be ill-conditioned.
         self._R_inv = np.zeros((m, m))
         self._YY = np.zeros((m, m))
@@ -114,7 +116,7 @@ class History:
         self._multiply_gradient()
         if stored:
             # R gains the column (S y, sᵀy), so R⁻¹ gains (-R⁻¹ S y, 1) / sᵀy.
-            column = self._R_inv @ self._Sy
+            column = self._R_inv.dot(self._Sy)
             column /= -sy
             column[j] = 1.0 / sy
             self._R_inv[:, j] = column
@@ -138,12 +140,14 @@ class History:
         gamma, coef, rows = self.gamma, self._coef, self._rows
         if rows == 1:
             return np.multiply(self.g, -gamma, out=out)
-        p = self._R_inv @ self._Sg
-        v = self._YY @ p
-        v -= self._Yg
-        v *= gamma
-        v += self._D * p
+        # ndarray.dot: half the time of @ at this size.
+        p = self._R_inv.dot(self._Sg)
+        Dp = self._D * p
+        p *= gamma
+        minus_v = self._Yg * gamma
+        minus_v -= self._YY.dot(p)
+        minus_v -= Dp
         coef[0] = -gamma
-        np.negative(v @ self._R_inv, out=coef[1::2], casting="same_kind")
-        np.multiply(p, gamma, out=coef[2::2], casting="same_kind")
+        coef[1::2] = minus_v.dot(self._R_inv)
+        coef[2::2] = p
         return np.dot(coef[:rows], self._W[:rows], out=out)

@@ -56,8 +56,11 @@ class Ray:
 
     def _move(self, t):
         self._t = t
-        np.multiply(self._direction, t, out=self.x)
-        np.add(self.x, self._origin, out=self.x)
+        if t == 1:
+            np.add(self._origin, self._direction, out=self.x)
+        else:
+            np.multiply(self._direction, t, out=self.x)
+            np.add(self._origin, self.x, out=self.x)
 
     def __call__(self, t):
         """Evaluate φ(t); returns a `Trial`."""
@@ -132,12 +135,15 @@ def strong_wolfe(ray, value, slope, t, *, noise=0.0, ceiling=inf):
         trial = ray(t)
         flat = abs(trial.value - value) <= noise and trial.value <= ceiling
         finite = isfinite(trial.value) and isfinite(trial.slope)
-        enough = trial.value <= value + C1 * t * slope or (
+        # Written as a difference, a step too short to change x is never enough.
+        enough = value - trial.value >= -C1 * t * slope or (
             flat and trial.slope <= (2 * C1 - 1) * slope
         )
         if finite and enough:
             if abs(trial.slope) <= -C2 * slope or (flat and trial.slope >= C2 * slope):
                 return True
+        if trial.value == value and trial.slope == slope:
+            break  # x + t d is x
         width = abs(high.t - low.t)
         if not finite:
             high = Trial(t, inf, inf)

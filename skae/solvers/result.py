@@ -1,0 +1,91 @@
+"""What a solver tells: each iteration to a callback, and how it ended."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MESSAGES = {
+    "gradient": "converged: no entry of the gradient exceeds tol",
+    "value": "converged: the value decreased by no more than ftol, relatively",
+    "precision": "converged to precision: no step decreases the value measurably",
+    "max_iter": "the limit of iterations, max_iter, was reached",
+    "max_fun": "the limit of function evaluations, max_fun, was reached",
+    "interrupted": "interrupted by the user",
+    "stopped": "stopped by the callback",
+}
+
+
+class Iteration(NamedTuple):
+    """The accepted point after one iteration, as a callback sees it.
+
+    Attributes
+    ----------
+    n_iter, n_fun : int
+        Iterations and evaluations of the function so far.
+    value : float
+        f(x).
+    gradient_norm : float
+        Largest absolute entry of the gradient at `x`.
+    aux : object
+        What the function returned beside value and gradient at `x`.
+    x : ndarray of shape (n,)
+        A read-only view, valid during the call.
+    """
+
+    n_iter: int
+    n_fun: int
+    value: float
+    gradient_norm: float
+    aux: Any
+    x: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The point a solver ended at, and why it ended.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n,)
+        The best point accepted, in the dtype of the starting point.
+    value : float
+        f(x); never above the value at the starting point.
+    gradient : ndarray of shape (n,)
+        Gradient at `x`.
+    aux : object
+        What the function returned beside value and gradient at `x`.
+    n_iter, n_fun : int
+        Iterations and evaluations of the function.
+    status : str
+        "gradient", "value" or "precision": converged; "max_iter" or "max_fun": a limit
+        was reached; "interrupted" by Ctrl-C; "stopped" by the callback.
+    """
+
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
+    aux: Any
+    n_iter: int
+    n_fun: int
+    status: str
+
+    @property
+    def message(self):
+        """`status` in words."""
+        return MESSAGES[self.status]
+
+    @property
+    def converged(self):
+        """Whether a minimum was found, as well as the dtype can tell."""
+        return self.status in ("gradient", "value", "precision")
+
+    @property
+    def limit_reached(self):
+        """Whether `max_iter` or `max_fun` ended the run."""
+        return self.status in ("max_iter", "max_fun")
+
+    @property
+    def interrupted(self):
+        """Whether Ctrl-C ended the run."""
+        return self.status == "interrupted"
