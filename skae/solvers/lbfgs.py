@@ -33,8 +33,9 @@ def minimize_lbfgs(
         x ← x + t d,    d = -H g,
 
     with H the inverse Hessian that BFGS builds from the last `n_corrections` steps [1]_
-    [2]_ and t a step that meets the strong Wolfe conditions (`strong_wolfe`). All
-    vectors have the dtype of `x0`.
+    [2]_ and t a step that meets the strong Wolfe conditions (`strong_wolfe`). The first
+    trial step is t = 1; before there is a pair, H = I/|g|, so that it has length 1
+    whatever the scale of f. All vectors have the dtype of `x0`.
 
     Parameters
     ----------
@@ -96,9 +97,12 @@ def minimize_lbfgs(
     --------
     >>> import numpy as np
     >>> from skae.solvers import minimize_lbfgs
-    >>> result = minimize_lbfgs(lambda x: (x @ x / 2, x, None), np.array([3.0, 4.0]))
-    >>> result.x, result.status
-    (array([0., 0.]), 'gradient')
+    >>> def fun(x):
+    ...     r = x - np.array([1.0, 2.0])
+    ...     return r @ r / 2, r, None
+    >>> result = minimize_lbfgs(fun, np.array([5.0, 5.0]))
+    >>> result.x.round(4), result.status
+    (array([1., 2.]), 'gradient')
     """
     if max_iter < 0:
         raise ValueError(f"max_iter={max_iter!r} must be at least 0")
