@@ -1,0 +1,147 @@
+"""The objective is the formula, and its gradient is the formula's derivative."""
+
+import numpy as np
+import pytest
+import textbook
+from objectives import ALPHA, CASES, KL_BETA, L1_BETA, RHO, Case, D
+
+from skae.core.coordinates import Coordinates
+from skae.core.penalties import KullbackLeibler
+from skae.engines.threads import ThreadEngine
+
+MEAN = np.linspace(0.2, 0.8, D)
+
+PENALTY = {
+    "none": {},
+    "kl": {"sparsity": "kl", "beta": KL_BETA, "rho": RHO},
+    "l1": {"sparsity": "l1", "beta": L1_BETA},
+}
+
+
+def central_differences(value, theta, step=1e-5):
+    numeric = np.empty_like(theta)
+    for i in range(len(theta)):
+        ahead, behind = theta.copy(), theta.copy()
+        ahead[i] += step
+        behind[i] -= step
+        numeric[i] = (value(ahead) - value(behind)) / (ahead[i] - behind[i])
+    return numeric
+
+
+def assert_same_direction_and_size(gradient, numeric):
+    difference = np.linalg.norm(gradient - numeric)
+    assert difference < 1e-8 * np.linalg.norm(gradient + numeric)
+
+
+def test_tables_multiply():
+    assert {case.activation for case in CASES} >= {"logistic", "tanh", "relu"}
+    assert {case.loss for case in CASES} >= {"squared_error", "log_loss"}
+    assert len(CASES) >= 200
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_gradient_against_central_differences(case):
+    objective, X, s, theta = case.draw()
+    with ThreadEngine(objective, X, s, rows=4) as evaluate:
+        gradient = evaluate(theta)[1].copy()
+        numeric = central_differences(lambda point: evaluate(point)[0], theta)
+    assert_same_direction_and_size(gradient, numeric)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.extra in PENALTY], ids=str)
+def test_loss_is_the_textbook_formula(case):
+    objective, X, s, theta = case.draw(seed=1)
+    with ThreadEngine(objective, X, s, rows=4) as evaluate:
+        loss, _, terms = evaluate(theta)
+    p = objective.parameters(theta)
+    expected = textbook.terms(
+        *(X, p.encoder, p.hidden, p.decoder[:-1], p.decoder[-1]),
+        activation=case.activation,
+        output=case.output,
+        loss=case.loss,
+        alpha=ALPHA,
+        s=s,
+        **PENALTY[case.extra],
+    )
+    assert terms == pytest.approx(expected, rel=1e-12, abs=0)
+    assert loss == pytest.approx(sum(expected.values()), rel=1e-12, abs=0)
+
+
+def in_coordinates(case, spread):
+    objective, X, s, theta = case.draw(seed=2)
+    return objective, X, s, theta, Coordinates(objective, MEAN, spread, unit=7.0)
+
+
+@pytest.mark.parametrize("spread", [0.3, 40.0])
+@pytest.mark.parametrize("case", [c for c in CASES if not c.weighted], ids=str)
+def test_gradient_in_the_solvers_coordinates(case, spread):
+    objective, X, s, theta, coordinates = in_coordinates(case, spread)
+    inner = coordinates.from_data(theta)
+
+    with ThreadEngine(objective, X, s) as evaluate:
+
+        def value(point):
+            return evaluate(coordinates.to_data(point))[0] / coordinates.unit
+
+        _, gradient, _ = evaluate(coordinates.to_data(inner))
+        gradient = coordinates.pull_back(gradient).copy()
+        numeric = central_differences(value, inner)
+    assert_same_direction_and_size(gradient, numeric)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if not c.weighted], ids=str)
+def test_coordinates_go_there_and_back(case):
+    *_, theta, coordinates = in_coordinates(case, spread=3.0)
+    back = coordinates.to_data(coordinates.from_data(theta))
+    np.testing.assert_allclose(back, theta, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu", "identity"])
+def test_coordinates_stand_for_a_network_of_standardised_data(activation):
+    """W x + b of θ is a multiple of W′ (x − m)/s plus b′, and x̂ − m of s D′ᵀ h + s c′.
+
+    The stated change of variables, up to the two constants of the scales.
+    """
+    case = Case(activation, "identity", "squared_error", "none", False, False)
+    objective, X, _, inner, coordinates = in_coordinates(case, spread=3.0)
+    p = objective.parameters(coordinates.to_data(inner))
+    q = objective.parameters(inner)
+    Z = (X - MEAN) / 3.0
+    np.testing.assert_allclose(
+        X @ p.encoder.T + p.hidden, Z @ (q.encoder / 2).T + q.hidden, rtol=1e-10
+    )
+    spread_of_codes = objective.activation.code_spread
+    np.testing.assert_allclose(
+        p.decoder[:-1], 3.0 * q.decoder[:-1] / spread_of_codes, rtol=1e-12
+    )
+    np.testing.assert_allclose(p.decoder[-1], MEAN + 3.0 * q.decoder[-1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0)])
+def test_kl_of_saturated_units_is_finite(bounds, dtype):
+    penalty = KullbackLeibler(0.05, 3.0, bounds)
+    low, high = bounds
+    mean = np.array([low, high, low + 1e-30, high - 1e-16])
+    assert np.isfinite(penalty.value(mean))
+    slope = penalty.slope(mean).astype(dtype)
+    assert np.isfinite(slope).all()
+    # Downhill is away from the wall.
+    assert (slope[[0, 2]] < 0).all() and (slope[[1, 3]] > 0).all()
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0)])
+def test_kl_is_zero_and_flat_at_its_target_alone(bounds):
+    penalty = KullbackLeibler(0.2, 3.0, bounds)
+    at_target = np.full(3, penalty.target)
+    assert penalty.value(at_target) == pytest.approx(0, abs=1e-14)
+    np.testing.assert_allclose(penalty.slope(at_target), 0, atol=1e-13)
+    assert penalty.value(at_target + 0.1) > 0
+
+
+def test_log_loss_of_saturated_outputs_is_finite():
+    case = Case("tanh", "logistic", "log_loss", "none", tied=False, weighted=False)
+    objective, X, _, theta = case.draw()
+    with ThreadEngine(objective, X) as evaluate:
+        loss, gradient, _ = evaluate(1e4 * theta)
+    assert np.isfinite(loss) and np.isfinite(gradient).all()

@@ -1,0 +1,226 @@
+"""Blocks in threads: the same bits, nothing left behind."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from objectives import CASES, Case, D, K
+from threadpoolctl import threadpool_info
+
+from skae.engines.blas import single_threaded_blas
+from skae.engines.threads import ThreadEngine, block_rows
+
+KL = Case("logistic", "identity", "squared_error", "kl", tied=False, weighted=True)
+PLAIN = Case("relu", "logistic", "squared_error", "none", tied=False, weighted=False)
+N = 203
+
+
+def data(case, dtype=np.float64, n=N):
+    rng = np.random.default_rng(0)
+    objective = case.objective(dtype)
+    X = rng.uniform(0.1, 0.9, (n, D)).astype(dtype)
+    s = rng.uniform(0.5, 2, n).astype(dtype) if case.weighted else None
+    theta = (0.5 * rng.standard_normal(objective.layout.size)).astype(dtype)
+    return objective, X, s, theta
+
+
+def run(objective, X, s, theta, **options):
+    """Loss, gradient and terms, copied."""
+    with ThreadEngine(objective, X, s, **options) as evaluate:
+        loss, gradient, terms = evaluate(theta)
+        return loss, gradient.copy(), terms
+
+
+def assert_same_bits(one, other):
+    assert one[0] == other[0]
+    assert one[1].dtype == other[1].dtype
+    assert one[1].tobytes() == other[1].tobytes()
+    assert one[2] == other[2]
+
+
+def blas_threads():
+    return [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
+
+
+def engine_threads():
+    return [t for t in threading.enumerate() if t.name.startswith("skae-block")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    before = blas_threads()
+    yield
+    assert engine_threads() == []
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 7, 64, N, None])
+@pytest.mark.parametrize("case", [KL, PLAIN], ids=str)
+def test_number_of_threads_changes_no_bit(case, rows, dtype):
+    problem = data(case, dtype)
+    alone = run(*problem, rows=rows, n_threads=1)
+    for n_threads in (2, 3):
+        for _ in range(3):  # who comes first must not matter
+            assert_same_bits(alone, run(*problem, rows=rows, n_threads=n_threads))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_size_of_blocks_is_rounding_only(case):
+    objective, X, s, theta = data(case)
+    whole = run(objective, X, s, theta, rows=N)
+    for rows in (1, 10, 101):
+        loss, gradient, terms = run(objective, X, s, theta, rows=rows)
+        assert loss == pytest.approx(whole[0], rel=1e-12)
+        assert terms == pytest.approx(whole[2], rel=1e-12)
+        distance = np.linalg.norm(gradient - whole[1])
+        assert distance < 1e-12 * np.linalg.norm(whole[1])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_codes_kept_or_encoded_twice_are_the_same_bits(n_threads):
+    objective, X, s, theta = data(KL)
+    rows = 50
+    of_one_block = (K + 1) * rows * X.itemsize
+    results = [
+        run(objective, X, s, theta, rows=rows, n_threads=n_threads, code_memory=memory)
+        for memory in (0, of_one_block, int(2.5 * of_one_block), 10**9)
+    ]
+    for result in results[1:]:
+        assert_same_bits(results[0], result)
+
+
+@pytest.mark.parametrize("memory", [0, 10**9])
+@pytest.mark.parametrize("case", [KL, PLAIN], ids=str)
+def test_an_evaluation_leaves_no_trace_in_the_next(case, memory):
+    objective, X, s, theta = data(case)
+    with ThreadEngine(objective, X, s, rows=50, code_memory=memory) as evaluate:
+        loss, gradient, terms = evaluate(theta)
+        first = loss, gradient.copy(), terms
+        evaluate(-3 * theta)
+        assert_same_bits(first, evaluate(theta))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_float32_stays_float32_and_is_near_float64(case):
+    objective, X, s, theta = data(case)
+    loss, gradient, _ = run(objective, X, s, theta)
+    s32 = None if s is None else s.astype(np.float32)
+    single = case.objective(np.float32)
+    loss32, gradient32, _ = run(
+        single, X.astype(np.float32), s32, theta.astype(np.float32)
+    )
+    assert gradient32.dtype == np.float32
+    assert isinstance(loss32, float)
+    assert loss32 == pytest.approx(loss, rel=1e-5)
+    assert np.linalg.norm(gradient32 - gradient) < 1e-4 * np.linalg.norm(gradient)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if not c.weighted], ids=str)
+def test_integer_weights_are_repeated_rows(case):
+    objective, X, _, theta = data(case)
+    s = np.random.default_rng(1).integers(0, 4, len(X)).astype(float)
+    repeated = np.repeat(X, s.astype(int), axis=0)
+    loss, gradient, terms = run(objective, X, s, theta, rows=40)
+    expected = run(objective, repeated, None, theta, rows=40)
+    assert loss == pytest.approx(expected[0], rel=1e-12)
+    assert terms == pytest.approx(expected[2], rel=1e-12)
+    distance = np.linalg.norm(gradient - expected[1])
+    assert distance < 1e-12 * np.linalg.norm(expected[1])
+
+
+def test_mean_code_is_the_weighted_mean_of_the_codes():
+    objective, X, s, theta = data(KL)
+    with ThreadEngine(objective, X, s, rows=40) as engine:
+        mean = engine.mean_code(theta)
+    p = objective.parameters(theta)
+    codes = 1 / (1 + np.exp(-X @ p.encoder.T - p.hidden))
+    np.testing.assert_allclose(mean, np.average(codes, axis=0, weights=s), rtol=1e-12)
+
+
+@pytest.mark.parametrize("stage", ["block", "code_sums"])
+@pytest.mark.parametrize("at", [0, 1, 5, 9])
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_exception_in_a_block_reaches_the_caller(
+    monkeypatch, stage, at, n_threads, error
+):
+    """And nothing hangs, keeps running or writes to the buffers afterwards."""
+    objective, X, s, theta = data(KL)
+    expected = run(objective, X, s, theta, rows=20)
+    original = getattr(objective, stage)
+    running, calls = set(), iter(range(10**6))
+
+    def fail(*args):
+        me = threading.get_ident()
+        running.add(me)
+        try:
+            if next(calls) == at:
+                raise error("from a block")
+            time.sleep(0.001)
+            return original(*args)
+        finally:
+            running.discard(me)
+
+    with ThreadEngine(objective, X, s, rows=20, n_threads=n_threads) as evaluate:
+        monkeypatch.setattr(objective, stage, fail)
+        with pytest.raises(error, match="from a block"):
+            evaluate(theta)
+        assert not running
+        monkeypatch.undo()
+        loss, gradient, terms = evaluate(theta)  # the engine survives
+        assert_same_bits(expected, (loss, gradient, terms))
+
+
+def test_exception_in_the_with_block_restores_everything():
+    objective, X, s, theta = data(KL)
+    with pytest.raises(RuntimeError, match="mine"):
+        with ThreadEngine(objective, X, s, rows=20, n_threads=3) as evaluate:
+            evaluate(theta)
+            raise RuntimeError("mine")
+
+
+def test_engines_that_overlap_give_the_bits_of_one_alone():
+    objective, X, s, theta = data(KL, n=2000)
+    points = [theta * scale for scale in np.linspace(0.5, 2, 8)]
+    alone = [run(objective, X, s, point, rows=100) for point in points]
+    with ThreadPoolExecutor(4) as pool:
+        together = pool.map(
+            lambda point: run(KL.objective(), X, s, point, rows=100, n_threads=2),
+            points,
+        )
+        for one, other in zip(alone, together, strict=True):
+            assert_same_bits(one, other)
+
+
+def test_blas_is_limited_until_the_last_one_leaves():
+    before = blas_threads()
+    with single_threaded_blas() as first:
+        assert set(blas_threads()) <= {1}
+        with single_threaded_blas() as second:
+            assert set(blas_threads()) <= {1}
+        assert set(blas_threads()) <= {1}
+    assert blas_threads() == before
+    assert first == max(before, default=1)
+    assert second == max(1, first // 2)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (129, 5, 4), (10_000, 784, 196), (60_000, 10**6, 3)]
+)
+def test_blocks_are_even_and_nearly_equal(shape):
+    n_samples = shape[0]
+    rows = block_rows(*shape)
+    assert 1 <= rows <= n_samples
+    n_blocks = -(-n_samples // rows)
+    # Rounding up may cost one of several hundred blocks, where it matters to nobody.
+    assert n_blocks == 1 or n_blocks % 2 == 0 or n_blocks > 100
+    assert n_samples > (n_blocks - 1) * rows  # the last one is not empty
+
+
+def test_blocks_do_not_depend_on_the_machine(monkeypatch):
+    sizes = [block_rows(n, 64, 25) for n in (10, 5000, 10**6)]
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    assert sizes == [block_rows(n, 64, 25) for n in (10, 5000, 10**6)]

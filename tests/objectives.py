@@ -1,0 +1,85 @@
+"""Every objective that the tables of skae.core can make.
+
+A new entry of ``ACTIVATIONS`` or ``LOSSES`` is picked up as it is. A new penalty or
+corruption is one entry of ``EXTRAS``: from the activation to the keywords that
+`AutoencoderObjective` takes for it, or None where they do not go together.
+"""
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import textbook
+
+from skae.core.activations import ACTIVATIONS
+from skae.core.losses import LOSSES
+from skae.core.objective import AutoencoderObjective
+from skae.core.penalties import L1, KullbackLeibler
+
+N, D, K = 13, 5, 4  # rows, features, components
+ALPHA, RHO, KL_BETA, L1_BETA = 0.1, 0.1, 3.0, 0.3
+
+
+def _kl(activation):
+    if activation.bounds is None:
+        return None
+    return {"sparsity": KullbackLeibler(RHO, KL_BETA, activation.bounds)}
+
+
+EXTRAS = {
+    "none": lambda activation: {},
+    "kl": _kl,
+    "l1": lambda activation: {"sparsity": L1(L1_BETA)},
+}
+
+
+class Case(NamedTuple):
+    activation: str
+    output: str
+    loss: str
+    extra: str
+    tied: bool
+    weighted: bool
+
+    def __str__(self):
+        flags = [self.tied * "tied", self.weighted * "weighted"]
+        return "-".join(filter(None, [*self[:4], *flags]))
+
+    def objective(self, dtype=np.float64):
+        extra = EXTRAS[self.extra](ACTIVATIONS[self.activation])
+        return AutoencoderObjective(
+            D,
+            K,
+            activation=self.activation,
+            output=self.output,
+            loss=self.loss,
+            alpha=ALPHA,
+            tied_weights=self.tied,
+            dtype=dtype,
+            **extra,
+        )
+
+    def draw(self, seed=0):
+        """Rows, their weights and a θ at which nothing is within 1e-3 of a kink."""
+        rng = np.random.default_rng(seed)
+        objective = self.objective()
+        X = rng.uniform(0.1, 0.9, (N, D))
+        s = rng.uniform(0.5, 2, N) if self.weighted else None
+        while True:
+            theta = 0.5 * rng.standard_normal(objective.layout.size)
+            p = objective.parameters(theta)
+            before = X @ p.encoder.T + p.hidden
+            after = textbook.ACTIVATIONS[self.activation](before) @ p.decoder[:-1]
+            after += p.decoder[-1]
+            if min(np.abs(before).min(), np.abs(after).min()) > 1e-3:
+                return objective, X, s, theta
+
+
+CASES = [
+    Case(activation, output, loss, extra, tied, weighted)
+    for activation, loss, extra, tied, weighted in product(
+        ACTIVATIONS, LOSSES, EXTRAS, [False, True], [False, True]
+    )
+    for output in LOSSES[loss].outputs
+    if EXTRAS[extra](ACTIVATIONS[activation]) is not None
+]
