@@ -1,0 +1,52 @@
+"""scikit-learn's own checks: the public ones, and those it keeps for itself."""
+
+import pytest
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skae import SparseAutoencoder
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Training stopped"),
+    # The checks give names to one of fit and transform only, on purpose.
+    pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names"),
+]
+
+# Weights are compared with repeated rows at a relative 1e-7. The objective is not
+# convex, so rounding grows along a path: few iterations keep the two together.
+SHORT = {"n_components": 3, "max_iter": 20}
+
+ESTIMATORS = [
+    SparseAutoencoder(**SHORT),
+    SparseAutoencoder(**SHORT, activation="relu", sparsity="l1"),
+    SparseAutoencoder(**SHORT, activation="tanh", tied_weights=True),
+    SparseAutoencoder(**SHORT, activation="identity", sparsity=None),
+    SparseAutoencoder(**SHORT, n_init=2, sparsity_target=0.2),
+]
+
+# Not among the public checks, because scikit-learn runs them on itself alone.
+KEPT_PRIVATE = [
+    "check_dataframe_column_names_consistency",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_inplace_ensure_writeable",
+    "check_param_validation",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("check", KEPT_PRIVATE)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_checks_scikit_learn_keeps_for_itself(estimator, check):
+    check = getattr(estimator_checks, check)
+    check(type(estimator).__name__, clone(estimator))
