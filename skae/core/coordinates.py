@@ -68,15 +68,18 @@ class Coordinates:
         self._pull = (self._scale / unit).astype(dtype)
         self._scale, self._shift = self._scale.astype(dtype), self._shift.astype(dtype)
         self._mean = mean.astype(dtype)
-        self._theta = np.empty(size, dtype)
-        self._parameters = objective.parameters(self._theta)
 
-    def to_data(self, inner):
-        """θ for θ′; a buffer that the next call overwrites."""
-        np.multiply(inner, self._scale, out=self._theta)
-        self._theta += self._shift
-        self._parameters.hidden -= self._parameters.encoder @ self._mean
-        return self._theta
+    def to_data(self, inner, out=None):
+        """θ for θ′, written to ``out`` if given.
+
+        No buffer is kept here: restarts in several threads share one instance,
+        and views of a buffer would come apart on their way to another process.
+        """
+        theta = np.multiply(inner, self._scale, out=out)
+        theta += self._shift
+        parameters = self.objective.parameters(theta)
+        parameters.hidden -= parameters.encoder @ self._mean
+        return theta
 
     def from_data(self, theta):
         """θ′ for θ."""

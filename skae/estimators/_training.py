@@ -98,11 +98,12 @@ def random_start(objective, seed):
 def train(problem, start):
     """Minimise from ``start``, given in the solver's coordinates."""
     coordinates = problem.coordinates
+    buffer = np.empty_like(start)
     curve = []
     report = _Report(problem)
 
     def evaluate(inner):
-        loss, gradient, terms = engine(coordinates.to_data(inner))
+        loss, gradient, terms = engine(coordinates.to_data(inner, out=buffer))
         return loss / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
 
     def each_iteration(iteration):
@@ -118,7 +119,7 @@ def train(problem, start):
             tol=problem.tol,
             callback=each_iteration,
         )
-        theta = coordinates.to_data(result.x).copy()
+        theta = coordinates.to_data(result.x)
         mean_code = engine.mean_code(theta)
     loss, terms = result.aux
     report.close(result, loss)
