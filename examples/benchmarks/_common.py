@@ -47,7 +47,8 @@ def parse_arguments(description, **more):
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="few rows, iterations and repetitions: shows that the script runs",
+        help="few rows, iterations and repetitions: shows that the script runs, "
+        "and judges no target",
     )
     for name, default in more.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
@@ -180,6 +181,10 @@ class Watch:
     first: float = 0.0  # seconds before the first evaluation
     curve: list = field(default_factory=list)  # (seconds since started, loss)
 
+    def stamp(self, loss):
+        """Note that an evaluation has just found ``loss``."""
+        self.curve.append((time.perf_counter() - self.started, loss))
+
 
 @contextmanager
 def watched_fit():
@@ -193,9 +198,8 @@ def watched_fit():
             watch.first = time.perf_counter() - watch.started
         began = time.perf_counter()
         outcome = original(engine, theta)
-        ended = time.perf_counter()
-        watch.inside += ended - began
-        watch.curve.append((ended - watch.started, outcome[0]))
+        watch.inside += time.perf_counter() - began
+        watch.stamp(outcome[0])
         return outcome
 
     ThreadEngine.__call__ = evaluate
@@ -275,10 +279,14 @@ class Table:
 
 
 def at_most(value, target):
-    """``"<= 1.15 yes"``: the target, and whether ``value`` meets it."""
+    """``"<= 1.15 yes"``: the target, if any, and whether ``value`` meets it."""
+    if target is None:
+        return "-"
     return f"<= {target:g} {'yes' if value <= target else 'NO'}"
 
 
 def at_least(value, target):
-    """``">= 8 yes"``: the target, and whether ``value`` meets it."""
+    """``">= 8 yes"``: the target, if any, and whether ``value`` meets it."""
+    if target is None:
+        return "-"
     return f">= {target:g} {'yes' if value >= target else 'NO'}"

@@ -27,7 +27,7 @@ from _common import (
 
 from skae import SparseAutoencoder
 
-TARGETS = {"digits": 0.15, "784-196": 0.05}
+TARGETS = {"digits": 15, "784-196": 5}  # per cent
 ITERATIONS = {"digits": 400, "64-25": 200, "784-196": 100}
 
 
@@ -63,7 +63,7 @@ def main():
                 model = make(max_iter=iterations)
                 fits = [watch(model, X) for _ in range(repeats)]
             outside = median(1 - fit.inside / total for fit, total in fits)
-            target = TARGETS.get(name)
+            target = None if arguments.quick else TARGETS.get(name)
             rest = median(total - fit.inside - fit.first for fit, total in fits)
             table.row(
                 case.name,
@@ -74,7 +74,7 @@ def main():
                 1e3 * median(fit.first for fit, _ in fits),
                 1e3 * rest / model.n_iter_,
                 f"{100 * outside:.1f} %",
-                at_most(100 * outside, 100 * target) if target else "-",
+                at_most(100 * outside, target),
             )
 
 
