@@ -28,6 +28,7 @@ import skae
 from skae.engines.threads import ThreadEngine
 
 DTYPES = ("float32", "float64")
+CASES = ("digits", "64-25", "784-196")
 # After a product OpenBLAS's threads go on spinning for some 30 ms.
 _SECONDS_OF_REST = 0.1
 _BESIDE_THE_CHECKOUT = Path(__file__).resolve().parents[3] / "shared/data/mnist.npz"
@@ -49,6 +50,13 @@ def parse_arguments(description, **more):
         action="store_true",
         help="few rows, iterations and repetitions: shows that the script runs, "
         "and judges no target",
+    )
+    parser.add_argument(
+        "--cases",
+        nargs="+",
+        choices=CASES,
+        default=CASES,
+        help="the sizes to measure, where a script measures several",
     )
     for name, default in more.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
@@ -88,14 +96,15 @@ def pooled(X):
 
 
 def cases(arguments):
-    """The three sizes, by name: "digits", "64-25" and "784-196"."""
+    """Those of the three sizes that are asked for, by their names in ``CASES``."""
     n_samples = 1000 if arguments.quick else 10_000
     X = mnist(arguments.data, n_samples)
-    return {
+    every = {
         "digits": Case("digits 1797 x 64, 25", load_digits().data / 16, 25),
         "64-25": Case(f"MNIST 8x8 {n_samples} x 64, 25", pooled(X), 25),
         "784-196": Case(f"MNIST {n_samples} x 784, 196", X, 196),
     }
+    return {name: every[name] for name in arguments.cases}
 
 
 # -- timing ------------------------------------------------------------------------

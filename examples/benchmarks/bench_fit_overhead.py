@@ -41,7 +41,7 @@ def watch(model, X):
 def main():
     arguments = parse_arguments(__doc__)
     print_header("Time outside the objective in a fit")
-    repeats = 2 if arguments.quick else 7
+    repeats = 2 if arguments.quick else 5
     table = Table(
         "rows x features, hidden",
         "dtype",

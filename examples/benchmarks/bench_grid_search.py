@@ -102,6 +102,7 @@ def main():
         "ratio",
         "target",
     )
+    arguments.cases = ["digits"]
     case = cases(arguments)["digits"]
     settings = [(1, 1), (1, None), (2, None)]
     for dtype, (n_jobs, n_threads) in product(DTYPES, settings):
