@@ -218,6 +218,19 @@ def watched_fit():
         ThreadEngine.__call__ = original
 
 
+class Curve:
+    """Loss against time, the loss being the lowest seen so far."""
+
+    def __init__(self, stamps):
+        seconds, losses = np.array(stamps).T
+        self.seconds, self.lowest = seconds, np.minimum.accumulate(losses)
+
+    def reached(self, loss):
+        """Evaluations and seconds until ``loss`` was first seen."""
+        index = int(np.argmax(self.lowest <= loss))
+        return index + 1, float(self.seconds[index])
+
+
 def unpack(theta, n_features, n_components):
     """W (k, d), b (k,), D (k, d) and c (d,) of a flat θ, without a copy."""
     d, k = n_features, n_components

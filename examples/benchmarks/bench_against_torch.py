@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from _common import (
     DTYPES,
+    Curve,
     Table,
     Watch,
     at_least,
@@ -42,19 +43,6 @@ from skae import SparseAutoencoder
 
 TARGET = 1.5
 ITERATIONS = {"digits": 200, "64-25": 150, "784-196": 60}
-
-
-class Curve:
-    """Loss against time, the loss being the lowest seen so far."""
-
-    def __init__(self, stamps):
-        seconds, losses = np.array(stamps).T
-        self.seconds, self.lowest = seconds, np.minimum.accumulate(losses)
-
-    def reached(self, loss):
-        """Evaluations and seconds until ``loss`` was first seen."""
-        index = int(np.argmax(self.lowest <= loss))
-        return index + 1, float(self.seconds[index])
 
 
 def ours(model, X):
