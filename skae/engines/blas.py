@@ -5,6 +5,11 @@ two threads may each call ``fit``. If each of them set and restored the limit,
 the first to end would lift it under the other, and the last might "restore" the
 limit it found on entering. So the first to enter sets it, the last to leave
 restores it, and in between everyone counts.
+
+From 3.8 on, threadpoolctl lets only the first thread that set OpenBLAS's limit set
+it again, and silently ignores the others, for as long as that thread lives. Here
+any thread may be the first or the last, so both claim that right, and the last
+gives it back.
 """
 
 import threading
@@ -34,7 +39,9 @@ class _BlasLimit:
             with self._lock:
                 self._active -= 1
                 if self._active == 0:
+                    self._free_control()
                     self._limiter.restore_original_limits()
+                    self._free_control()
 
     def _enter_first(self):
         if self._controller is None:
@@ -43,7 +50,13 @@ class _BlasLimit:
         pools = self._controller.info()
         # A BLAS that cannot be limited keeps its own threads, and we use none.
         self._allowed = max((pool["num_threads"] for pool in pools), default=1)
+        self._free_control()
         self._limiter = self._controller.limit(limits=1)
+
+    def _free_control(self):
+        for library in self._controller.lib_controllers:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
 
 
 # Process-global, because what it guards is: see the module's docstring.

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from objectives import CASES, Case, D, K
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skae.engines.blas import single_threaded_blas
 from skae.engines.threads import ThreadEngine, block_rows
@@ -205,6 +205,43 @@ def test_blas_is_limited_until_the_last_one_leaves():
     assert blas_threads() == before
     assert first == max(before, default=1)
     assert second == max(1, first // 2)
+
+
+def in_thread(pool, function):
+    return pool.submit(function).result()
+
+
+@pytest.mark.parametrize("last", ["first", "second"])
+def test_any_thread_may_be_the_first_or_the_last(last):
+    """Both threads live on, and this one has limited BLAS before."""
+    before = blas_threads()
+    with single_threaded_blas():
+        pass
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        one, other = single_threaded_blas(), single_threaded_blas()
+        in_thread(first, one.__enter__)
+        assert set(blas_threads()) <= {1}
+        in_thread(second, other.__enter__)
+        leave = [(first, one), (second, other)]
+        if last == "first":
+            leave.reverse()
+        for pool, limit in leave:
+            assert set(blas_threads()) <= {1}
+            in_thread(pool, lambda limit=limit: limit.__exit__(None, None, None))
+        assert blas_threads() == before
+
+
+def test_limits_set_by_others_around_us_stay_theirs():
+    before = blas_threads()
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(1) as pool:
+
+        def enter_and_leave():
+            with single_threaded_blas() as share:
+                return share
+
+        assert enter_and_leave() == in_thread(pool, enter_and_leave) == 1
+        assert set(blas_threads()) <= {1}
+    assert blas_threads() == before
 
 
 @pytest.mark.parametrize(
