@@ -176,6 +176,8 @@ class ThreadEngine:
             return
         queue = _OrderedQueue(len(self._blocks))
 
+        # Solvers try steps that are too long; threads inherit no errstate.
+        @np.errstate(**np.geterr())
         def work(workspace):
             try:
                 while (index := queue.take()) is not None:
