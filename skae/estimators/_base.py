@@ -102,13 +102,15 @@ class BaseAutoencoder(
         weights = check_sample_weight(sample_weight, X)
         self._check_range(X)
         moments = Moments.of(X, weights)
-        spread = moments.spread(X.dtype)
+        moments.check_magnitude(len(X), X.dtype)
+        spread = moments.spread
         unit = LOSSES[self.loss].at_mean(moments.mean, moments.variance)
-        if spread == 1.0 and moments.variance == 0:
-            unit = 1.0
-        n_features, n_components = X.shape[1], self.n_components or X.shape[1]
+        if moments.no_variation(X.dtype):
+            spread = unit = 1.0
+        n_features = X.shape[1]
+        n_components = int(self.n_components or n_features)
         self.alpha_ = (
-            _ALPHA * min(1, spread**4) if self.alpha == "scale" else self.alpha
+            _ALPHA * min(1, spread) ** 4 if self.alpha == "scale" else self.alpha
         )
         objective = AutoencoderObjective(
             n_features,
@@ -159,7 +161,7 @@ class BaseAutoencoder(
         if self.warm_start and hasattr(self, "components_"):
             return train(problem, self._warm_start(problem))
         random_state = check_random_state(self.random_state)
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_init)
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=int(self.n_init))
         starts = [random_start(problem.objective, seed) for seed in seeds]
         if len(starts) == 1:
             return train(problem, starts[0])

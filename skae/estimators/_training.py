@@ -8,7 +8,7 @@ import numpy as np
 from skae.core.coordinates import Coordinates
 from skae.core.objective import AutoencoderObjective
 from skae.engines.threads import ThreadEngine
-from skae.solvers import SOLVERS
+from skae.solvers import SOLVERS, NotFiniteError
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Moments:
     variance: float  # summed over the columns
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
     def of(cls, X, weights):
         """Weighted moments of X, a few rows at a time, in float64."""
         step = max(1, 2**18 // X.shape[1])
@@ -34,15 +35,36 @@ class Moments:
             squares += weights[b] @ np.vecdot(deviations, deviations)
         return cls(mean, float(squares / total))
 
-    def spread(self, dtype):
-        """Root mean square deviation of an entry; 1 where all rows are equal.
-
-        What the rounding of the data alone would give counts as equal.
-        """
+    def no_variation(self, dtype):
+        """Whether all rows count as equal: what varies is rounding at most."""
         rounding = 10 * np.finfo(dtype).eps * np.linalg.norm(self.mean)
-        smallest = np.finfo(dtype).tiny ** 0.5 * 1e2
-        if self.variance <= max(rounding, smallest) ** 2:
-            return 1.0
+        return self.variance <= rounding**2
+
+    @np.errstate(over="ignore")
+    def check_magnitude(self, n_samples, dtype):
+        """Refuse X with which sums and gradients leave the range of its dtype.
+
+        A gradient sums products of three numbers of X's size over the rows; the
+        solver's coordinates divide by such products.
+        """
+        info = np.finfo(dtype)
+        size = (self.mean @ self.mean + self.variance) ** 0.5
+        least = (10 * info.tiny) ** (1 / 3)
+        most = (0.1 * info.max / n_samples) ** (1 / 3)
+        if not size < most:
+            problem = f"large: rows of length {size:.2g}, against {most:.2g} at most"
+        elif self.spread < least and not self.no_variation(dtype):
+            problem = f"small: spread {self.spread:.2g}, against {least:.2g} at least"
+        else:
+            return
+        raise ValueError(
+            f"X is too {problem}, for training in {dtype}; scale X, for instance with "
+            "StandardScaler."
+        )
+
+    @property
+    def spread(self):
+        """Root mean square deviation of an entry."""
         return (self.variance / len(self.mean)) ** 0.5
 
 
@@ -111,14 +133,21 @@ def train(problem, start):
         report(iteration)
 
     with ThreadEngine(problem.objective, problem.X, problem.weights) as engine:
-        result = SOLVERS["lbfgs"](
-            evaluate,
-            start,
-            max_iter=problem.max_iter,
-            max_fun=problem.max_fun,
-            tol=problem.tol,
-            callback=each_iteration,
-        )
+        try:
+            result = SOLVERS["lbfgs"](
+                evaluate,
+                start,
+                max_iter=problem.max_iter,
+                max_fun=problem.max_fun,
+                tol=problem.tol,
+                callback=each_iteration,
+            )
+        except NotFiniteError:
+            raise ValueError(
+                f"The loss of X or its gradient overflows {start.dtype} before the "
+                "first iteration; scale X, for instance with StandardScaler, or lower "
+                "the weights of the penalties."
+            ) from None
         theta = coordinates.to_data(result.x)
         mean_code = engine.mean_code(theta)
     loss, terms = result.aux

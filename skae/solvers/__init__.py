@@ -5,8 +5,8 @@ knows nothing of networks.
 """
 
 from skae.solvers.lbfgs import minimize_lbfgs
-from skae.solvers.result import Iteration, Result
+from skae.solvers.result import Iteration, NotFiniteError, Result
 
 SOLVERS = {"lbfgs": minimize_lbfgs}
 
-__all__ = ["SOLVERS", "Iteration", "Result", "minimize_lbfgs"]
+__all__ = ["SOLVERS", "Iteration", "NotFiniteError", "Result", "minimize_lbfgs"]

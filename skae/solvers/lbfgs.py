@@ -7,7 +7,7 @@ import numpy as np
 
 from skae.solvers.history import History
 from skae.solvers.line_search import Ray, strong_wolfe
-from skae.solvers.result import Iteration, Result
+from skae.solvers.result import Iteration, NotFiniteError, Result
 
 # Rounding error assumed in a function's value, in units of x's machine epsilon.
 NOISE = 8.0
@@ -181,7 +181,7 @@ class _Run:
         ray = self.ray
         ray.evaluate()
         if not (isfinite(ray.value) and np.isfinite(ray.gradient).all()):
-            raise ValueError(
+            raise NotFiniteError(
                 f"the function must be finite at x0, with a finite gradient; its value "
                 f"is {ray.value!r}. Start closer to 0, or scale the data."
             )

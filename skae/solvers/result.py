@@ -16,6 +16,10 @@ MESSAGES = {
 }
 
 
+class NotFiniteError(ValueError):
+    """The function, or its gradient, is not finite at the starting point."""
+
+
 class Iteration(NamedTuple):
     """The accepted point after one iteration, as a callback sees it.
 
