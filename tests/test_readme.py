@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.filterwarnings("ignore:Training stopped")
+@pytest.mark.filterwarnings("error:.*fits failed", "error:.*non-finite")
 def test_python_runs(capsys):
     (code,) = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
