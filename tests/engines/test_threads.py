@@ -174,6 +174,16 @@ def test_an_exception_in_a_block_reaches_the_caller(
         assert_same_bits(expected, (loss, gradient, terms))
 
 
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_overflow_warns_if_the_caller_wants_it(n_threads):
+    objective, X, s, theta = data(KL)
+    options = {"rows": 20, "n_threads": n_threads}
+    with np.errstate(all="ignore"):
+        assert not np.isfinite(run(objective, X, s, 1e200 * theta, **options)[0])
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        run(objective, X, s, 1e200 * theta, **options)
+
+
 def test_exception_in_the_with_block_restores_everything():
     objective, X, s, theta = data(KL)
     with pytest.raises(RuntimeError, match="mine"):
