@@ -99,7 +99,9 @@ def test_an_evaluation_leaves_no_trace_in_the_next(case, memory):
     with ThreadEngine(objective, X, s, rows=50, code_memory=memory) as evaluate:
         loss, gradient, terms = evaluate(theta)
         first = loss, gradient.copy(), terms
-        evaluate(-3 * theta)
+        elsewhere = evaluate(-3 * theta)
+        options = {"rows": 50, "code_memory": memory}
+        assert_same_bits(elsewhere, run(objective, X, s, -3 * theta, **options))
         assert_same_bits(first, evaluate(theta))
 
 
