@@ -72,10 +72,12 @@ class SaltAndPepper:
 
     def __call__(self, X, u, out):
         corrupted = u < self.threshold
-        np.copyto(out, X)
-        np.copyto(out, self.low, where=corrupted)
-        # Of the corrupted entries' u, half lie below half the threshold.
-        np.copyto(out, self.high, where=u < self.threshold // 2)
+        # Of the corrupted entries' u, half lie below half the threshold. Sums of
+        # products are twice as fast here as copies under a mask.
+        salt = u < self.threshold // 2
+        np.multiply(X, ~corrupted, out=out)
+        out += salt * self.high
+        out += (corrupted ^ salt) * self.low
         return corrupted
 
 
@@ -129,13 +131,26 @@ CORRUPTIONS = {
 
 
 class Noise:
-    """A corruption with its seed; ``draw`` may be moved on between evaluations."""
+    """A corruption with its seed, applied to rows of the data.
 
-    def __init__(self, corruption, seed, draw=0):
-        self.corruption = corruption
-        self.seed, self.draw = seed, draw
+    Parameters
+    ----------
+    corruption : object
+        An entry of ``CORRUPTIONS``, or ``Custom``, made with its level.
+    seed : int
+        In [0, 2⁶⁴).
+    """
 
-    def __call__(self, X, start, out):
-        """Corrupt the rows X, the first of which is row ``start`` of the data."""
-        u = uniform_integers(self.seed, self.draw, start, X.shape)
+    def __init__(self, corruption, seed):
+        self.corruption, self.seed = corruption, seed
+
+    def __call__(self, X, start, draw, out):
+        """Corrupt the rows X, the first of which is row ``start`` of the data.
+
+        Returns
+        -------
+        corrupted : ndarray of bool or None
+            Which entries are corrupted; None where it is all of them.
+        """
+        u = uniform_integers(self.seed, draw, start, X.shape)
         return self.corruption(X, u, out)

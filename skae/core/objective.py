@@ -63,7 +63,8 @@ class Parameters:
 
     ``encoder`` is W (n_components, n_features), ``hidden`` b, and ``decoder`` is
     D with c as one more row, (n_components + 1, n_features). ``slope`` is what a
-    penalty on the mean code adds to ∂J/∂h_i.
+    penalty on the mean code adds to ∂J/∂h_i, and ``draw`` says which noise
+    the rows meet, None none.
     """
 
     theta: np.ndarray
@@ -71,6 +72,7 @@ class Parameters:
     hidden: np.ndarray
     decoder: np.ndarray
     slope: Any = None
+    draw: int | None = None
 
 
 class Workspace:
@@ -185,16 +187,16 @@ class AutoencoderObjective:
         self.activation.apply(codes)
         H[-1] = 1
 
-    def inputs(self, block, workspace):
+    def inputs(self, parameters, block, workspace):
         """Return the rows to encode, and which of their entries are corrupted."""
-        if self.noise is None:
+        if self.noise is None or parameters.draw is None:
             return block.X, None
         inputs = workspace["corrupted", len(block.X)]
-        return inputs, self.noise(block.X, block.start, out=inputs)
+        return inputs, self.noise(block.X, block.start, parameters.draw, out=inputs)
 
     def code_sums(self, parameters, block, H, workspace):
         """Encode into H and return Σ s_i h_i, (n_components,) in float64."""
-        inputs, _ = self.inputs(block, workspace)
+        inputs, _ = self.inputs(parameters, block, workspace)
         self.encode(parameters, inputs, H)
         codes = H[:-1]
         sums = codes.sum(axis=1) if block.weights is None else codes @ block.weights
@@ -225,7 +227,7 @@ class AutoencoderObjective:
             Overwritten by the next call with the same workspace.
         """
         rows, weights = len(block.X), block.weights
-        inputs, corrupted = self.inputs(block, workspace)
+        inputs, corrupted = self.inputs(parameters, block, workspace)
         if H is None:
             H = workspace["codes", rows]
             self.encode(parameters, inputs, H)

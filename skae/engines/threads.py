@@ -72,6 +72,7 @@ class ThreadEngine:
         n_samples, d = X.shape
         k = objective.n_components
         self.objective = objective
+        self.draw = 0  # of the noise, if the objective has any
         self._rows = rows or block_rows(n_samples, d, k)
         self._blocks = [
             Block(
@@ -129,6 +130,7 @@ class ThreadEngine:
         """
         objective = self.objective
         parameters = objective.parameters(theta)
+        parameters.draw = self.draw
         mean = None
         if objective.needs_mean_code:
             mean = self._mean_code(parameters)
@@ -149,7 +151,7 @@ class ThreadEngine:
         return objective.finish(parameters, total, self._weight_sum, mean)
 
     def mean_code(self, theta):
-        """Mean code of all rows at ``theta``, (n_components,) in float64."""
+        """Mean code of all rows, uncorrupted, (n_components,) in float64."""
         return self._mean_code(self.objective.parameters(theta))
 
     def _mean_code(self, parameters):

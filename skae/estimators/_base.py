@@ -20,7 +20,7 @@ from skae.core.activations import ACTIVATIONS
 from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.objective import AutoencoderObjective
-from skae.estimators._training import Moments, Problem, random_start, train
+from skae.estimators._training import Moments, Problem, Scale, random_start, train
 
 _DTYPES = [np.float64, np.float32]
 _ROWS_AT_A_TIME = 2048
@@ -62,12 +62,8 @@ class BaseAutoencoder(
         return {"name": type(self).__name__}
 
     @abstractmethod
-    def _sparsity(self, unit, n_components):
-        """Penalty on the codes, or None.
-
-        ``unit`` is the loss of reconstructing every row by the column means:
-        the scale of the data in the units of the loss.
-        """
+    def _terms(self, X, scale, n_components, random_state):
+        """What the objective has beside loss and decay, as keyword arguments."""
 
     # -- fitting ---------------------------------------------------------------
 
@@ -112,6 +108,7 @@ class BaseAutoencoder(
         self.alpha_ = (
             _ALPHA * min(1, spread) ** 4 if self.alpha == "scale" else self.alpha
         )
+        random_state = check_random_state(self.random_state)
         objective = AutoencoderObjective(
             n_features,
             n_components,
@@ -119,9 +116,9 @@ class BaseAutoencoder(
             output=self.output_activation,
             loss=self.loss,
             alpha=self.alpha_,
-            sparsity=self._sparsity(unit, n_components),
             tied_weights=self.tied_weights,
             dtype=X.dtype,
+            **self._terms(X, Scale(unit, spread), n_components, random_state),
         )
         problem = Problem(
             objective,
@@ -132,8 +129,9 @@ class BaseAutoencoder(
             max_fun=self.max_fun,
             tol=self.tol,
             verbose=int(self.verbose),
+            redraw_every=getattr(self, "redraw_every", None),
         )
-        self._keep(objective, self._best(problem))
+        self._keep(objective, self._best(problem, random_state))
         return self
 
     def _check_combinations(self):
@@ -156,11 +154,10 @@ class BaseAutoencoder(
                 "or use output_activation='identity' with loss='squared_error'."
             )
 
-    def _best(self, problem):
+    def _best(self, problem, random_state):
         """Train from every start; the lowest loss is kept, as KMeans does."""
         if self.warm_start and hasattr(self, "components_"):
             return train(problem, self._warm_start(problem))
-        random_state = check_random_state(self.random_state)
         seeds = random_state.randint(np.iinfo(np.int32).max, size=int(self.n_init))
         starts = [random_start(problem.objective, seed) for seed in seeds]
         if len(starts) == 1:
