@@ -119,7 +119,14 @@ class Custom:
 
     def __call__(self, X, u, out):
         U = (u.astype(X.dtype) + X.dtype.type(0.5)) / _LEVELS
-        out[:] = self.function(X.copy(), U)
+        result = np.asarray(self.function(X.copy(), U))
+        if result.shape != X.shape or not np.isfinite(result).all():
+            raise ValueError(
+                "corruption must return finite numbers in the shape of the rows it "
+                f"is given, {X.shape}; got shape {result.shape}"
+                + ("." if result.shape != X.shape else ", with nan or infinity.")
+            )
+        out[:] = result
         return out != X
 
 

@@ -109,6 +109,7 @@ class BaseAutoencoder(
             _ALPHA * min(1, spread) ** 4 if self.alpha == "scale" else self.alpha
         )
         random_state = check_random_state(self.random_state)
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=int(self.n_init))
         objective = AutoencoderObjective(
             n_features,
             n_components,
@@ -131,7 +132,7 @@ class BaseAutoencoder(
             verbose=int(self.verbose),
             redraw_every=getattr(self, "redraw_every", None),
         )
-        self._keep(objective, self._best(problem, random_state))
+        self._keep(objective, self._best(problem, seeds))
         return self
 
     def _check_combinations(self):
@@ -154,11 +155,10 @@ class BaseAutoencoder(
                 "or use output_activation='identity' with loss='squared_error'."
             )
 
-    def _best(self, problem, random_state):
+    def _best(self, problem, seeds):
         """Train from every start; the lowest loss is kept, as KMeans does."""
         if self.warm_start and hasattr(self, "components_"):
             return train(problem, self._warm_start(problem))
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=int(self.n_init))
         starts = [random_start(problem.objective, seed) for seed in seeds]
         if len(starts) == 1:
             return train(problem, starts[0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import textbook
-from objectives import ALPHA, CASES, KL_BETA, L1_BETA, RHO, Case, D
+from objectives import ALPHA, CASES, CONTRACTION, KL_BETA, L1_BETA, RHO, Case, D
 
 from skae.core.coordinates import Coordinates
 from skae.core.penalties import KullbackLeibler
@@ -13,6 +13,7 @@ MEAN = np.linspace(0.2, 0.8, D)
 
 PENALTY = {
     "none": {},
+    "contraction": {"contraction": CONTRACTION},
     "kl": {"sparsity": "kl", "beta": KL_BETA, "rho": RHO},
     "l1": {"sparsity": "l1", "beta": L1_BETA},
 }
