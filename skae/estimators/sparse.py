@@ -48,7 +48,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
 
     alpha : float or "scale", default="scale"
         α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
-        1e-3 min(1, s⁴), where s² is the mean variance of a feature, so that the
+        0.03 min(1, s⁴), where s² is the mean variance of a feature, so that the
         decay stays a small part of J in whatever unit X is measured.
 
     sparsity : {"kl", "l1"} or None, default="kl"
@@ -152,6 +152,9 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
     Inside ``GridSearchCV(n_jobs=-1)`` every worker uses the threads that joblib
     leaves it, so nothing needs to be set. X of float32 is trained in float32, in
     about half the time.
+
+    Penalties far too strong for the data leave nothing to learn: weights go to
+    zero and every reconstruction to the column means, with a ``score`` of 0.
 
     A constant column is reconstructed by its output bias. Where all rows are
     equal, data count as having unit spread.
