@@ -48,7 +48,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
 
     alpha : float or "scale", default="scale"
         α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
-        0.03 min(1, s⁴), where s² is the mean variance of a feature, so that the
+        min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
         decay stays a small part of J in whatever unit X is measured.
 
     sparsity : {"kl", "l1"} or None, default="kl"
