@@ -116,3 +116,16 @@ CASES = [
     for output in LOSSES[loss].outputs
     if EXTRAS[extra](ACTIVATIONS[activation]) is not None
 ]
+
+# What does not depend on the output can be tested with two cases an extra.
+ONE_OUTPUT = [
+    case
+    for case in CASES
+    if (case.activation, case.output)
+    in (("logistic", "identity"), ("relu", "logistic"))
+]
+
+
+def is_noisy(case):
+    """Whether rows meet noise of their own."""
+    return case.objective().noise is not None
