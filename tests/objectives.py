@@ -12,12 +12,13 @@ import numpy as np
 import textbook
 
 from skae.core.activations import ACTIVATIONS
+from skae.core.corruptions import CORRUPTIONS, Custom, Noise
 from skae.core.losses import LOSSES
 from skae.core.objective import AutoencoderObjective
-from skae.core.penalties import L1, KullbackLeibler
+from skae.core.penalties import L1, Contraction, KullbackLeibler
 
 N, D, K = 13, 5, 4  # rows, features, components
-ALPHA, RHO, KL_BETA, L1_BETA = 0.1, 0.1, 3.0, 0.3
+ALPHA, RHO, KL_BETA, L1_BETA, CONTRACTION = 0.1, 0.1, 3.0, 0.3, 0.5
 
 
 def _kl(activation):
@@ -26,10 +27,39 @@ def _kl(activation):
     return {"sparsity": KullbackLeibler(RHO, KL_BETA, activation.bounds)}
 
 
+def _contraction(activation):
+    if not hasattr(activation, "curvature"):
+        return None
+    return {"contraction": Contraction(CONTRACTION, activation)}
+
+
+def _corruptions():
+    """Each corruption, plain, with the penalty on the mean code, with emphasis."""
+    made = {
+        name: kind(0.4, low=np.zeros(D), high=np.ones(D))
+        for name, kind in CORRUPTIONS.items()
+    }
+    made["custom"] = Custom(lambda X, U: np.where(U < 0.4, X * U, X))
+    for name, corruption in made.items():
+        noise = {"noise": Noise(corruption, seed=3)}
+        yield name, lambda activation, noise=noise: noise
+        yield (
+            f"{name} kl",
+            lambda activation, noise=noise: (
+                None if activation.bounds is None else _kl(activation) | noise
+            ),
+        )
+        if corruption.selects:
+            emphasised = noise | {"emphasis": (1.0, 0.3)}
+            yield f"{name} emphasis", lambda activation, both=emphasised: both
+
+
 EXTRAS = {
     "none": lambda activation: {},
     "kl": _kl,
     "l1": lambda activation: {"sparsity": L1(L1_BETA)},
+    "contraction": _contraction,
+    **dict(_corruptions()),
 }
 
 
@@ -65,10 +95,13 @@ class Case(NamedTuple):
         objective = self.objective()
         X = rng.uniform(0.1, 0.9, (N, D))
         s = rng.uniform(0.5, 2, N) if self.weighted else None
+        inputs = X.copy()
+        if objective.noise is not None:
+            objective.noise(X, start=0, draw=0, out=inputs)
         while True:
             theta = 0.5 * rng.standard_normal(objective.layout.size)
             p = objective.parameters(theta)
-            before = X @ p.encoder.T + p.hidden
+            before = inputs @ p.encoder.T + p.hidden
             after = textbook.ACTIVATIONS[self.activation](before) @ p.decoder[:-1]
             after += p.decoder[-1]
             if min(np.abs(before).min(), np.abs(after).min()) > 1e-3:
@@ -83,3 +116,16 @@ CASES = [
     for output in LOSSES[loss].outputs
     if EXTRAS[extra](ACTIVATIONS[activation]) is not None
 ]
+
+# What does not depend on the output can be tested with two cases an extra.
+ONE_OUTPUT = [
+    case
+    for case in CASES
+    if (case.activation, case.output)
+    in (("logistic", "identity"), ("relu", "logistic"))
+]
+
+
+def is_noisy(case):
+    """Whether rows meet noise of their own."""
+    return case.objective().noise is not None

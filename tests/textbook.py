@@ -43,10 +43,33 @@ def codes(X, W, b, activation):
     return ACTIVATIONS[activation](X @ W.T + b)
 
 
+def jacobian(x, W, b, activation):
+    """∂h/∂x of one row, (n_components, n_features): diag(f′(z)) W."""
+    z = W @ x + b
+    slope = {
+        "logistic": lambda: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+        "tanh": lambda: 1 / np.cosh(z) ** 2,
+    }[activation]()
+    return np.diag(slope) @ W
+
+
 def terms(
-    X, W, b, D, c, *, activation, output, loss, alpha, sparsity=None, s=None, **penalty
+    X,
+    W,
+    b,
+    D,
+    c,
+    *,
+    activation,
+    output,
+    loss,
+    alpha,
+    sparsity=None,
+    contraction=None,
+    s=None,
+    **penalty,
 ):
-    """The three terms of J, by name; ``penalty`` holds beta, and rho for "kl"."""
+    """The terms of J, by name; ``penalty`` holds beta, and rho for "kl"."""
     s = np.ones(len(X)) if s is None else s
     H = codes(X, W, b, activation)
     R = ACTIVATIONS[output](H @ D + c)
@@ -55,8 +78,12 @@ def terms(
         "l1": lambda: l1_sparsity(H, s, **penalty),
         "kl": lambda: kl_sparsity(H, s, activation=activation, **penalty),
     }
-    return {
+    parts = {
         "reconstruction": s @ LOSSES[loss](X, R).sum(axis=1) / s.sum(),
         "decay": alpha / 2 * ((W**2).sum() + (D**2).sum()),
         "sparsity": sparsities[sparsity](),
     }
+    if contraction is not None:
+        norms = [(jacobian(x, W, b, activation) ** 2).sum() for x in X]
+        parts["contraction"] = contraction * s @ norms / s.sum()
+    return parts

@@ -59,6 +59,11 @@ class Logistic:
         delta *= scratch
 
     @staticmethod
+    def curvature(H, slope):
+        """f″(z), given H = f(Z) and slope = f′(Z): f′ (1 − 2h)."""
+        return slope * (1 - 2 * H)
+
+    @staticmethod
     def link(mean):
         # A constant column of zeros or ones has no finite logit; 1e-3 is near
         # enough to start from and keeps the derivative alive.
@@ -85,6 +90,11 @@ class Tanh:
     def pull_back(cls, H, delta, scratch):
         cls.derivative(H, out=scratch)
         delta *= scratch
+
+    @staticmethod
+    def curvature(H, slope):
+        """f″(z), given H = f(Z) and slope = f′(Z): −2 h f′."""
+        return -2 * H * slope
 
     @staticmethod
     def link(mean):

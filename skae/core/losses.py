@@ -3,7 +3,8 @@
 A loss meets the outputs as pre-activations Z, (rows, n_features), so that a
 cross-entropy never takes the logarithm of a saturated output. It returns the
 loss of each row and leaves ∂loss/∂Z where Z was. ``scratch`` is a pair of
-arrays of Z's shape for whoever needs room. A new loss is one class and one
+arrays of Z's shape for whoever needs room, ``entry_weights`` an array of it by
+which the loss of each entry is multiplied. A new loss is one class and one
 entry in ``LOSSES``.
 """
 
@@ -23,17 +24,19 @@ class SquaredError:
         return 0.5 * variance
 
     @staticmethod
-    def rows(Z, X, output, scratch):
+    def rows(Z, X, output, scratch, entry_weights=None):
         """Return ℓ, (rows,), and overwrite Z with ∂ℓ/∂Z."""
-        if output is Identity:
+        output.apply(Z)
+        if output is Identity and entry_weights is None:
             Z -= X
             return 0.5 * np.vecdot(Z, Z)
-        residual, slope = scratch
-        output.apply(Z)
+        residual, weighted = scratch
         np.subtract(Z, X, out=residual)
-        output.derivative(Z, out=slope)
-        np.multiply(residual, slope, out=Z)
-        return 0.5 * np.vecdot(residual, residual)
+        np.multiply(residual, 1 if entry_weights is None else entry_weights, weighted)
+        losses = 0.5 * np.vecdot(residual, weighted)
+        output.derivative(Z, out=residual)
+        np.multiply(residual, weighted, out=Z)
+        return losses
 
 
 class LogLoss:
@@ -52,19 +55,23 @@ class LogLoss:
         return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).sum())
 
     @staticmethod
-    def rows(Z, X, output, scratch):
+    def rows(Z, X, output, scratch, entry_weights=None):
         """Return ℓ, (rows,), and overwrite Z with ∂ℓ/∂Z."""
-        softplus, positive = scratch
-        np.abs(Z, out=softplus)
-        np.negative(softplus, out=softplus)
-        np.exp(softplus, out=softplus)
-        np.log1p(softplus, out=softplus)
-        np.maximum(Z, 0, out=positive)
-        softplus += positive
-        losses = softplus.sum(axis=1) - np.vecdot(X, Z)
+        entries, other = scratch
+        np.abs(Z, out=entries)
+        np.negative(entries, out=entries)
+        np.exp(entries, out=entries)
+        np.log1p(entries, out=entries)
+        np.maximum(Z, 0, out=other)
+        entries += other
+        np.multiply(X, Z, out=other)
+        entries -= other
         Logistic.apply(Z)
         Z -= X
-        return losses
+        if entry_weights is not None:
+            entries *= entry_weights
+            Z *= entry_weights
+        return entries.sum(axis=1)
 
 
 LOSSES = {"squared_error": SquaredError, "log_loss": LogLoss}

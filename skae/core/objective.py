@@ -31,13 +31,30 @@ from skae.core.layout import Layout
 from skae.core.losses import LOSSES
 
 
+@dataclass(frozen=True)
+class Block:
+    """Consecutive rows of the data, the first of which is row ``start``."""
+
+    X: np.ndarray  # (rows, n_features)
+    weights: np.ndarray | None  # (rows,)
+    start: int
+
+
 @dataclass
 class Sums:
     """What ``block`` returns: plain sums over its rows, to be added up."""
 
     loss: float  # Σ s_i ℓ_i
-    sparsity: float  # of a penalty that is a sum over rows
-    gradient: np.ndarray  # of both, flat; the workspace's own buffer
+    sparsity: float  # Σ s_i of a penalty on the codes that is a sum over rows
+    contraction: float  # Σ s_i ‖∂h_i/∂x_i‖², weighted
+    gradient: np.ndarray  # of all, flat; the workspace's own buffer
+
+    def __iadd__(self, other):
+        self.loss += other.loss
+        self.sparsity += other.sparsity
+        self.contraction += other.contraction
+        self.gradient += other.gradient
+        return self
 
 
 @dataclass
@@ -46,7 +63,8 @@ class Parameters:
 
     ``encoder`` is W (n_components, n_features), ``hidden`` b, and ``decoder`` is
     D with c as one more row, (n_components + 1, n_features). ``slope`` is what a
-    penalty on the mean code adds to ∂J/∂h_i.
+    penalty on the mean code adds to ∂J/∂h_i, and ``draw`` says which noise
+    the rows meet, None none.
     """
 
     theta: np.ndarray
@@ -54,6 +72,7 @@ class Parameters:
     hidden: np.ndarray
     decoder: np.ndarray
     slope: Any = None
+    draw: int | None = None
 
 
 class Workspace:
@@ -69,7 +88,9 @@ class Workspace:
             "hidden": lambda rows: (2, k, rows),
             "visible": lambda rows: (rows, d),
         }
-        if objective.output is not Identity:
+        if objective.noise is not None:
+            self._shapes["corrupted"] = lambda rows: (rows, d)
+        if objective.output is not Identity or objective.emphasis is not None:
             self._shapes["spare"] = lambda rows: (2, rows, d)
         self._buffers = {
             name: np.empty(int(np.prod(shape(max_rows))), dtype)
@@ -103,6 +124,12 @@ class AutoencoderObjective:
         Weight decay; biases are never penalised.
     sparsity : object or None
         A penalty of ``skae.core.penalties``.
+    contraction : Contraction or None
+        The penalty ‖∂h/∂x‖² of ``skae.core.penalties``.
+    noise : Noise or None
+        Corrupts the rows that are encoded; the loss compares with clean ones.
+    emphasis : tuple of float or None
+        Weights (a, b) of the loss on corrupted and on kept entries.
     tied_weights : bool
         Whether D is W itself; ‖W‖² + ‖D‖² is then 2‖W‖².
     dtype : dtype
@@ -119,6 +146,9 @@ class AutoencoderObjective:
         loss="squared_error",
         alpha=0.0,
         sparsity=None,
+        contraction=None,
+        noise=None,
+        emphasis=None,
         tied_weights=False,
         dtype=np.float64,
     ):
@@ -127,6 +157,8 @@ class AutoencoderObjective:
         self.output = ACTIVATIONS[output]
         self.loss = LOSSES[loss]
         self.alpha, self.sparsity = alpha, sparsity
+        self.contraction = contraction
+        self.noise, self.emphasis = noise, emphasis
         self.tied_weights = tied_weights
         self.dtype = np.dtype(dtype)
         d, k = n_features, n_components
@@ -155,11 +187,19 @@ class AutoencoderObjective:
         self.activation.apply(codes)
         H[-1] = 1
 
-    def code_sums(self, parameters, X, weights, H):
+    def inputs(self, parameters, block, workspace):
+        """Return the rows to encode, and which of their entries are corrupted."""
+        if self.noise is None or parameters.draw is None:
+            return block.X, None
+        inputs = workspace["corrupted", len(block.X)]
+        return inputs, self.noise(block.X, block.start, parameters.draw, out=inputs)
+
+    def code_sums(self, parameters, block, H, workspace):
         """Encode into H and return Σ s_i h_i, (n_components,) in float64."""
-        self.encode(parameters, X, H)
+        inputs, _ = self.inputs(parameters, block, workspace)
+        self.encode(parameters, inputs, H)
         codes = H[:-1]
-        sums = codes.sum(axis=1) if weights is None else codes @ weights
+        sums = codes.sum(axis=1) if block.weights is None else codes @ block.weights
         return sums.astype(np.float64, copy=False)
 
     def set_mean_code(self, parameters, mean):
@@ -167,17 +207,15 @@ class AutoencoderObjective:
         slope = self.sparsity.slope(mean).astype(self.dtype)
         parameters.slope = slope[:, np.newaxis]
 
-    def block(self, parameters, X, weights, H, workspace):
+    def block(self, parameters, block, H, workspace):
         """Sums of loss and gradient over one block of rows.
 
         Parameters
         ----------
         parameters : Parameters
             Where to evaluate.
-        X : ndarray of shape (rows, n_features)
+        block : Block
             The rows.
-        weights : ndarray of shape (rows,) or None
-            Their sample weights.
         H : ndarray of shape (n_components + 1, rows) or None
             Their codes, if ``code_sums`` has kept them.
         workspace : Workspace
@@ -188,14 +226,14 @@ class AutoencoderObjective:
         sums : Sums
             Overwritten by the next call with the same workspace.
         """
-        rows = len(X)
+        rows, weights = len(block.X), block.weights
+        inputs, corrupted = self.inputs(parameters, block, workspace)
         if H is None:
             H = workspace["codes", rows]
-            self.encode(parameters, X, H)
-        spare = None if self.output is Identity else workspace["spare", rows]
+            self.encode(parameters, inputs, H)
         delta = workspace["visible", rows]
         np.matmul(H.T, parameters.decoder, out=delta)
-        losses = self.loss.rows(delta, X, self.output, spare)
+        losses = self._losses(delta, block.X, corrupted, workspace)
         if weights is not None:
             delta *= weights[:, np.newaxis]
             losses = losses * weights
@@ -203,17 +241,35 @@ class AutoencoderObjective:
         gradient = workspace.parts
         epsilon, scratch = workspace["hidden", rows]
         np.matmul(parameters.decoder[:-1], delta.T, out=epsilon)
-        penalty = self._add_sparsity(parameters, H[:-1], epsilon, weights, scratch)
+        sparsity = self._add_sparsity(parameters, H[:-1], epsilon, weights, scratch)
         self.activation.pull_back(H[:-1], epsilon, scratch)
+        np.matmul(H, delta, out=gradient.decoder)
+        contraction = 0.0
+        if self.contraction is not None:
+            contraction, slope = self.contraction.add_rows(
+                parameters.encoder, H[:-1], epsilon, weights, scratch
+            )
         if self.tied_weights:
-            np.matmul(H, delta, out=gradient.decoder)
-            gradient.encoder += epsilon @ X
+            gradient.encoder += epsilon @ inputs
         else:
-            np.matmul(H, delta, out=gradient.decoder)
-            np.matmul(epsilon, X, out=gradient.encoder)
+            np.matmul(epsilon, inputs, out=gradient.encoder)
+        if self.contraction is not None:
+            gradient.encoder += slope[:, np.newaxis] * parameters.encoder
         np.sum(epsilon, axis=1, out=gradient.hidden)
         loss = float(losses.sum(dtype=np.float64))
-        return Sums(loss, penalty, workspace.gradient)
+        return Sums(loss, sparsity, contraction, workspace.gradient)
+
+    def _losses(self, Z, X, corrupted, workspace):
+        """Loss of each row; Z becomes its derivative by Z."""
+        spare = entry_weights = None
+        if self.output is not Identity or self.emphasis is not None:
+            spare = workspace["spare", len(X)]
+        if self.emphasis is not None:
+            on_corrupted, on_kept = self.emphasis
+            entry_weights = np.where(corrupted, on_corrupted, on_kept).astype(
+                self.dtype, copy=False
+            )
+        return self.loss.rows(Z, X, self.output, spare, entry_weights)
 
     def _add_sparsity(self, parameters, codes, epsilon, weights, scratch):
         if self.sparsity is None:
@@ -248,7 +304,8 @@ class AutoencoderObjective:
         gradient : ndarray
             ``total.gradient``, now ∂J/∂θ.
         terms : dict of str to float
-            ``"reconstruction"``, ``"decay"`` and ``"sparsity"``, which sum to J.
+            ``"reconstruction"``, ``"decay"``, ``"sparsity"`` and, where there is
+            one, ``"contraction"``; they sum to J.
         """
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
@@ -270,4 +327,6 @@ class AutoencoderObjective:
             "decay": decay,
             "sparsity": sparsity,
         }
+        if self.contraction is not None:
+            terms["contraction"] = total.contraction / weight_sum
         return sum(terms.values()), total.gradient, terms

@@ -93,3 +93,56 @@ class L1:
         if weights is not None:
             norms *= weights
         return self.beta * float(norms.sum(dtype=np.float64))
+
+
+class Contraction:
+    """λ (1/n) Σ_i ‖∂h_i/∂x_i‖²_F, the squared Frobenius norm of the Jacobian.
+
+    The Jacobian of a row is diag(f′(z)) W, so its squared norm is
+    Σ_j f′(z_j)² ‖w_j‖², and no Jacobian is ever formed. Its derivatives are
+
+        ∂/∂z_j = 2 f′(z_j) f″(z_j) ‖w_j‖²     ∂/∂w_j = 2 f′(z_j)² w_j (z_j fixed).
+
+    Parameters
+    ----------
+    weight : float
+        λ.
+    activation : class
+        A smooth entry of ``ACTIVATIONS``, one with ``curvature``.
+    """
+
+    def __init__(self, weight, activation):
+        self.weight, self.activation = weight, activation
+
+    def add_rows(self, W, H, epsilon, weights, scratch):
+        """Add ∂/∂Z to ``epsilon``.
+
+        Parameters
+        ----------
+        W : ndarray of shape (n_components, n_features)
+            Weights of the encoder.
+        H, epsilon, scratch : ndarray of shape (n_components, rows)
+            Codes, gradient by the pre-activations, and room to work.
+        weights : ndarray of shape (rows,) or None
+            Sample weights.
+
+        Returns
+        -------
+        total : float
+            λ Σ_i s_i ‖∂h_i/∂x_i‖².
+        slope : ndarray of shape (n_components,)
+            What W is to be multiplied by, row by row, for ∂/∂W at fixed Z.
+        """
+        slopes = scratch
+        self.activation.derivative(H, out=slopes)
+        curvatures = self.activation.curvature(H, slopes)
+        norms = self.weight * np.vecdot(W, W)
+        curvatures *= slopes
+        curvatures *= (2 * norms)[:, np.newaxis]
+        np.square(slopes, out=slopes)
+        if weights is not None:
+            curvatures *= weights
+            slopes *= weights
+        epsilon += curvatures
+        sums = slopes.sum(axis=1)
+        return float(sums.astype(np.float64) @ norms), 2 * self.weight * sums

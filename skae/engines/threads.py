@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from skae.core.objective import Sums, Workspace
+from skae.core.objective import Block, Sums, Workspace
 from skae.engines.blas import single_threaded_blas
 
 # A block's share of cache: rows x (n_features + n_components) numbers. Between
@@ -72,17 +72,24 @@ class ThreadEngine:
         n_samples, d = X.shape
         k = objective.n_components
         self.objective = objective
+        self.draw = 0  # of the noise, if the objective has any
         self._rows = rows or block_rows(n_samples, d, k)
-        starts = range(0, n_samples, self._rows)
-        self._blocks = [X[start : start + self._rows] for start in starts]
-        self._weights = [None] * len(starts)
+        self._blocks = [
+            Block(
+                X[start : start + self._rows],
+                None
+                if sample_weight is None
+                else sample_weight[start : start + self._rows],
+                start,
+            )
+            for start in range(0, n_samples, self._rows)
+        ]
         self._weight_sum = float(n_samples)
         if sample_weight is not None:
-            self._weights = [sample_weight[s : s + self._rows] for s in starts]
             self._weight_sum = float(sample_weight.sum(dtype=np.float64))
         self._n_threads = n_threads
         self._multiplications = 5 * n_samples * d * k
-        self._codes = [None] * len(starts)
+        self._codes = [None] * len(self._blocks)
         if objective.needs_mean_code:
             if code_memory is None:
                 code_memory = min(max(X.nbytes // 5, 2**24), 2**30)
@@ -90,7 +97,7 @@ class ThreadEngine:
 
     def _keep_codes(self, memory):
         for index, block in enumerate(self._blocks):
-            shape = (self.objective.n_components + 1, len(block))
+            shape = (self.objective.n_components + 1, len(block.X))
             memory -= int(np.prod(shape)) * self.objective.dtype.itemsize
             if memory < 0:
                 break
@@ -104,7 +111,7 @@ class ThreadEngine:
         elif self._multiplications < _MULTIPLICATIONS_WORTH_THREADS:
             share = 1
         n_threads = min(share, len(self._blocks))
-        rows = min(self._rows, len(self._blocks[0]))
+        rows = len(self._blocks[0].X)
         self._workspaces = [Workspace(self.objective, rows) for _ in range(n_threads)]
         self._total = np.empty(self.objective.layout.size, self.objective.dtype)
         self._pool = None
@@ -123,44 +130,38 @@ class ThreadEngine:
         """
         objective = self.objective
         parameters = objective.parameters(theta)
+        parameters.draw = self.draw
         mean = None
         if objective.needs_mean_code:
             mean = self._mean_code(parameters)
             objective.set_mean_code(parameters, mean)
-        total = Sums(0.0, 0.0, self._total)
+        total = Sums(0.0, 0.0, 0.0, self._total)
         total.gradient.fill(0)
 
         def compute(index, workspace):
             return objective.block(
-                parameters,
-                self._blocks[index],
-                self._weights[index],
-                self._codes[index],
-                workspace,
+                parameters, self._blocks[index], self._codes[index], workspace
             )
 
         def add(sums):
-            total.loss += sums.loss
-            total.sparsity += sums.sparsity
-            total.gradient += sums.gradient
+            nonlocal total
+            total += sums
 
         self._each_block(compute, add)
         return objective.finish(parameters, total, self._weight_sum, mean)
 
     def mean_code(self, theta):
-        """Mean code of all rows at ``theta``, (n_components,) in float64."""
+        """Mean code of all rows, uncorrupted, (n_components,) in float64."""
         return self._mean_code(self.objective.parameters(theta))
 
     def _mean_code(self, parameters):
         total = np.zeros(self.objective.n_components)
 
         def compute(index, workspace):
-            H = self._codes[index]
+            block, H = self._blocks[index], self._codes[index]
             if H is None:
-                H = workspace["codes", len(self._blocks[index])]
-            return self.objective.code_sums(
-                parameters, self._blocks[index], self._weights[index], H
-            )
+                H = workspace["codes", len(block.X)]
+            return self.objective.code_sums(parameters, block, H, workspace)
 
         def add(sums):
             np.add(total, sums, out=total)

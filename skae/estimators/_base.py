@@ -20,14 +20,23 @@ from skae.core.activations import ACTIVATIONS
 from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.objective import AutoencoderObjective
-from skae.estimators._training import Moments, Problem, random_start, train
+from skae.estimators._training import Moments, Problem, Scale, random_start, train
 
 _DTYPES = [np.float64, np.float32]
 _ROWS_AT_A_TIME = 2048
-# alpha="scale" is this times min(1, s⁴) for data of spread s. An encoder's weights
-# grow as 1/s and the loss falls as s², so a fixed alpha would drown data in small
-# units; decoder weights grow as s, in step with the loss, hence the minimum.
-_ALPHA = 1e-3
+
+
+def _scaled_alpha(spread):
+    """alpha="scale" for data of spread s: min(1e-3, 0.03 s⁴).
+
+    An encoder's weights grow as 1/s and the loss falls as s², so a fixed alpha
+    would drown data in small units; a decoder's grow as s, in step with the loss,
+    hence the bound. The constants serve features: logistic regression on sparse
+    codes of digits in [0, 1], 64 to 256 units, gains 0.3 to 1 points over
+    min(1e-3, 1e-3 s⁴), for an R² of 0.97 to 0.99 instead of 0.99.
+    """
+    # spread**4 alone would overflow for the largest data.
+    return min(1e-3, 0.03 * min(1, spread) ** 4)
 
 
 class BaseAutoencoder(
@@ -62,12 +71,8 @@ class BaseAutoencoder(
         return {"name": type(self).__name__}
 
     @abstractmethod
-    def _sparsity(self, unit, n_components):
-        """Penalty on the codes, or None.
-
-        ``unit`` is the loss of reconstructing every row by the column means:
-        the scale of the data in the units of the loss.
-        """
+    def _terms(self, X, scale, n_components, random_state):
+        """What the objective has beside loss and decay, as keyword arguments."""
 
     # -- fitting ---------------------------------------------------------------
 
@@ -109,9 +114,9 @@ class BaseAutoencoder(
             spread = unit = 1.0
         n_features = X.shape[1]
         n_components = int(self.n_components or n_features)
-        self.alpha_ = (
-            _ALPHA * min(1, spread) ** 4 if self.alpha == "scale" else self.alpha
-        )
+        self.alpha_ = _scaled_alpha(spread) if self.alpha == "scale" else self.alpha
+        random_state = check_random_state(self.random_state)
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=int(self.n_init))
         objective = AutoencoderObjective(
             n_features,
             n_components,
@@ -119,9 +124,9 @@ class BaseAutoencoder(
             output=self.output_activation,
             loss=self.loss,
             alpha=self.alpha_,
-            sparsity=self._sparsity(unit, n_components),
             tied_weights=self.tied_weights,
             dtype=X.dtype,
+            **self._terms(X, Scale(unit, spread), n_components, random_state),
         )
         problem = Problem(
             objective,
@@ -132,8 +137,9 @@ class BaseAutoencoder(
             max_fun=self.max_fun,
             tol=self.tol,
             verbose=int(self.verbose),
+            redraw_every=getattr(self, "redraw_every", None),
         )
-        self._keep(objective, self._best(problem))
+        self._keep(objective, self._best(problem, seeds))
         return self
 
     def _check_combinations(self):
@@ -156,12 +162,10 @@ class BaseAutoencoder(
                 "or use output_activation='identity' with loss='squared_error'."
             )
 
-    def _best(self, problem):
+    def _best(self, problem, seeds):
         """Train from every start; the lowest loss is kept, as KMeans does."""
         if self.warm_start and hasattr(self, "components_"):
             return train(problem, self._warm_start(problem))
-        random_state = check_random_state(self.random_state)
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=int(self.n_init))
         starts = [random_start(problem.objective, seed) for seed in seeds]
         if len(starts) == 1:
             return train(problem, starts[0])

@@ -1,7 +1,7 @@
 """From an objective and rows to trained parameters: the one fit path."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from skae.core.coordinates import Coordinates
 from skae.core.objective import AutoencoderObjective
 from skae.engines.threads import ThreadEngine
 from skae.solvers import SOLVERS, NotFiniteError
+
+# Runs on fresh noise without a lower loss before training counts as converged.
+_PATIENCE = 5
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,14 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """The scale of the data: what penalties with weight "scale" are relative to."""
+
+    unit: float  # loss of reconstructing every row by the column means
+    spread: float  # root mean square deviation of an entry
+
+
+@dataclass(frozen=True)
 class Problem:
     """All that one run of training needs besides its start."""
 
@@ -80,6 +91,7 @@ class Problem:
     max_fun: int
     tol: float
     verbose: int
+    redraw_every: int | None = None
 
 
 @dataclass(frozen=True)
@@ -133,15 +145,9 @@ def train(problem, start):
         report(iteration)
 
     with ThreadEngine(problem.objective, problem.X, problem.weights) as engine:
+        minimise = _in_one_run if problem.redraw_every is None else _in_rounds
         try:
-            result = SOLVERS["lbfgs"](
-                evaluate,
-                start,
-                max_iter=problem.max_iter,
-                max_fun=problem.max_fun,
-                tol=problem.tol,
-                callback=each_iteration,
-            )
+            result = minimise(problem, engine, evaluate, start, each_iteration)
         except NotFiniteError:
             raise ValueError(
                 f"The loss of X or its gradient overflows {start.dtype} before the "
@@ -165,6 +171,66 @@ def train(problem, start):
         status=result.status,
         message=result.message,
     )
+
+
+def _in_one_run(problem, engine, evaluate, start, each_iteration):
+    return SOLVERS["lbfgs"](
+        evaluate,
+        start,
+        max_iter=problem.max_iter,
+        max_fun=problem.max_fun,
+        tol=problem.tol,
+        callback=each_iteration,
+    )
+
+
+def _in_rounds(problem, engine, evaluate, start, each_iteration):
+    """Runs of ``redraw_every`` iterations, each with noise drawn afresh.
+
+    The first value of a run is the loss on noise that the weights have never
+    met: an unbiased estimate of the expected loss. Training has converged when
+    the lowest of these has not fallen by ``tol`` in ``_PATIENCE`` runs.
+    """
+    n_iter = n_fun = stale = 0
+    lowest = np.inf
+    x = start
+    while True:
+        values = []
+
+        def recorded(inner, values=values):
+            evaluation = evaluate(inner)
+            values.append(evaluation[0])
+            return evaluation
+
+        def shifted(iteration, n_iter=n_iter, n_fun=n_fun):
+            each_iteration(
+                iteration._replace(
+                    n_iter=iteration.n_iter + n_iter, n_fun=iteration.n_fun + n_fun
+                )
+            )
+
+        result = SOLVERS["lbfgs"](
+            recorded,
+            x,
+            max_iter=min(problem.redraw_every, problem.max_iter - n_iter),
+            max_fun=problem.max_fun - n_fun,
+            tol=problem.tol,
+            callback=shifted,
+        )
+        x = result.x
+        n_iter += result.n_iter
+        n_fun += result.n_fun
+        status = result.status
+        if status == "max_iter" and n_iter < problem.max_iter:
+            status = "value"  # of this run only
+        stale = 0 if values[0] < lowest - problem.tol else stale + 1
+        lowest = min(lowest, values[0])
+        if n_fun >= problem.max_fun:
+            status = "max_fun"
+        unfinished = status in ("gradient", "value", "precision")
+        if stale == _PATIENCE or not unfinished:
+            return replace(result, n_iter=n_iter, n_fun=n_fun, status=status)
+        engine.draw += 1
 
 
 class _Report:

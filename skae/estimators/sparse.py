@@ -1,17 +1,10 @@
 """The sparse autoencoder."""
 
-from numbers import Real
-
-from skae._sklearn import Interval, StrOptions
-from skae.core.activations import ACTIVATIONS
-from skae.core.penalties import L1, KullbackLeibler
 from skae.estimators._base import BaseAutoencoder
-
-# sparsity_weight="scale" is this fraction of the loss of the column means.
-_WEIGHT = 0.2
+from skae.estimators._sparsity import SparsityMixin
 
 
-class SparseAutoencoder(BaseAutoencoder):
+class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
     """Autoencoder whose hidden units are active only now and then.
 
     An encoder turns a row x into a code h, and a decoder turns the code back
@@ -55,7 +48,7 @@ class SparseAutoencoder(BaseAutoencoder):
 
     alpha : float or "scale", default="scale"
         α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
-        1e-3 min(1, s⁴), where s² is the mean variance of a feature, so that the
+        min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
         decay stays a small part of J in whatever unit X is measured.
 
     sparsity : {"kl", "l1"} or None, default="kl"
@@ -160,6 +153,9 @@ class SparseAutoencoder(BaseAutoencoder):
     leaves it, so nothing needs to be set. X of float32 is trained in float32, in
     about half the time.
 
+    Penalties far too strong for the data leave nothing to learn: weights go to
+    zero and every reconstruction to the column means, with a ``score`` of 0.
+
     A constant column is reconstructed by its output bias. Where all rows are
     equal, data count as having unit spread.
 
@@ -185,12 +181,7 @@ class SparseAutoencoder(BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        "sparsity": [StrOptions({"kl", "l1"}), None],
-        "sparsity_target": [Interval(Real, 0, 1, closed="neither")],
-        "sparsity_weight": [
-            Interval(Real, 0, None, closed="left"),
-            StrOptions({"scale"}),
-        ],
+        **SparsityMixin._parameter_constraints,
     }
 
     def __init__(
@@ -232,25 +223,5 @@ class SparseAutoencoder(BaseAutoencoder):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def _check_combinations(self):
-        super()._check_combinations()
-        if self.sparsity == "kl" and ACTIVATIONS[self.activation].bounds is None:
-            raise ValueError(
-                "sparsity='kl' needs codes in (0, 1), got "
-                f"activation={self.activation!r}; use activation='logistic' or "
-                "sparsity='l1'."
-            )
-
-    def _sparsity(self, unit, n_components):
-        if self.sparsity is None:
-            self.sparsity_weight_ = 0.0
-            return None
-        if self.sparsity_weight == "scale":
-            parts = n_components if self.sparsity == "l1" else 1
-            self.sparsity_weight_ = _WEIGHT * unit / parts
-        else:
-            self.sparsity_weight_ = self.sparsity_weight
-        if self.sparsity == "l1":
-            return L1(self.sparsity_weight_)
-        bounds = ACTIVATIONS[self.activation].bounds
-        return KullbackLeibler(self.sparsity_target, self.sparsity_weight_, bounds)
+    def _terms(self, X, scale, n_components, random_state):
+        return {"sparsity": self._sparsity(scale, n_components)}

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from objectives import CASES, Case, D, K
+from objectives import CASES, ONE_OUTPUT, Case, D, K, is_noisy
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skae.engines.blas import single_threaded_blas
@@ -67,7 +67,7 @@ def test_number_of_threads_changes_no_bit(case, rows, dtype):
             assert_same_bits(alone, run(*problem, rows=rows, n_threads=n_threads))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", ONE_OUTPUT, ids=str)
 def test_size_of_blocks_is_rounding_only(case):
     objective, X, s, theta = data(case)
     whole = run(objective, X, s, theta, rows=N)
@@ -105,7 +105,7 @@ def test_an_evaluation_leaves_no_trace_in_the_next(case, memory):
         assert_same_bits(first, evaluate(theta))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", ONE_OUTPUT, ids=str)
 def test_float32_stays_float32_and_is_near_float64(case):
     objective, X, s, theta = data(case)
     loss, gradient, _ = run(objective, X, s, theta)
@@ -120,7 +120,12 @@ def test_float32_stays_float32_and_is_near_float64(case):
     assert np.linalg.norm(gradient32 - gradient) < 1e-4 * np.linalg.norm(gradient)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if not c.weighted], ids=str)
+@pytest.mark.parametrize(
+    # Repetitions of a row meet noise of their own, which a weight cannot stand for.
+    "case",
+    [c for c in CASES if not c.weighted and not is_noisy(c)],
+    ids=str,
+)
 def test_integer_weights_are_repeated_rows(case):
     objective, X, _, theta = data(case)
     s = np.random.default_rng(1).integers(0, 4, len(X)).astype(float)

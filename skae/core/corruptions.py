@@ -1,0 +1,163 @@
+"""Corruptions: noise that is a pure function of (seed, draw, row).
+
+L-BFGS needs one function to minimise, so a row must meet the same noise at every
+evaluation, in whichever block and thread it is computed; and since the noise is
+never stored, memory does not grow. The counter-based generator Philox makes that
+easy: ``draw`` and ``seed`` are its key, and each row owns a stretch of its counter.
+
+Every entry of a row gets 16 random bits, an integer u in [0, 2¹⁶); (u + ½)/2¹⁶ is
+its uniform number in (0, 1). That is four entries a 64-bit word, about 1 ns an
+entry, and resolves a level to 1.5e-5. A new corruption is one class and one entry
+in ``CORRUPTIONS``.
+"""
+
+from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+
+_LEVELS = 2**16
+_BITS_PER_COUNTER = 256
+
+
+def uniform_integers(seed, draw, start, shape):
+    """16 random bits for each entry of the rows start, start + 1, ….
+
+    Parameters
+    ----------
+    seed, draw : int
+        In [0, 2⁶⁴).
+    start : int
+        Index, in the whole data, of the first row.
+    shape : tuple of int
+        (rows, n_features).
+
+    Returns
+    -------
+    u : ndarray of uint16 of the given shape
+    """
+    rows, d = shape
+    counters = -(-16 * d // _BITS_PER_COUNTER)  # of each row
+    bits = np.random.Philox(key=[seed, draw]).advance(start * counters)
+    words = np.random.Generator(bits).integers(
+        0, 2**64, size=(rows, 4 * counters), dtype=np.uint64
+    )
+    # One byte order everywhere, so that all machines see the same noise.
+    return words.astype("<u8", copy=False).view("<u2")[:, :d]
+
+
+class Masking:
+    """A fraction ν of the entries is set to 0."""
+
+    selects = True  # whether some entries are corrupted and others kept
+
+    def __init__(self, level, low=None, high=None):
+        self.threshold = round(level * _LEVELS)
+
+    def __call__(self, X, u, out):
+        """Write corrupted X to ``out``; return where it is corrupted."""
+        corrupted = u < self.threshold
+        np.multiply(X, ~corrupted, out=out)
+        return corrupted
+
+
+class SaltAndPepper:
+    """A fraction ν is set to the feature's minimum or maximum by a fair coin."""
+
+    selects = True
+
+    def __init__(self, level, low, high):
+        self.threshold = round(level * _LEVELS)
+        self.low, self.high = low, high
+
+    def __call__(self, X, u, out):
+        corrupted = u < self.threshold
+        # Of the corrupted entries' u, half lie below half the threshold. Sums of
+        # products are twice as fast here as copies under a mask.
+        salt = u < self.threshold // 2
+        np.multiply(X, ~corrupted, out=out)
+        out += salt * self.high
+        out += (corrupted ^ salt) * self.low
+        return corrupted
+
+
+@lru_cache(maxsize=2)
+def _normal_quantiles(dtype):
+    """Φ⁻¹ at the 2¹⁶ uniform numbers: a Gaussian of variance 0.99998.
+
+    A look-up takes 1 ns an entry, the inverse normal CDF itself 17.
+    """
+    inverse = NormalDist().inv_cdf
+    half = [inverse((u + 0.5) / _LEVELS) for u in range(_LEVELS // 2)]
+    table = np.array(half + [-z for z in reversed(half)], dtype)
+    table.flags.writeable = False
+    return table
+
+
+class Gaussian:
+    """N(0, σ²) is added to every entry."""
+
+    selects = False
+
+    def __init__(self, level, low=None, high=None):
+        self.sigma = level
+
+    def __call__(self, X, u, out):
+        # mode="clip" writes to out directly; u is always a valid index.
+        np.take(_normal_quantiles(X.dtype), u, out=out, mode="clip")
+        out *= self.sigma
+        out += X
+
+
+class Custom:
+    """f(X, U) with U uniform in (0, 1), the same shape as X."""
+
+    selects = True
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, X, u, out):
+        U = (u.astype(X.dtype) + X.dtype.type(0.5)) / _LEVELS
+        result = np.asarray(self.function(X.copy(), U))
+        if result.shape != X.shape or not np.isfinite(result).all():
+            raise ValueError(
+                "corruption must return finite numbers in the shape of the rows it "
+                f"is given, {X.shape}; got shape {result.shape}"
+                + ("." if result.shape != X.shape else ", with nan or infinity.")
+            )
+        out[:] = result
+        return out != X
+
+
+CORRUPTIONS = {
+    "masking": Masking,
+    "gaussian": Gaussian,
+    "salt_and_pepper": SaltAndPepper,
+}
+
+
+class Noise:
+    """A corruption with its seed, applied to rows of the data.
+
+    Parameters
+    ----------
+    corruption : object
+        An entry of ``CORRUPTIONS``, or ``Custom``, made with its level.
+    seed : int
+        In [0, 2⁶⁴).
+    """
+
+    def __init__(self, corruption, seed):
+        self.corruption, self.seed = corruption, seed
+
+    def __call__(self, X, start, draw, out):
+        """Corrupt the rows X, the first of which is row ``start`` of the data.
+
+        Returns
+        -------
+        corrupted : ndarray of bool or None
+            Which entries are corrupted; None where it is all of them.
+        """
+        u = uniform_integers(self.seed, draw, start, X.shape)
+        return self.corruption(X, u, out)

@@ -1,0 +1,255 @@
+"""The contractive autoencoder."""
+
+from numbers import Real
+
+import numpy as np
+
+from skae._sklearn import Interval, StrOptions
+from skae.core.activations import ACTIVATIONS
+from skae.core.penalties import Contraction
+from skae.estimators._base import BaseAutoencoder
+
+# contraction_weight="scale" is this, in units in which loss and data are of order one.
+_WEIGHT = 0.1
+
+
+class ContractiveAutoencoder(BaseAutoencoder):
+    """Autoencoder whose codes resist small changes of the data.
+
+    To the loss of the reconstructions it adds the squared Frobenius norm of the
+    Jacobian of the code, the sum of squares of all its derivatives by the data:
+
+        h = f(W x + b),    x̂ = g(Dᵀ h + c),
+        J = (1/n) Σ_i ½‖x̂_i − x_i‖² + (α/2)(‖W‖² + ‖D‖²)
+            + λ (1/n) Σ_i ‖∂h_i/∂x_i‖²_F.
+
+    Codes are drawn together in all directions but those that reconstruction
+    needs, which are those along which the data vary. The Jacobian of a row is
+    diag(f′(z)) W, so its squared norm is Σ_j f′(z_j)² ‖w_j‖²: exact, with no
+    Jacobian ever formed.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Number of hidden units, the length of a code. It may exceed the number
+        of features. None takes as many as there are features.
+
+    contraction_weight : float or "scale", default="scale"
+        λ, in [0, inf). "scale" uses 0.1 s² times the loss of reconstructing
+        every row by the column means, where s² is the mean variance of a
+        feature, so that it means the same in whatever unit X is measured.
+
+    activation : {"logistic", "tanh"}, default="logistic"
+        f, the activation of the hidden units. "identity" and "relu" are refused:
+        the Jacobian of a linear unit is the same for every row, so that
+        contraction would be weight decay (``alpha``), and that of a rectified
+        one is constant but for jumps that no gradient sees.
+
+    output_activation : {"identity", "logistic"}, default="identity"
+        g. "identity" suits data on any scale, "logistic" data in [0, 1].
+
+    loss : {"squared_error", "log_loss"}, default="squared_error"
+        Loss of a row: ½‖x̂ − x‖², or the cross-entropy
+        Σ_k −x_k log x̂_k − (1 − x_k) log(1 − x̂_k), for X in [0, 1] and with
+        ``output_activation="logistic"``.
+
+    tied_weights : bool, default=False
+        Whether the decoder uses the encoder's weights, D = W. With logistic or
+        tanh units that works best for data of about unit spread, as the same
+        weights must shrink the data and grow the reconstruction.
+
+    alpha : float or "scale", default="scale"
+        α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
+        min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
+        decay stays a small part of J in whatever unit X is measured.
+
+    max_iter : int, default=400
+        Most iterations of L-BFGS.
+
+    max_fun : int, default=15000
+        Most evaluations of J and its gradient, at least one an iteration.
+
+    tol : float, default=1e-4
+        Training has converged when no entry of the gradient exceeds it. The
+        gradient is taken in units in which the data have unit spread and the
+        loss of the column means is one, so ``tol`` does not depend on the
+        scale of X.
+
+    n_init : int, default=1
+        Number of random starts. J is not convex; the lowest loss is kept.
+
+    n_jobs : int, default=None
+        Number of starts trained at the same time, through joblib. None is 1
+        unless in a ``joblib.parallel_config`` context, -1 is all processors.
+        A single start uses as many threads as BLAS is allowed, without this.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial weights. Pass an int for reproducible results.
+
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the weights of the previous call, with
+        one start, instead of drawing new ones.
+
+    verbose : int, default=0
+        1 prints a line every tenth iteration, 2 every iteration.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        W, the weights of the encoder: what each unit looks for.
+
+    intercept_hidden_ : ndarray of shape (n_components,)
+        b, the biases of the hidden units.
+
+    decoder_components_ : ndarray of shape (n_components, n_features)
+        D, the weights of the decoder: what each unit adds to a reconstruction.
+
+    intercept_visible_ : ndarray of shape (n_features,)
+        c, the biases of the output. Training starts them at the column means
+        (at their logit, behind a logistic output).
+
+    mean_activation_ : ndarray of shape (n_components,)
+        Mean code of each unit over the training data.
+
+    loss_ : float
+        J after training.
+
+    loss_terms_ : dict of str to float
+        The parts of ``loss_``: "reconstruction", "decay", "sparsity" and
+        "contraction".
+
+    loss_curve_ : ndarray of shape (n_iter_,)
+        J after each iteration.
+
+    loss_curve_terms_ : dict of str to ndarray of shape (n_iter_,)
+        The parts of J after each iteration.
+
+    n_iter_ : int
+        Number of iterations done.
+
+    alpha_ : float
+        The α used.
+
+    contraction_weight_ : float
+        The λ used.
+
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had any that are all strings.
+
+    See Also
+    --------
+    SparseAutoencoder : Codes that are active only now and then.
+    DenoisingAutoencoder : Robust codes by training on corrupted rows.
+    sklearn.decomposition.PCA : Linear codes, in closed form.
+
+    Notes
+    -----
+    With untied weights the encoder could shrink and the decoder grow, which
+    makes the Jacobian small and changes nothing else; weight decay is what stops
+    that, and so do ``tied_weights``, which is how [1]_ defines the method.
+
+    References
+    ----------
+    .. [1] S. Rifai, P. Vincent, X. Muller, X. Glorot and Y. Bengio, "Contractive
+       auto-encoders: explicit invariance during feature extraction", ICML 2011,
+       equations 4 and 6.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import ContractiveAutoencoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> loose = ContractiveAutoencoder(
+    ...     32, contraction_weight=0.0, max_iter=1000, random_state=0
+    ... ).fit(X)
+    >>> tight = ContractiveAutoencoder(32, max_iter=1000, random_state=0).fit(X)
+    >>> bool(tight.jacobian_norm(X).mean() < loose.jacobian_norm(X).mean())
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        "contraction_weight": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"scale"}),
+        ],
+    }
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        contraction_weight="scale",
+        activation="logistic",
+        output_activation="identity",
+        loss="squared_error",
+        tied_weights=False,
+        alpha="scale",
+        max_iter=400,
+        max_fun=15000,
+        tol=1e-4,
+        n_init=1,
+        n_jobs=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.contraction_weight = contraction_weight
+        self.activation = activation
+        self.output_activation = output_activation
+        self.loss = loss
+        self.tied_weights = tied_weights
+        self.alpha = alpha
+        self.max_iter = max_iter
+        self.max_fun = max_fun
+        self.tol = tol
+        self.n_init = n_init
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def jacobian_norm(self, X):
+        """Frobenius norm of the Jacobian of the code of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        norms : ndarray of shape (n_samples,)
+            ‖∂h_i/∂x_i‖_F, in units of a code per unit of X.
+        """
+        codes = self._encode(self._validate(X))
+        slopes = np.empty_like(codes)
+        ACTIVATIONS[self.activation].derivative(codes, out=slopes)
+        np.square(slopes, out=slopes)
+        W = self.components_
+        return np.sqrt(slopes @ np.vecdot(W, W).astype(codes.dtype, copy=False))
+
+    def _check_combinations(self):
+        super()._check_combinations()
+        reasons = {
+            "identity": "its Jacobian is W for every row, so that the penalty would "
+            "be weight decay; use alpha",
+            "relu": "its Jacobian is constant but for jumps that a gradient cannot "
+            "see; use activation='logistic' or 'tanh'",
+        }
+        if self.activation in reasons:
+            raise ValueError(
+                "ContractiveAutoencoder needs a smooth activation that saturates, got "
+                f"activation={self.activation!r}: {reasons[self.activation]}."
+            )
+
+    def _terms(self, X, scale, n_components, random_state):
+        activation = ACTIVATIONS[self.activation]
+        self.contraction_weight_ = self.contraction_weight
+        if self.contraction_weight == "scale":
+            self.contraction_weight_ = _WEIGHT * scale.unit * scale.spread**2
+        return {"contraction": Contraction(self.contraction_weight_, activation)}

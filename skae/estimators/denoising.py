@@ -1,0 +1,332 @@
+"""The denoising autoencoder."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skae._sklearn import Interval, StrOptions
+from skae.core.corruptions import CORRUPTIONS, Custom, Noise
+from skae.estimators._base import BaseAutoencoder
+from skae.estimators._sparsity import SparsityMixin
+
+
+class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
+    """Autoencoder that learns to undo noise.
+
+    Each row x is corrupted to x̃ before it is encoded, and the reconstruction is
+    compared with the clean x:
+
+        h = f(W x̃ + b),    x̂ = g(Dᵀ h + c),
+        J = (1/n) Σ_i E ½‖x̂_i − x_i‖² + (α/2)(‖W‖² + ‖D‖²) + sparsity.
+
+    The encoder then must find what a row's entries tell about each other, which
+    makes codes that hardly change with the noise, and ``predict`` a denoiser.
+    The expectation E over the noise is met by drawing it afresh every
+    ``redraw_every`` iterations: within such a run the noise is frozen, since a
+    line search needs one function.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Number of hidden units, the length of a code. It may exceed the number
+        of features. None takes as many as there are features.
+
+    corruption : {"masking", "gaussian", "salt_and_pepper"} or callable, \
+            default="masking"
+        "masking" sets a fraction of the entries to 0, "salt_and_pepper" sets it
+        to the feature's minimum or maximum in the training data by a fair coin,
+        "gaussian" adds N(0, σ²) to every entry. A callable ``f(X, U)`` is given
+        rows and numbers uniform in (0, 1), one for each entry, and returns the
+        corrupted rows; all its randomness must come from U.
+
+    corruption_level : float, default=0.3
+        The fraction, in [0, 1], for "masking" and "salt_and_pepper"; σ, in units
+        of X, in [0, inf), for "gaussian". Not used by a callable.
+
+    emphasis : pair of float or None, default=None
+        Weights (on corrupted, on kept entries) of the loss, non-negative and not
+        both zero. (1, 0.5), say, lays weight on what has to be guessed. None
+        counts all entries alike. With a callable, an entry is corrupted if it
+        was changed. "gaussian" keeps no entry, so it takes None only.
+
+    redraw_every : int or None, default=10
+        Iterations between draws of the noise. None draws once, which is
+        cheapest but learns that one draw's noise by heart.
+
+    activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
+        f, the activation of the hidden units.
+
+    output_activation : {"identity", "logistic"}, default="identity"
+        g. "identity" suits data on any scale, "logistic" data in [0, 1].
+
+    loss : {"squared_error", "log_loss"}, default="squared_error"
+        Loss of a row: ½‖x̂ − x‖², or the cross-entropy
+        Σ_k −x_k log x̂_k − (1 − x_k) log(1 − x̂_k), for X in [0, 1] and with
+        ``output_activation="logistic"``.
+
+    tied_weights : bool, default=False
+        Whether the decoder uses the encoder's weights, D = W. With logistic or
+        tanh units that works best for data of about unit spread, as the same
+        weights must shrink the data and grow the reconstruction.
+
+    alpha : float or "scale", default="scale"
+        α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
+        min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
+        decay stays a small part of J in whatever unit X is measured.
+
+    sparsity : {"kl", "l1"} or None, default=None
+        Penalty on the codes, as in `SparseAutoencoder`; "kl" is of the mean code
+        of the corrupted rows.
+
+    sparsity_target : float, default=0.05
+        ρ, in (0, 1): the mean code asked of each unit. Only used by "kl".
+
+    sparsity_weight : float or "scale", default="scale"
+        β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
+        row by the column means (a tenth of the total variance, for the squared
+        error), and for "l1" that divided by ``n_components``.
+
+    max_iter : int, default=400
+        Most iterations of L-BFGS.
+
+    max_fun : int, default=15000
+        Most evaluations of J and its gradient, at least one an iteration.
+
+    tol : float, default=1e-4
+        Training has converged when no entry of the gradient exceeds it. The
+        gradient is taken in units in which the data have unit spread and the
+        loss of the column means is one, so ``tol`` does not depend on the
+        scale of X.
+        With fresh noise every so often, training has also converged when the
+        loss on noise never met before has not fallen by it in 5 draws.
+
+    n_init : int, default=1
+        Number of random starts. J is not convex; the lowest loss is kept.
+
+    n_jobs : int, default=None
+        Number of starts trained at the same time, through joblib. None is 1
+        unless in a ``joblib.parallel_config`` context, -1 is all processors.
+        A single start uses as many threads as BLAS is allowed, without this.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial weights and the noise. Pass an int for reproducible results.
+
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the weights of the previous call, with
+        one start, instead of drawing new ones.
+
+    verbose : int, default=0
+        1 prints a line every tenth iteration, 2 every iteration.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        W, the weights of the encoder: what each unit looks for.
+
+    intercept_hidden_ : ndarray of shape (n_components,)
+        b, the biases of the hidden units.
+
+    decoder_components_ : ndarray of shape (n_components, n_features)
+        D, the weights of the decoder: what each unit adds to a reconstruction.
+
+    intercept_visible_ : ndarray of shape (n_features,)
+        c, the biases of the output. Training starts them at the column means
+        (at their logit, behind a logistic output).
+
+    mean_activation_ : ndarray of shape (n_components,)
+        Mean code of each unit over the training data.
+
+    loss_ : float
+        J after training.
+
+    loss_terms_ : dict of str to float
+        The parts of ``loss_``: "reconstruction", "decay" and "sparsity".
+
+    loss_curve_ : ndarray of shape (n_iter_,)
+        J after each iteration.
+
+    loss_curve_terms_ : dict of str to ndarray of shape (n_iter_,)
+        The parts of J after each iteration.
+
+    n_iter_ : int
+        Number of iterations done.
+
+    alpha_ : float
+        The α used.
+
+    feature_range_ : ndarray of shape (2, n_features)
+        Minimum and maximum of each feature in the training data.
+
+    sparsity_weight_ : float
+        The β used; 0 where ``sparsity=None``.
+
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had any that are all strings.
+
+    See Also
+    --------
+    SparseAutoencoder : Codes that are active only now and then.
+    ContractiveAutoencoder : Robust codes without noise.
+    sklearn.decomposition.PCA : Linear codes, in closed form; its reconstruction
+        denoises too.
+
+    Notes
+    -----
+    The noise of an entry is a pure function of a seed, the number of the draw,
+    and the entry's place in X: it is made afresh, in blocks of rows, at every
+    evaluation and never stored. ``random_state`` draws the seed. Weighted rows
+    and repeated rows differ, since each repetition meets its own noise.
+
+    ``score``, ``transform`` and ``mean_activation_`` are of clean data.
+    ``loss_curve_`` is the loss on the noise of the moment, so it steps up at
+    each draw.
+
+    References
+    ----------
+    .. [1] P. Vincent, H. Larochelle, Y. Bengio and P.-A. Manzagol, "Extracting
+       and composing robust features with denoising autoencoders", ICML 2008.
+    .. [2] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol,
+       "Stacked denoising autoencoders", Journal of Machine Learning Research
+       11, 2010: the corruptions, and emphasis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import DenoisingAutoencoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> autoencoder = DenoisingAutoencoder(
+    ...     64, corruption="gaussian", corruption_level=4.0, tol=1e-3, random_state=0
+    ... )
+    >>> autoencoder = autoencoder.fit(X[:1200])
+    >>> noisy = autoencoder.corrupt(X[1200:], random_state=0)
+    >>> denoised = autoencoder.predict(noisy)
+    >>> error = np.mean((denoised - X[1200:]) ** 2) / np.mean((noisy - X[1200:]) ** 2)
+    >>> bool(error < 0.4)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        **SparsityMixin._parameter_constraints,
+        "corruption": [StrOptions(set(CORRUPTIONS)), callable],
+        "corruption_level": [Interval(Real, 0, None, closed="left")],
+        "emphasis": [tuple, list, None],
+        "redraw_every": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        corruption="masking",
+        corruption_level=0.3,
+        emphasis=None,
+        redraw_every=10,
+        activation="logistic",
+        output_activation="identity",
+        loss="squared_error",
+        tied_weights=False,
+        alpha="scale",
+        sparsity=None,
+        sparsity_target=0.05,
+        sparsity_weight="scale",
+        max_iter=400,
+        max_fun=15000,
+        tol=1e-4,
+        n_init=1,
+        n_jobs=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.corruption = corruption
+        self.corruption_level = corruption_level
+        self.emphasis = emphasis
+        self.redraw_every = redraw_every
+        self.activation = activation
+        self.output_activation = output_activation
+        self.loss = loss
+        self.tied_weights = tied_weights
+        self.alpha = alpha
+        self.sparsity = sparsity
+        self.sparsity_target = sparsity_target
+        self.sparsity_weight = sparsity_weight
+        self.max_iter = max_iter
+        self.max_fun = max_fun
+        self.tol = tol
+        self.n_init = n_init
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def corrupt(self, X, random_state=None):
+        """Corrupt X as training does.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+        random_state : int, RandomState instance or None, default=None
+            Draws the noise. Pass an int for reproducible results.
+
+        Returns
+        -------
+        X_corrupted : ndarray of shape (n_samples, n_features)
+            A corrupted copy, in the dtype of X if that is float32 or float64.
+        """
+        X = self._validate(X)
+        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+        corrupted = np.empty_like(X)
+        corruption = self._corruption(self.feature_range_.astype(X.dtype))
+        Noise(corruption, seed)(X, start=0, draw=0, out=corrupted)
+        return corrupted
+
+    def _check_combinations(self):
+        super()._check_combinations()
+        fractions = ("masking", "salt_and_pepper")
+        if self.corruption in fractions and self.corruption_level > 1:
+            raise ValueError(
+                f"corruption={self.corruption!r} takes corruption_level, a fraction of "
+                f"the entries, in [0, 1]; got corruption_level={self.corruption_level}."
+            )
+        if self.emphasis is None:
+            return
+        if self.corruption == "gaussian":
+            raise ValueError(
+                "emphasis weighs corrupted against kept entries, but "
+                "corruption='gaussian' keeps none; use emphasis=None or "
+                "corruption='masking'."
+            )
+        try:
+            on_corrupted, on_kept = map(float, self.emphasis)
+            valid = min(on_corrupted, on_kept) >= 0 < on_corrupted + on_kept < np.inf
+        except (TypeError, ValueError):
+            valid = False
+        if not valid:
+            raise ValueError(
+                "emphasis must be None or a pair of non-negative weights (on "
+                "corrupted entries, on kept entries), not both zero; got "
+                f"emphasis={self.emphasis!r}."
+            )
+
+    def _corruption(self, feature_range):
+        if callable(self.corruption):
+            return Custom(self.corruption)
+        low, high = feature_range
+        return CORRUPTIONS[self.corruption](self.corruption_level, low, high)
+
+    def _terms(self, X, scale, n_components, random_state):
+        self.feature_range_ = np.stack([X.min(axis=0), X.max(axis=0)])
+        seed = random_state.randint(np.iinfo(np.int32).max)
+        return {
+            "sparsity": self._sparsity(scale, n_components),
+            "noise": Noise(self._corruption(self.feature_range_), seed),
+            "emphasis": self.emphasis,
+        }

@@ -1,0 +1,161 @@
+"""DenoisingAutoencoder: it denoises, reproducibly, and refuses what makes no sense."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+
+from skae import DenoisingAutoencoder, SparseAutoencoder
+from skae.engines.threads import ThreadEngine
+
+pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
+
+DIGITS = load_digits().data / 16
+TRAIN, TEST = DIGITS[:1200], DIGITS[1200:]
+
+
+def error(X, Y):
+    return ((X - Y) ** 2).sum(axis=1).mean()
+
+
+@pytest.mark.parametrize(
+    ("corruption", "level"), [("gaussian", 0.25), ("masking", 0.3)]
+)
+def test_denoises_better_than_pca_and_a_plain_autoencoder(corruption, level):
+    denoising = DenoisingAutoencoder(
+        64,
+        corruption=corruption,
+        corruption_level=level,
+        max_iter=200,
+        random_state=0,
+    ).fit(TRAIN)
+    noisy = denoising.corrupt(TEST, random_state=1)
+    plain = SparseAutoencoder(64, sparsity=None, max_iter=200, random_state=0)
+    best_pca = min(
+        error(pca.inverse_transform(pca.transform(noisy)), TEST)
+        for pca in (PCA(k).fit(TRAIN) for k in range(5, 64, 5))
+    )
+    ours = error(denoising.predict(noisy), TEST)
+    assert ours < 0.9 * best_pca
+    assert ours < 0.9 * error(plain.fit(TRAIN).predict(noisy), TEST)
+
+
+def test_fresh_noise_generalises_better_than_one_draw():
+    fresh = DenoisingAutoencoder(
+        64, corruption="gaussian", corruption_level=0.25, max_iter=300, random_state=0
+    )
+    frozen = clone(fresh).set_params(redraw_every=None)
+    noisy = fresh.fit(TRAIN).corrupt(TEST, random_state=1)
+    frozen.fit(TRAIN)
+    assert error(fresh.predict(noisy), TEST) < error(frozen.predict(noisy), TEST)
+    # One draw is learnt by heart: its own loss is the lower one.
+    reconstruction = "reconstruction"
+    assert frozen.loss_terms_[reconstruction] < fresh.loss_terms_[reconstruction]
+
+
+@pytest.mark.parametrize("redraw_every", [1, 7, None])
+def test_same_seed_same_bits(redraw_every):
+    fits = [
+        DenoisingAutoencoder(
+            8, redraw_every=redraw_every, max_iter=30, random_state=seed
+        ).fit(TRAIN)
+        for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(fits[0].components_, fits[1].components_)
+    assert (fits[0].components_ != fits[2].components_).any()
+    assert all(fit.n_iter_ == len(fit.loss_curve_) == 30 for fit in fits)
+
+
+def test_limits_hold_across_draws():
+    fit = DenoisingAutoencoder(8, redraw_every=4, max_fun=23, random_state=0)
+    evaluations = []
+    original = ThreadEngine.__call__
+
+    def counting(engine, theta):
+        evaluations.append(engine.draw)
+        return original(engine, theta)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ThreadEngine, "__call__", counting)
+        fit.fit(TRAIN)
+    assert len(evaluations) <= 23
+    assert sorted(set(evaluations)) == list(range(max(evaluations) + 1))
+
+
+@pytest.mark.filterwarnings("error")
+def test_converges_when_fresh_noise_gives_no_lower_loss():
+    fit = DenoisingAutoencoder(
+        4, corruption_level=0.1, tol=1e-2, max_iter=5000, random_state=0
+    ).fit(TRAIN)
+    assert fit.n_iter_ < 1000
+
+
+def test_corrupt_is_what_training_meets():
+    fit = DenoisingAutoencoder(4, corruption_level=0.4, max_iter=2).fit(TRAIN)
+    before = TEST.copy()
+    corrupted = fit.corrupt(TEST, random_state=0)
+    np.testing.assert_array_equal(TEST, before)
+    changed = corrupted != TEST
+    assert (corrupted[changed] == 0).all()
+    assert changed.sum() / (TEST != 0).sum() == pytest.approx(0.4, abs=0.02)
+    np.testing.assert_array_equal(fit.corrupt(TEST, random_state=0), corrupted)
+    assert (fit.corrupt(TEST, random_state=1) != corrupted).any()
+
+
+def test_salt_and_pepper_takes_each_features_extremes():
+    X = TRAIN * np.linspace(1, 5, 64) - 1
+    fit = DenoisingAutoencoder(
+        4, corruption="salt_and_pepper", corruption_level=1.0, max_iter=2
+    ).fit(X)
+    np.testing.assert_array_equal(fit.feature_range_, [X.min(0), X.max(0)])
+    corrupted = fit.corrupt(X)
+    assert ((corrupted == X.min(axis=0)) | (corrupted == X.max(axis=0))).all()
+
+
+def test_level_zero_is_the_plain_autoencoder():
+    options = {"n_components": 8, "max_iter": 20, "random_state": 0}
+    noiseless = DenoisingAutoencoder(
+        corruption_level=0.0, redraw_every=None, **options
+    ).fit(TRAIN)
+    plain = SparseAutoencoder(sparsity=None, **options).fit(TRAIN)
+    np.testing.assert_allclose(noiseless.loss_curve_, plain.loss_curve_, rtol=1e-9)
+
+
+def test_mean_activation_is_of_clean_rows():
+    fit = DenoisingAutoencoder(8, max_iter=20, random_state=0).fit(TRAIN)
+    expected = fit.transform(TRAIN).mean(axis=0)
+    np.testing.assert_allclose(fit.mean_activation_, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"corruption_level": 1.2}, "corruption_level=1.2"),
+        ({"corruption": "salt_and_pepper", "corruption_level": 7}, "corruption_level"),
+        ({"corruption_level": -0.1}, "'corruption_level' parameter"),
+        ({"corruption": "dropout"}, "'corruption' parameter"),
+        ({"corruption": "gaussian", "emphasis": (1, 0)}, "corruption='gaussian'"),
+        ({"emphasis": (1, 2, 3)}, "emphasis="),
+        ({"emphasis": (0, 0)}, "emphasis="),
+        ({"emphasis": (-1, 1)}, "emphasis="),
+        ({"emphasis": ("a", "b")}, "emphasis="),
+        ({"emphasis": (1, np.inf)}, "emphasis="),
+        ({"emphasis": 3}, "'emphasis' parameter"),
+        ({"redraw_every": 0}, "'redraw_every' parameter"),
+        ({"activation": "relu", "sparsity": "kl"}, "activation='relu'"),
+    ],
+)
+def test_refuses(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        DenoisingAutoencoder(4, **parameters).fit(TRAIN)
+
+
+def test_callable_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match="corruption"):
+        DenoisingAutoencoder(4, corruption=lambda X, U: X[:, :3]).fit(TRAIN)
+
+
+def test_callable_that_returns_nan_is_refused():
+    with pytest.raises(ValueError, match="corruption"):
+        DenoisingAutoencoder(4, corruption=lambda X, U: X * np.nan).fit(TRAIN)
