@@ -270,8 +270,24 @@ def test_edges_fit(edge, flavour, dtype):
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
 @pytest.mark.parametrize(
     "data",
-    [np.zeros((5, 3)), np.ones((5, 3)), np.eye(4), np.c_[X, np.ones(30)], X[:1]],
-    ids=["zeros", "ones", "binary", "constant column", "one row"],
+    [
+        np.zeros((5, 3)),
+        np.ones((5, 3)),
+        np.eye(4),
+        np.c_[X, np.ones(30)],
+        X[:1],
+        np.array([[-1e-8], [2.5e-9]]),
+        np.array([[1 + 1e-7], [1 - 1e-8]]),
+    ],
+    ids=[
+        "zeros",
+        "ones",
+        "binary",
+        "constant column",
+        "one row",
+        "rounded below 0",
+        "rounded above 1",
+    ],
 )
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_edges_of_0_1_fit(data, loss, dtype):

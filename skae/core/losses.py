@@ -51,7 +51,8 @@ class LogLoss:
     @staticmethod
     def at_mean(mean, variance):
         """Mean loss of the constant reconstruction x̂_i = mean."""
-        p = np.clip(mean, 1e-300, 1 - 1e-16)
+        # A scaler's rounding may leave a mean just outside [0, 1].
+        p = np.clip(mean, 1e-12, 1 - 1e-12)
         return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).sum())
 
     @staticmethod
