@@ -46,6 +46,12 @@ def uniform_integers(seed, draw, start, shape):
     return words.astype("<u8", copy=False).view("<u2")[:, :d]
 
 
+def _below(u, threshold):
+    """u < threshold, for a threshold of up to 2¹⁶."""
+    # uint16 does not hold 2¹⁶: there NumPy 2.0.0 crashes on arrays with gaps.
+    return u < threshold if threshold < _LEVELS else np.ones(u.shape, bool)
+
+
 class Masking:
     """A fraction ν of the entries is set to 0."""
 
@@ -56,7 +62,7 @@ class Masking:
 
     def __call__(self, X, u, out):
         """Write corrupted X to ``out``; return where it is corrupted."""
-        corrupted = u < self.threshold
+        corrupted = _below(u, self.threshold)
         np.multiply(X, ~corrupted, out=out)
         return corrupted
 
@@ -71,7 +77,7 @@ class SaltAndPepper:
         self.low, self.high = low, high
 
     def __call__(self, X, u, out):
-        corrupted = u < self.threshold
+        corrupted = _below(u, self.threshold)
         # Of the corrupted entries' u, half lie below half the threshold. Sums of
         # products are twice as fast here as copies under a mask.
         salt = u < self.threshold // 2
