@@ -11,7 +11,7 @@ that of results clipped to [0, 1], where the pixels lie, which helps the rivals.
 * median_filter and wiener of SciPy; wiener also with the true power of the noise.
 * linear regression of the clean on the noisy pixels, with weight decay: the best
   that a linear map from pixels to pixels can do.
-* a plain autoencoder of the same size and kind, trained on clean rows.
+* a plain autoencoder of the same size and parameters, trained on clean rows.
 
 Every rival takes the number of components or the window that is best *on the test
 images*. The denoising autoencoder is chosen on 2,000 of the training rows: each
@@ -40,29 +40,27 @@ PENALTIES = [1.0, 10.0, 100.0, 1000.0, 3000.0]
 
 def candidates(corruption, level, quick):
     """By description: denoising autoencoders to choose from."""
-    outputs = {
-        "linear output": {},
-        "log loss": {"output_activation": "logistic", "loss": "log_loss"},
-    }
     return {
-        name: DenoisingAutoencoder(
+        f"alpha {alpha:g}": DenoisingAutoencoder(
             50 if quick else 196,
             corruption=corruption,
             corruption_level=level,
             redraw_every=20,
+            output_activation="logistic",
+            loss="log_loss",
+            alpha=alpha,
             max_iter=20 if quick else 300,
             random_state=0,
-            **output,
         )
-        for name, output in outputs.items()
+        for alpha in (1e-5, 1e-4)
     }
 
 
 def plain_like(denoiser):
-    """A plain autoencoder of the same size and kind."""
-    same = ("n_components", "output_activation", "loss", "max_iter", "random_state")
+    """A plain autoencoder with the same parameters."""
+    names = SparseAutoencoder().get_params()
     parameters = denoiser.get_params()
-    return SparseAutoencoder(sparsity=None, **{name: parameters[name] for name in same})
+    return SparseAutoencoder(**{name: parameters[name] for name in names})
 
 
 # -- rivals --------------------------------------------------------------------------

@@ -45,7 +45,7 @@ from skae.estimators._training import Moments, random_start
 from skae.solvers import lbfgs
 
 FRACTIONS = (0.25, 0.5, 1.0)
-EVALUATIONS = {"digits": 800, "mnist": 200}
+ALPHA = 1e-4  # about the estimator's default for these data
 
 
 @dataclass(frozen=True)
@@ -99,31 +99,38 @@ def tasks(arguments):
         one_draw,
     ]
     few = [*map(fresh, (5, 10, 20, 50)), scale(10), keep(10), copies(2), one_draw]
-    seeds = {"digits": arguments.digits_seeds, "mnist": arguments.mnist_seeds}
-    n_samples, spent = 10_000, EVALUATIONS
-    schedules = {"digits": many, "mnist": few}
     if arguments.quick:
-        n_samples, spent = 1000, dict.fromkeys(spent, 40)
-        seeds = dict.fromkeys(seeds, 1)
-        schedules = {key: [fresh(10), keep(10), one_draw] for key in schedules}
-    digits = digits_images()
-    mnist = mnist_images(arguments.data, n_samples + 1000, 0).split(1000)
-    return [
-        Task(
-            name,
-            images,
-            k,
-            corruption,
-            level,
-            spent[data],
-            schedules[data],
-            seeds[data],
+        many = few = [fresh(10), keep(10), one_draw]
+    chosen = []
+    if "digits" in arguments.cases:
+        chosen += both_noises(
+            name="digits 1297 x 64, 64",
+            images=digits_images(),
+            n_components=64,
+            levels={"gaussian": 0.25, "masking": 0.3},
+            evaluations=40 if arguments.quick else 800,
+            schedules=many,
+            n_seeds=1 if arguments.quick else arguments.digits_seeds,
         )
-        for name, data, images, k, levels in [
-            ("digits 1297 x 64, 64", "digits", digits, 64, (0.25, 0.3)),
-            (f"MNIST {n_samples} x 784, 196", "mnist", mnist, 196, (0.5, 0.3)),
-        ]
-        for corruption, level in zip(("gaussian", "masking"), levels, strict=True)
+    if "784-196" in arguments.cases:
+        n_samples = 1000 if arguments.quick else 10_000
+        chosen += both_noises(
+            name=f"MNIST {n_samples} x 784, 196",
+            images=mnist_images(arguments.data, n_samples + 1000, 0).split(1000),
+            n_components=196,
+            levels={"gaussian": 0.5, "masking": 0.3},
+            evaluations=40 if arguments.quick else 200,
+            schedules=few,
+            n_seeds=1 if arguments.quick else arguments.mnist_seeds,
+        )
+    return chosen
+
+
+def both_noises(levels, **task):
+    """A task for each corruption."""
+    return [
+        Task(corruption=corruption, level=level, **task)
+        for corruption, level in levels.items()
     ]
 
 
@@ -168,16 +175,17 @@ class Training:
             seed,
         )
         moments = Moments.of(X, None)
-        spread = moments.spread(X.dtype)
         self.objective = AutoencoderObjective(
             X.shape[1],
             task.n_components,
-            alpha=1e-3 * min(1, spread**4),  # the estimator's default
+            alpha=ALPHA,
             noise=noise,
             dtype=X.dtype,
         )
         unit = moments.variance / 2
-        self.coordinates = Coordinates(self.objective, moments.mean, spread, unit)
+        self.coordinates = Coordinates(
+            self.objective, moments.mean, moments.spread, unit
+        )
         self.task, self.schedule, self.seed = task, schedule, seed
         self.clean = task.images.X_test
         self.noisy = noisy(self.clean, task.corruption, task.level, 1000 + seed)
