@@ -204,6 +204,7 @@ def draw(shown, digits, path):
         axes.set_xticks([])
         axes.tick_params(length=0)
         axes.set_title(title)
+        axes.set_anchor("N")
     figure.savefig(path, dpi=100)
 
 
