@@ -27,8 +27,8 @@ _MULTIPLICATIONS_WORTH_THREADS = 5e7
 def block_rows(n_samples, n_features, n_components):
     """Rows of a block: a function of the shapes alone.
 
-    An even number of blocks of equal size keeps two, and nearly any, threads
-    equally busy.
+    Blocks are of equal size and, where there are few, even in number, which
+    keeps two threads equally busy.
     """
     most = int(np.clip(_BLOCK_NUMBERS // (n_features + n_components), 128, 4096))
     n_blocks = -(-n_samples // most)

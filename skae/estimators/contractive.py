@@ -63,13 +63,13 @@ class ContractiveAutoencoder(BaseAutoencoder):
         min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
         decay stays a small part of J in whatever unit X is measured.
 
-    max_iter : int, default=400
+    max_iter : int, default=1000
         Most iterations of L-BFGS.
 
     max_fun : int, default=15000
         Most evaluations of J and its gradient, at least one an iteration.
 
-    tol : float, default=1e-4
+    tol : float, default=2e-4
         Training has converged when no entry of the gradient exceeds it. The
         gradient is taken in units in which the data have unit spread and the
         loss of the column means is one, so ``tol`` does not depend on the
@@ -163,9 +163,9 @@ class ContractiveAutoencoder(BaseAutoencoder):
     >>> from skae import ContractiveAutoencoder
     >>> X, _ = load_digits(return_X_y=True)
     >>> loose = ContractiveAutoencoder(
-    ...     32, contraction_weight=0.0, max_iter=1000, random_state=0
+    ...     32, contraction_weight=0.0, random_state=0
     ... ).fit(X)
-    >>> tight = ContractiveAutoencoder(32, max_iter=1000, random_state=0).fit(X)
+    >>> tight = ContractiveAutoencoder(32, random_state=0).fit(X)
     >>> bool(tight.jacobian_norm(X).mean() < loose.jacobian_norm(X).mean())
     True
     """
@@ -188,9 +188,9 @@ class ContractiveAutoencoder(BaseAutoencoder):
         loss="squared_error",
         tied_weights=False,
         alpha="scale",
-        max_iter=400,
+        max_iter=1000,
         max_fun=15000,
-        tol=1e-4,
+        tol=2e-4,
         n_init=1,
         n_jobs=None,
         random_state=None,

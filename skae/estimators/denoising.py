@@ -87,13 +87,13 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         row by the column means (a tenth of the total variance, for the squared
         error), and for "l1" that divided by ``n_components``.
 
-    max_iter : int, default=400
+    max_iter : int, default=1000
         Most iterations of L-BFGS.
 
     max_fun : int, default=15000
         Most evaluations of J and its gradient, at least one an iteration.
 
-    tol : float, default=1e-4
+    tol : float, default=2e-4
         Training has converged when no entry of the gradient exceeds it. The
         gradient is taken in units in which the data have unit spread and the
         loss of the column means is one, so ``tol`` does not depend on the
@@ -235,9 +235,9 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         sparsity=None,
         sparsity_target=0.05,
         sparsity_weight="scale",
-        max_iter=400,
+        max_iter=1000,
         max_fun=15000,
-        tol=1e-4,
+        tol=2e-4,
         n_init=1,
         n_jobs=None,
         random_state=None,
