@@ -26,16 +26,23 @@ class SquaredError:
     @staticmethod
     def rows(Z, X, output, scratch, entry_weights=None):
         """Return ℓ, (rows,), and overwrite Z with ∂ℓ/∂Z."""
-        output.apply(Z)
-        if output is Identity and entry_weights is None:
+        if output is Identity:
             Z -= X
-            return 0.5 * np.vecdot(Z, Z)
-        residual, weighted = scratch
+            if entry_weights is None:
+                return 0.5 * np.vecdot(Z, Z)
+            weighted = np.multiply(Z, entry_weights, out=scratch[0])
+            losses = 0.5 * np.vecdot(Z, weighted)
+            np.copyto(Z, weighted)
+            return losses
+        output.apply(Z)
+        residual, slope = scratch
         np.subtract(Z, X, out=residual)
-        np.multiply(residual, 1 if entry_weights is None else entry_weights, weighted)
-        losses = 0.5 * np.vecdot(residual, weighted)
-        output.derivative(Z, out=residual)
-        np.multiply(residual, weighted, out=Z)
+        output.derivative(Z, out=slope)
+        np.copyto(Z, residual)
+        if entry_weights is not None:
+            Z *= entry_weights
+        losses = 0.5 * np.vecdot(residual, Z)
+        Z *= slope
         return losses
 
 

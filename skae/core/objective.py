@@ -265,10 +265,9 @@ class AutoencoderObjective:
         if self.output is not Identity or self.emphasis is not None:
             spare = workspace["spare", len(X)]
         if self.emphasis is not None:
-            on_corrupted, on_kept = self.emphasis
-            entry_weights = np.where(corrupted, on_corrupted, on_kept).astype(
-                self.dtype, copy=False
-            )
+            on_corrupted, on_kept = map(self.dtype.type, self.emphasis)
+            entry_weights = np.multiply(corrupted, on_corrupted - on_kept)
+            entry_weights += on_kept
         return self.loss.rows(Z, X, self.output, spare, entry_weights)
 
     def _add_sparsity(self, parameters, codes, epsilon, weights, scratch):

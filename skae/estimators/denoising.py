@@ -50,7 +50,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         counts all entries alike. With a callable, an entry is corrupted if it
         was changed. "gaussian" keeps no entry, so it takes None only.
 
-    redraw_every : int or None, default=10
+    redraw_every : int or None, default=20
         Iterations between draws of the noise. None draws once, which is
         cheapest but learns that one draw's noise by heart.
 
@@ -226,7 +226,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         corruption="masking",
         corruption_level=0.3,
         emphasis=None,
-        redraw_every=10,
+        redraw_every=20,
         activation="logistic",
         output_activation="identity",
         loss="squared_error",
