@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_python_runs(capsys):
     (code,) = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
-    assert "reduce__n_components" in capsys.readouterr().out
+    assert "SparseAutoencoder" in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training data. float32 and float64 are kept, anything else becomes
+            Training data, dense. float32 and float64 are kept, anything else becomes
             float64. A C-contiguous array of these types is not copied.
         y : None
             Ignored; here for scikit-learn's conventions.
@@ -100,6 +100,11 @@ class BaseAutoencoder(
         ValueError
             If a parameter, X or sample_weight is not what is allowed; the
             message names it.
+
+        Notes
+        -----
+        Ctrl-C ends training, keeps the best weights so far and warns. Inside a
+        grid search it ends the fit of the moment only.
         """
         validate_params(self)
         self._check_combinations()
@@ -253,7 +258,7 @@ class BaseAutoencoder(
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
-            g(X D + c).
+            g(H D + c), for the codes H.
         """
         check_is_fitted(self)
         codes = check_array(X, dtype=_DTYPES)

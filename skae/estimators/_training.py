@@ -238,7 +238,7 @@ class _Report:
 
     def __init__(self, problem):
         self._verbose = problem.verbose
-        self._unit = problem.coordinates.unit
+        self._printed = None
         self._start = time.perf_counter()
 
     def __call__(self, iteration):
@@ -247,6 +247,7 @@ class _Report:
             self._line(iteration, iteration.aux[0], iteration.gradient_norm)
 
     def _line(self, at, loss, gradient_norm):
+        self._printed = at.n_iter
         print(
             f"iteration {at.n_iter:5d}  loss {loss:.6e}  "
             f"gradient {gradient_norm:.2e}  evaluations {at.n_fun:5d}  "
@@ -255,5 +256,6 @@ class _Report:
 
     def close(self, result, loss):
         if self._verbose:
-            self._line(result, loss, float(np.abs(result.gradient).max()))
+            if result.n_iter != self._printed:
+                self._line(result, loss, float(np.abs(result.gradient).max()))
             print(f"stopped: {result.message}")

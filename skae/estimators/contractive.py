@@ -61,7 +61,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
     alpha : float or "scale", default="scale"
         α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
         min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
-        decay stays a small part of J in whatever unit X is measured.
+        decay stays small beside the loss of the column means in whatever unit X
+        is measured.
 
     max_iter : int, default=1000
         Most iterations of L-BFGS.

@@ -34,7 +34,8 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
 
     corruption : {"masking", "gaussian", "salt_and_pepper"} or callable, \
             default="masking"
-        "masking" sets a fraction of the entries to 0, "salt_and_pepper" sets it
+        "masking" sets a fraction of the entries to 0 (a natural "nothing" for
+        pixels or centred data; scale other data first), "salt_and_pepper" sets it
         to the feature's minimum or maximum in the training data by a fair coin,
         "gaussian" adds N(0, σ²) to every entry. A callable ``f(X, U)`` is given
         rows and numbers uniform in (0, 1), one for each entry, and returns the
@@ -73,14 +74,18 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
     alpha : float or "scale", default="scale"
         α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
         min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
-        decay stays a small part of J in whatever unit X is measured.
+        decay stays small beside the loss of the column means in whatever unit X
+        is measured.
 
     sparsity : {"kl", "l1"} or None, default=None
         Penalty on the codes, as in `SparseAutoencoder`; "kl" is of the mean code
         of the corrupted rows.
 
     sparsity_target : float, default=0.05
-        ρ, in (0, 1): the mean code asked of each unit. Only used by "kl".
+        ρ, in (0, 1): the mean code asked of each unit. Only used by "kl". It
+        pulls, more or less as ``sparsity_weight`` says: compare
+        ``mean_activation_``. ``score`` alone always prefers less sparsity, so
+        choose it by what the codes are for.
 
     sparsity_weight : float or "scale", default="scale"
         β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every

@@ -49,7 +49,8 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
     alpha : float or "scale", default="scale"
         α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
         min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
-        decay stays a small part of J in whatever unit X is measured.
+        decay stays small beside the loss of the column means in whatever unit X
+        is measured.
 
     sparsity : {"kl", "l1"} or None, default="kl"
         Penalty on the codes: the Kullback-Leibler divergence above, for
@@ -58,7 +59,10 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         autoencoder, which with identity activations spans the space of PCA.
 
     sparsity_target : float, default=0.05
-        ρ, in (0, 1): the mean code asked of each unit. Only used by "kl".
+        ρ, in (0, 1): the mean code asked of each unit. Only used by "kl". It
+        pulls, more or less as ``sparsity_weight`` says: compare
+        ``mean_activation_``. ``score`` alone always prefers less sparsity, so
+        choose it by what the codes are for.
 
     sparsity_weight : float or "scale", default="scale"
         β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
@@ -149,6 +153,9 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
 
     Notes
     -----
+    Features are not scaled: as for PCA, those with the largest variance count
+    most unless a scaler comes first.
+
     Inside ``GridSearchCV(n_jobs=-1)`` every worker uses the threads that joblib
     leaves it, so nothing needs to be set. X of float32 is trained in float32, in
     about half the time.
