@@ -12,10 +12,10 @@ first use of a library.
 
 What is the same and what is not: MLPRegressor divides its ``alpha`` by n, so ours
 is alpha / n. Each draws its own random start. With several outputs MLPRegressor's
-loss is a mean over them while its gradient is that of the sum (scikit-learn issue
-8349), which may cost it evaluations in the line search; so the evaluations are
-printed, and the ratio of the times of one evaluation beside that of the fits, and
-the fraction of variance explained that either reached.
+loss is a mean over them while its gradient is that of the sum, which may cost it
+evaluations in the line search; so the evaluations are printed, and the ratio of the
+times of one evaluation beside that of the fits, and the fraction of variance
+explained that either reached.
 """
 
 from statistics import median

@@ -104,8 +104,13 @@ class ThreadEngine:
             self._codes[index] = np.empty(shape, self.objective.dtype)
 
     def __enter__(self):
-        self._stack = ExitStack()
-        share = self._stack.enter_context(single_threaded_blas())
+        with ExitStack() as stack:
+            self._prepare(stack.enter_context(single_threaded_blas()), stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def _prepare(self, share, stack):
+        """Buffers and threads; what is to be undone at the end goes on the stack."""
         if self._n_threads is not None:
             share = self._n_threads
         elif self._multiplications < _MULTIPLICATIONS_WORTH_THREADS:
@@ -117,8 +122,7 @@ class ThreadEngine:
         self._pool = None
         if n_threads > 1:
             self._pool = ThreadPoolExecutor(n_threads - 1, "skae-block")
-            self._stack.callback(self._pool.shutdown)
-        return self
+            stack.callback(self._pool.shutdown)
 
     def __exit__(self, *exception):
         self._stack.close()
@@ -190,9 +194,14 @@ class ThreadEngine:
                 queue.stop()
                 raise
 
-        others = [self._pool.submit(work, space) for space in self._workspaces[1:]]
+        others = []
         try:
+            for workspace in self._workspaces[1:]:
+                others.append(self._pool.submit(work, workspace))
             work(self._workspaces[0])
+        except BaseException:
+            queue.stop()
+            raise
         finally:
             # Also after Ctrl-C: nobody may still be writing to our buffers.
             wait(others)

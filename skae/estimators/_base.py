@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -88,7 +89,8 @@ class BaseAutoencoder(
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative weights of the rows. A weight of two counts as the row
-            twice, of zero as its absence.
+            twice (but meets the noise of a denoising autoencoder once), of zero
+            as its absence.
 
         Returns
         -------
@@ -108,8 +110,12 @@ class BaseAutoencoder(
         """
         validate_params(self)
         self._check_combinations()
-        X = validate_data(self, X, dtype=_DTYPES, order="C")
+        continues = self.warm_start and hasattr(self, "components_")
+        X = validate_data(self, X, dtype=_DTYPES, order="C", reset=not continues)
         weights = check_sample_weight(sample_weight, X)
+        if weights is not None and not weights.all():
+            # Absent means absent: from ranges, and from the count of noisy rows.
+            X, weights = X[weights > 0], weights[weights > 0]
         self._check_range(X)
         moments = Moments.of(X, weights)
         moments.check_magnitude(len(X), X.dtype)
@@ -119,7 +125,9 @@ class BaseAutoencoder(
             spread = unit = 1.0
         n_features = X.shape[1]
         n_components = int(self.n_components or n_features)
-        self.alpha_ = _scaled_alpha(spread) if self.alpha == "scale" else self.alpha
+        scaled = self.alpha == "scale"
+        # A float of Python's promotes no float32 array, a NumPy one would.
+        self.alpha_ = float(_scaled_alpha(spread) if scaled else self.alpha)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(np.iinfo(np.int32).max, size=int(self.n_init))
         objective = AutoencoderObjective(
@@ -174,10 +182,16 @@ class BaseAutoencoder(
         starts = [random_start(problem.objective, seed) for seed in seeds]
         if len(starts) == 1:
             return train(problem, starts[0])
-        runs = Parallel(n_jobs=self.n_jobs)(
-            delayed(train)(problem, start) for start in starts
-        )
-        return min(runs, key=lambda run: run.loss)
+        runs = []
+        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
+        for run in parallel(delayed(train)(problem, start) for start in starts):
+            runs.append(run)
+            if run.status == "interrupted":
+                break
+        best = min(runs, key=lambda run: run.loss)
+        if runs[-1].status == "interrupted":
+            best = replace(best, status="interrupted")
+        return best
 
     def _warm_start(self, problem):
         objective = problem.objective
@@ -260,7 +274,7 @@ class BaseAutoencoder(
         X_original : ndarray of shape (n_samples, n_features)
             g(H D + c), for the codes H.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "components_")
         codes = check_array(X, dtype=_DTYPES)
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
@@ -328,17 +342,17 @@ class BaseAutoencoder(
         weights = check_sample_weight(sample_weight, X)
         errors = self._squared_errors(X)
         mean_error = float(np.average(errors, weights=weights))
-        variance = Moments.of(X, weights).variance
-        if variance == 0:
+        moments = Moments.of(X, weights)
+        if moments.no_variation(X.dtype):
             return float(mean_error == 0)
-        return 1 - mean_error / variance
+        return 1 - mean_error / moments.variance
 
     @property
     def _n_features_out(self):
         return self.components_.shape[0]
 
     def _validate(self, X):
-        check_is_fitted(self)
+        check_is_fitted(self, "components_")
         return validate_data(self, X, dtype=_DTYPES, reset=False)
 
     def _encode(self, X):
@@ -354,7 +368,7 @@ class BaseAutoencoder(
         return X
 
     def _squared_errors(self, X):
-        """‖x̂_i − x_i‖² of each row in float64, a few rows at a time."""
+        """‖x̂_i − x_i‖² of each row, returned in float64, a few rows at a time."""
         errors = np.empty(len(X))
         for rows in gen_batches(len(X), _ROWS_AT_A_TIME):
             residual = self._decode(self._encode(X[rows]))

@@ -40,8 +40,10 @@ class SparsityMixin:
             parts = n_components if self.sparsity == "l1" else 1
             self.sparsity_weight_ = _WEIGHT * scale.unit / parts
         else:
-            self.sparsity_weight_ = self.sparsity_weight
+            self.sparsity_weight_ = float(self.sparsity_weight)
         if self.sparsity == "l1":
             return L1(self.sparsity_weight_)
         bounds = ACTIVATIONS[self.activation].bounds
-        return KullbackLeibler(self.sparsity_target, self.sparsity_weight_, bounds)
+        return KullbackLeibler(
+            float(self.sparsity_target), self.sparsity_weight_, bounds
+        )

@@ -106,7 +106,6 @@ class Trained:
     mean_code: np.ndarray
     n_iter: int
     status: str
-    message: str
 
 
 def random_start(objective, seed):
@@ -169,7 +168,6 @@ def train(problem, start):
         mean_code=mean_code,
         n_iter=result.n_iter,
         status=result.status,
-        message=result.message,
     )
 
 
@@ -187,12 +185,12 @@ def _in_one_run(problem, engine, evaluate, start, each_iteration):
 def _in_rounds(problem, engine, evaluate, start, each_iteration):
     """Runs of ``redraw_every`` iterations, each with noise drawn afresh.
 
-    The first value of a run is the loss on noise that the weights have never
-    met: an unbiased estimate of the expected loss. Training has converged when
+    The first value of a run is the loss on noise that the run before did not
+    meet, which estimates the expected loss. Training has converged when
     the lowest of these has not fallen by ``tol`` in ``_PATIENCE`` runs.
     """
     n_iter = n_fun = stale = 0
-    lowest = np.inf
+    lowest, result = np.inf, None
     x = start
     while True:
         values = []
@@ -209,14 +207,20 @@ def _in_rounds(problem, engine, evaluate, start, each_iteration):
                 )
             )
 
-        result = SOLVERS["lbfgs"](
-            recorded,
-            x,
-            max_iter=min(problem.redraw_every, problem.max_iter - n_iter),
-            max_fun=problem.max_fun - n_fun,
-            tol=problem.tol,
-            callback=shifted,
-        )
+        try:
+            result = SOLVERS["lbfgs"](
+                recorded,
+                x,
+                max_iter=min(problem.redraw_every, problem.max_iter - n_iter),
+                max_fun=problem.max_fun - n_fun,
+                tol=problem.tol,
+                callback=shifted,
+            )
+        except KeyboardInterrupt:
+            # The solver has nothing to keep before its first value; we may.
+            if result is None:
+                raise
+            return replace(result, n_iter=n_iter, n_fun=n_fun, status="interrupted")
         x = result.x
         n_iter += result.n_iter
         n_fun += result.n_fun
@@ -228,7 +232,9 @@ def _in_rounds(problem, engine, evaluate, start, each_iteration):
         if n_fun >= problem.max_fun:
             status = "max_fun"
         unfinished = status in ("gradient", "value", "precision")
-        if stale == _PATIENCE or not unfinished:
+        if unfinished and stale == _PATIENCE:
+            status = "noise"
+        if status == "noise" or not unfinished:
             return replace(result, n_iter=n_iter, n_fun=n_fun, status=status)
         engine.draw += 1
 

@@ -74,7 +74,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
         Training has converged when no entry of the gradient exceeds it. The
         gradient is taken in units in which the data have unit spread and the
         loss of the column means is one, so ``tol`` does not depend on the
-        scale of X.
+        scale of X. It has also converged when an iteration lowers J by less
+        than 1e-9 of it, or by nothing that rounding lets show.
 
     n_init : int, default=1
         Number of random starts. J is not convex; the lowest loss is kept.
@@ -250,7 +251,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
 
     def _terms(self, X, scale, n_components, random_state):
         activation = ACTIVATIONS[self.activation]
-        self.contraction_weight_ = self.contraction_weight
         if self.contraction_weight == "scale":
             self.contraction_weight_ = _WEIGHT * scale.unit * scale.spread**2
+        else:
+            self.contraction_weight_ = float(self.contraction_weight)
         return {"contraction": Contraction(self.contraction_weight_, activation)}

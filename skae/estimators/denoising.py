@@ -39,7 +39,8 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         to the feature's minimum or maximum in the training data by a fair coin,
         "gaussian" adds N(0, σ²) to every entry. A callable ``f(X, U)`` is given
         rows and numbers uniform in (0, 1), one for each entry, and returns the
-        corrupted rows; all its randomness must come from U.
+        corrupted rows. It meets some rows at a time, in several threads, so what
+        it does to a row may depend on that row of X and of U only.
 
     corruption_level : float, default=0.3
         The fraction, in [0, 1], for "masking" and "salt_and_pepper"; σ, in units
@@ -102,9 +103,10 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         Training has converged when no entry of the gradient exceeds it. The
         gradient is taken in units in which the data have unit spread and the
         loss of the column means is one, so ``tol`` does not depend on the
-        scale of X.
-        With fresh noise every so often, training has also converged when the
-        loss on noise never met before has not fallen by it in 5 draws.
+        scale of X. It has also converged when an iteration lowers J by less
+        than 1e-9 of it, or by nothing that rounding lets show.
+        With noise drawn afresh, it is the loss at the start of a draw that
+        decides: training ends when that has not fallen by it in 5 draws.
 
     n_init : int, default=1
         Number of random starts. J is not convex; the lowest loss is kept.
@@ -325,7 +327,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         if callable(self.corruption):
             return Custom(self.corruption)
         low, high = feature_range
-        return CORRUPTIONS[self.corruption](self.corruption_level, low, high)
+        return CORRUPTIONS[self.corruption](float(self.corruption_level), low, high)
 
     def _terms(self, X, scale, n_components, random_state):
         self.feature_range_ = np.stack([X.min(axis=0), X.max(axis=0)])

@@ -79,7 +79,8 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         Training has converged when no entry of the gradient exceeds it. The
         gradient is taken in units in which the data have unit spread and the
         loss of the column means is one, so ``tol`` does not depend on the
-        scale of X.
+        scale of X. It has also converged when an iteration lowers J by less
+        than 1e-9 of it, or by nothing that rounding lets show.
 
     n_init : int, default=1
         Number of random starts. J is not convex; the lowest loss is kept.

@@ -9,6 +9,7 @@ MESSAGES = {
     "gradient": "converged: no entry of the gradient exceeds tol",
     "value": "converged: the value decreased by no more than ftol, relatively",
     "precision": "converged to precision: no step decreases the value measurably",
+    "noise": "converged: no lower loss on noise drawn afresh, five times over",
     "max_iter": "the limit of iterations, max_iter, was reached",
     "max_fun": "the limit of function evaluations, max_fun, was reached",
     "interrupted": "interrupted by the user",
@@ -82,7 +83,7 @@ class Result:
     @property
     def converged(self):
         """Whether a minimum was found, as well as the dtype can tell."""
-        return self.status in ("gradient", "value", "precision")
+        return self.status in ("gradient", "value", "precision", "noise")
 
     @property
     def limit_reached(self):

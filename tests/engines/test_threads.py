@@ -278,3 +278,15 @@ def test_blocks_do_not_depend_on_the_machine(monkeypatch):
     sizes = [block_rows(n, 64, 25) for n in (10, 5000, 10**6)]
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     assert sizes == [block_rows(n, 64, 25) for n in (10, 5000, 10**6)]
+
+
+def test_failure_to_enter_lifts_the_limit(monkeypatch):
+    objective, X, s, _ = data(PLAIN)
+
+    def fails(*args):
+        raise MemoryError
+
+    monkeypatch.setattr("skae.engines.threads.Workspace", fails)
+    with pytest.raises(MemoryError) as held:
+        ThreadEngine(objective, X, s).__enter__()
+    assert held  # its traceback, and all in it, is still alive

@@ -159,3 +159,31 @@ def test_callable_of_another_shape_is_refused():
 def test_callable_that_returns_nan_is_refused():
     with pytest.raises(ValueError, match="corruption"):
         DenoisingAutoencoder(4, corruption=lambda X, U: X * np.nan).fit(TRAIN)
+
+
+@pytest.mark.parametrize("at", [12, 13, 14])
+def test_interrupt_at_the_start_of_a_draw_keeps_what_was_learnt(at):
+    calls = []
+
+    def corruption(X, U):
+        calls.append(None)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return np.where(U < 0.3, 0, X)
+
+    fit = DenoisingAutoencoder(4, corruption=corruption, redraw_every=10, tol=0)
+    with pytest.warns(UserWarning, match="interrupted"):
+        fit.fit(TRAIN)
+    assert 9 <= fit.n_iter_ <= 13
+    assert np.isfinite(fit.components_).all()
+
+
+def test_rows_of_weight_zero_are_absent_from_ranges_too():
+    X = np.vstack([np.full((1, 64), 50.0), TRAIN])
+    weights = np.r_[0.0, np.ones(len(TRAIN))]
+    options = {"corruption": "salt_and_pepper", "max_iter": 10, "random_state": 0}
+    weighted = DenoisingAutoencoder(4, **options).fit(X, sample_weight=weights)
+    absent = DenoisingAutoencoder(4, **options)
+    absent.fit(TRAIN, sample_weight=np.ones(len(TRAIN)))
+    np.testing.assert_array_equal(weighted.feature_range_, absent.feature_range_)
+    np.testing.assert_array_equal(weighted.components_, absent.components_)

@@ -236,3 +236,31 @@ def test_dtype_is_kept_end_to_end(flavour, dtype):
     other = np.float32 if dtype == np.float64 else np.float64
     assert model.transform(X.astype(other)).dtype == other
     assert model.predict(X.astype(other)).dtype == other
+
+
+@pytest.mark.filterwarnings("ignore:Training stopped")
+def test_equal_rows_that_are_not_exact_in_binary_score_zero_or_one():
+    model = fitted(UNIT, n_components=2, max_iter=5)
+    X = np.full((7, UNIT.shape[1]), 0.1)
+    assert model.score(X) in (0.0, 1.0)
+
+
+@pytest.mark.filterwarnings("ignore:Training stopped")
+def test_numpy_scalars_as_parameters_give_the_same_bits():
+    X = UNIT.astype(np.float32)
+    weights = np.linspace(1, 2, len(X))
+    python, numpy_ = (
+        fitted(
+            X,
+            weights,
+            n_components=3,
+            max_iter=20,
+            random_state=0,
+            alpha=kind(1e-3),
+            sparsity="l1",
+            sparsity_weight=kind(0.01),
+        )
+        for kind in (float, np.float64)
+    )
+    assert python.components_.tobytes() == numpy_.components_.tobytes()
+    assert type(numpy_.loss_) is float
