@@ -165,9 +165,10 @@ def test_warm_start_with_other_shapes_says_so():
     model = autoencoder(warm_start=True).fit(X)
     with pytest.raises(ValueError, match=r"warm_start=True .*\(3, 4\).*\(5, 4\)"):
         model.set_params(n_components=5).fit(X)
-    with pytest.raises(ValueError, match="X has 2 features, but .* is expecting 4"):
+    with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 4"):
         model.set_params(n_components=3).fit(X[:, :2])
-    assert model.transform(X).shape == (len(X), 3)  # the refusal spoilt nothing
+    # The refusal has spoilt nothing.
+    assert model.transform(X).shape == (len(X), 3)
     model.set_params(warm_start=False).fit(X[:, :2])
     assert model.components_.shape == (3, 2)
 
