@@ -113,7 +113,7 @@ def random_start(objective, seed):
 
     The output's biases are 0, which in the solver's coordinates stands for the
     column means. So are the hidden biases, unless the penalty has a mean code to
-    aim at: then units start there (a tenth fewer iterations than from 0).
+    aim at: then units start there, which saves the solver the way.
     """
     rng = np.random.RandomState(seed)
     start = np.zeros(objective.layout.size, objective.dtype)
@@ -149,8 +149,8 @@ def train(problem, start):
             result = minimise(problem, engine, evaluate, start, each_iteration)
         except NotFiniteError:
             raise ValueError(
-                f"The loss of X or its gradient overflows {start.dtype} before the "
-                "first iteration; scale X, for instance with StandardScaler, or lower "
+                f"The loss of X or its gradient overflows {start.dtype} at the start "
+                "of a run; scale X, for instance with StandardScaler, or lower "
                 "the weights of the penalties."
             ) from None
         theta = coordinates.to_data(result.x)
