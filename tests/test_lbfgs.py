@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_limits
 
-from skae.solvers import SOLVERS, minimize_lbfgs
+from skae.solvers import minimize_lbfgs
 from skae.solvers.history import History
 from skae.solvers.line_search import C1, C2, Ray, strong_wolfe
 
@@ -235,7 +235,7 @@ def test_an_interrupt_anywhere_returns_the_best_accepted_point(dtype):
             return problem.fun(x)
 
         result = ours(problem._replace(fun=fun), dtype)
-        assert result.status == "interrupted" and result.interrupted
+        assert result.status == "interrupted"
         assert not result.converged
         n_iter = sum(n_fun < k for n_fun in trials)
         assert result.n_iter == n_iter
@@ -428,7 +428,3 @@ def test_an_accepted_step_meets_the_strong_wolfe_conditions(seed):
     assert t > 0
     assert ray.value <= value + C1 * t * slope
     assert abs(ray.gradient[0]) <= C2 * abs(slope)
-
-
-def test_the_table_of_solvers():
-    assert SOLVERS["lbfgs"] is minimize_lbfgs

@@ -41,7 +41,8 @@ from skae.core.coordinates import Coordinates
 from skae.core.corruptions import CORRUPTIONS, Noise
 from skae.core.objective import AutoencoderObjective
 from skae.engines.threads import ThreadEngine
-from skae.estimators._training import Moments, random_start
+from skae.estimators._scales import Moments
+from skae.estimators._training import random_start
 from skae.solvers import lbfgs
 
 FRACTIONS = (0.25, 0.5, 1.0)

@@ -43,6 +43,13 @@ class Coordinates:
         s > 0, the root mean square of the columns' deviations from m.
     unit : float
         The objective is divided by it, so that it is of order one as well.
+
+    Attributes
+    ----------
+    scale : ndarray
+        The factors by which θ differs from θ′, in the objective's dtype.
+    mean : ndarray of shape (n_features,)
+        m, in the objective's dtype.
     """
 
     def __init__(self, objective, mean, spread, unit):
@@ -57,16 +64,29 @@ class Coordinates:
             tied_scale = max(1.0, spread) ** 0.5 if bounded_codes else 1.0
             encoder_scale = decoder_scale = tied_scale
         size, dtype = objective.layout.size, objective.dtype
-        self._scale, self._shift = np.empty(size), np.zeros(size)
-        scale = objective.parameters(self._scale)
+        size, dtype = objective.layout.size, objective.dtype
+        self.scale, self._shift = np.empty(size), np.zeros(size)
+        scale = objective.parameters(self.scale)
         scale.decoder[:-1] = decoder_scale
         scale.decoder[-1] = output_scale
         scale.encoder[:] = encoder_scale
         scale.hidden[:] = 1
         objective.parameters(self._shift).decoder[-1] = objective.output.link(mean)
-        self._pull = (self._scale / unit).astype(dtype)
-        self._scale, self._shift = self._scale.astype(dtype), self._shift.astype(dtype)
-        self._mean = mean.astype(dtype)
+        self._pull = (self.scale / unit).astype(dtype)
+        self.scale, self._shift = self.scale.astype(dtype), self._shift.astype(dtype)
+        self.mean = mean.astype(dtype)
+
+    def to_centred(self, inner, out=None):
+        """θ for θ′, but with the hidden biases b + W m of centred rows."""
+        theta = np.multiply(inner, self.scale, out=out)
+        theta += self._shift
+        return theta
+
+    def decentred(self, centred):
+        """θ from its form for centred rows, a copy."""
+        theta = centred.copy()
+        self._move_biases(theta, -1)
+        return theta
 
     def to_data(self, inner, out=None):
         """θ for θ′, written to ``out`` if given.
@@ -74,25 +94,24 @@ class Coordinates:
         No buffer is kept here: restarts in several threads share one instance,
         and views of a buffer would come apart on their way to another process.
         """
-        theta = np.multiply(inner, self._scale, out=out)
-        theta += self._shift
-        parameters = self.objective.parameters(theta)
-        parameters.hidden -= parameters.encoder @ self._mean
+        theta = self.to_centred(inner, out)
+        self._move_biases(theta, -1)
         return theta
 
     def from_data(self, theta):
         """θ′ for θ."""
-        inner = (theta - self._shift) / self._scale
-        original = self.objective.parameters(theta)
-        self.objective.parameters(inner).hidden[:] = (
-            original.hidden + original.encoder @ self._mean
-        )
-        return inner
+        centred = theta.copy()
+        self._move_biases(centred, 1)
+        return (centred - self._shift) / self.scale
+
+    def _move_biases(self, theta, sign):
+        parameters = self.objective.parameters(theta)
+        parameters.hidden += sign * (parameters.encoder @ self.mean)
 
     def pull_back(self, gradient):
         """∂(J/unit)/∂θ′ for ∂J/∂θ, in place."""
         parts = self.objective.parameters(gradient)
         # b = b′ − W m, so W′ moves b too.
-        parts.encoder -= np.multiply.outer(parts.hidden, self._mean)
+        parts.encoder -= np.multiply.outer(parts.hidden, self.mean)
         gradient *= self._pull
         return gradient

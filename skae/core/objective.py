@@ -32,12 +32,22 @@ from skae.core.losses import LOSSES
 
 
 @dataclass(frozen=True)
+class Data:
+    """All rows, with their weights and, unless those are the rows, their targets."""
+
+    X: np.ndarray  # (n_samples, n_features)
+    weights: np.ndarray | None = None  # (n_samples,)
+    targets: np.ndarray | None = None  # (n_samples, n_outputs)
+
+
+@dataclass(frozen=True)
 class Block:
-    """Consecutive rows of the data, the first of which is row ``start``."""
+    """Rows of the data: consecutive ones, the first of which is row ``start``."""
 
     X: np.ndarray  # (rows, n_features)
     weights: np.ndarray | None  # (rows,)
     start: int
+    targets: np.ndarray | None = None  # (rows, n_outputs)
 
 
 @dataclass
@@ -63,8 +73,8 @@ class Parameters:
 
     ``encoder`` is W (n_components, n_features), ``hidden`` b, and ``decoder`` is
     D with c as one more row, (n_components + 1, n_features). ``slope`` is what a
-    penalty on the mean code adds to ∂J/∂h_i, and ``draw`` says which noise
-    the rows meet, None none.
+    penalty on the mean code adds to ∂J/∂h_i, ``draw`` says which noise the rows
+    meet, None none, and ``center`` what is taken from each row that is encoded.
     """
 
     theta: np.ndarray
@@ -73,34 +83,34 @@ class Parameters:
     decoder: np.ndarray
     slope: Any = None
     draw: int | None = None
+    center: np.ndarray | None = None
 
 
 class Workspace:
-    """Buffers for the blocks that one thread computes, one after the other."""
+    """Buffers for the blocks that one thread computes, made when first needed."""
 
     def __init__(self, objective, max_rows):
         d, k = objective.n_features, objective.n_components
         dtype = objective.dtype
         self.gradient = np.empty(objective.layout.size, dtype)
         self.parts = objective.parameters(self.gradient)
+        self._max_rows, self._dtype = max_rows, dtype
         self._shapes = {
             "codes": lambda rows: (k + 1, rows),
             "hidden": lambda rows: (2, k, rows),
             "visible": lambda rows: (rows, d),
+            "inputs": lambda rows: (rows, d),
+            "spare": lambda rows: (2, rows, d),
         }
-        if objective.noise is not None:
-            self._shapes["corrupted"] = lambda rows: (rows, d)
-        if objective.output is not Identity or objective.emphasis is not None:
-            self._shapes["spare"] = lambda rows: (2, rows, d)
-        self._buffers = {
-            name: np.empty(int(np.prod(shape(max_rows))), dtype)
-            for name, shape in self._shapes.items()
-        }
+        self._buffers = {}
 
     def __getitem__(self, item):
         """``workspace[name, rows]``: a contiguous array for that many rows."""
         name, rows = item
         shape = self._shapes[name](rows)
+        if name not in self._buffers:
+            most = int(np.prod(self._shapes[name](self._max_rows)))
+            self._buffers[name] = np.empty(most, self._dtype)
         return self._buffers[name][: int(np.prod(shape))].reshape(shape)
 
 
@@ -173,6 +183,10 @@ class AutoencoderObjective:
         """Whether ``code_sums`` must be gathered before ``block``."""
         return self.sparsity is not None and self.sparsity.of_mean
 
+    def workspace(self, max_rows):
+        """Buffers for blocks of up to ``max_rows`` rows."""
+        return Workspace(self, max_rows)
+
     def parameters(self, theta):
         """See ``theta`` as arrays, without a copy."""
         views = self.layout.views(theta)
@@ -189,10 +203,17 @@ class AutoencoderObjective:
 
     def inputs(self, parameters, block, workspace):
         """Return the rows to encode, and which of their entries are corrupted."""
-        if self.noise is None or parameters.draw is None:
+        noisy = self.noise is not None and parameters.draw is not None
+        if not noisy and parameters.center is None:
             return block.X, None
-        inputs = workspace["corrupted", len(block.X)]
-        return inputs, self.noise(block.X, block.start, parameters.draw, out=inputs)
+        inputs = workspace["inputs", len(block.X)]
+        corrupted, X = None, block.X
+        if noisy:
+            corrupted = self.noise(X, block.start, parameters.draw, out=inputs)
+            X = inputs
+        if parameters.center is not None:
+            np.subtract(X, parameters.center, out=inputs)
+        return inputs, corrupted
 
     def code_sums(self, parameters, block, H, workspace):
         """Encode into H and return Σ s_i h_i, (n_components,) in float64."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from skae.core.objective import Block, Sums, Workspace
+from skae.core.objective import Block, Sums
 from skae.engines.blas import single_threaded_blas
 
 # A block's share of cache: rows x (n_features + n_components) numbers. Between
@@ -117,7 +117,7 @@ class ThreadEngine:
             share = 1
         n_threads = min(share, len(self._blocks))
         rows = len(self._blocks[0].X)
-        self._workspaces = [Workspace(self.objective, rows) for _ in range(n_threads)]
+        self._workspaces = [self.objective.workspace(rows) for _ in range(n_threads)]
         self._total = np.empty(self.objective.layout.size, self.objective.dtype)
         self._pool = None
         if n_threads > 1:

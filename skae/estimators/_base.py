@@ -1,4 +1,4 @@
-"""What every autoencoder shares: the scikit-learn side of the fit path."""
+"""What every autoencoder of one hidden layer shares: fit, on either path."""
 
 import warnings
 from abc import ABCMeta, abstractmethod
@@ -7,24 +7,24 @@ from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state, gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import validate_data
 
 from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
 from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
-from skae.core.objective import AutoencoderObjective
-from skae.estimators._training import Moments, Problem, Scale, random_start, train
+from skae.core.objective import AutoencoderObjective, Data
+from skae.estimators._held_out import HeldOutReconstruction, hold_out
+from skae.estimators._problem import Problem, Settings
+from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
+from skae.estimators._scales import Moments, Scale
+from skae.estimators._training import mean_code, random_start, train
 
-_DTYPES = [np.float64, np.float32]
-_ROWS_AT_A_TIME = 2048
+_MAX_SEED = np.iinfo(np.int32).max
 
 
 def _scaled_alpha(spread):
@@ -39,13 +39,18 @@ def _scaled_alpha(spread):
     return min(1e-3, 0.03 * min(1, spread) ** 4)
 
 
-class BaseAutoencoder(
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
-    metaclass=ABCMeta,
-):
-    """Fit, transform and score; a subclass says what it penalises."""
+def _is_stochastic(estimator):
+    if estimator.solver == "adam":
+        return True
+    raise AttributeError(
+        f"partial_fit needs solver='adam', got solver={estimator.solver!r}: L-BFGS "
+        "works on all rows at once; use set_params(solver='adam'), or warm_start=True "
+        "with fit."
+    )
+
+
+class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
+    """Fit and partial_fit; a subclass says what it penalises."""
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
@@ -54,9 +59,19 @@ class BaseAutoencoder(
         "loss": [StrOptions(set(LOSSES))],
         "tied_weights": ["boolean"],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "solver": [StrOptions({"lbfgs", "adam"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "shuffle": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -73,8 +88,6 @@ class BaseAutoencoder(
     @abstractmethod
     def _terms(self, X, scale, n_components, random_state):
         """What the objective has beside loss and decay, as keyword arguments."""
-
-    # -- fitting ---------------------------------------------------------------
 
     def fit(self, X, y=None, sample_weight=None):
         """Learn the weights from X.
@@ -107,28 +120,93 @@ class BaseAutoencoder(
         Ctrl-C ends training, keeps the best weights so far and warns. Inside a
         grid search it ends the fit of the moment only.
         """
+        continues = self.warm_start and hasattr(self, "components_")
+        data = self._rows(X, sample_weight, reset=not continues)
+        random_state = check_random_state(self.random_state)
+        seeds = random_state.randint(_MAX_SEED, size=int(self.n_init))
+        problem = self._problem(data, random_state)
+        if continues:
+            trained = train(problem, self._warm_start(problem), seeds[0])
+        else:
+            trained = self._best(problem, seeds)
+        self._keep(problem, trained)
+        self._warn(trained.status)
+        return self
+
+    @available_if(_is_stochastic)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Go through X once, in mini-batches, and improve the weights.
+
+        For data that come in pieces. The first piece sets what is relative to the
+        scale of the data (``alpha_``, the penalties' weights and Adam's units), so it
+        should be as mixed as the whole. Rows are not held out here.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Some rows.
+        y : None
+            Ignored; here for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        AttributeError
+            If ``solver`` is not "adam".
+        ValueError
+            If a parameter, X or sample_weight is not what is allowed; the
+            message names it.
+        """
+        data = self._rows(X, sample_weight, reset=not hasattr(self, "components_"))
+        random_state = check_random_state(self.random_state)
+        seed = random_state.randint(_MAX_SEED)
+        problem = self._problem(data, random_state, getattr(self, "_moments", None))
+        once = replace(problem.settings, max_iter=1)
+        problem = replace(problem, settings=once, validate=None)
+        if hasattr(self, "components_"):
+            start = self._warm_start(problem)
+        else:
+            start = random_start(problem.objective, seed)
+        batches = getattr(self, "_mini_batches", None)
+        self._keep(problem, train(problem, start, seed, batches))
+        return self
+
+    def _rows(self, X, sample_weight, reset):
+        """Validate parameters and data."""
         validate_params(self)
         self._check_combinations()
-        continues = self.warm_start and hasattr(self, "components_")
-        X = validate_data(self, X, dtype=_DTYPES, order="C", reset=not continues)
+        X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
         weights = check_sample_weight(sample_weight, X)
         if weights is not None and not weights.all():
             # Absent means absent: from ranges, and from the count of noisy rows.
             X, weights = X[weights > 0], weights[weights > 0]
         self._check_range(X)
-        moments = Moments.of(X, weights)
-        moments.check_magnitude(len(X), X.dtype)
+        return Data(X, weights)
+
+    def _problem(self, data, random_state, moments=None):
+        """What is to be minimised, and how; sets what "scale" came to."""
+        dtype, n_features = data.X.dtype, data.X.shape[1]
+        held_out = None
+        if self.early_stopping:
+            data, held_out = hold_out(data, self.validation_fraction, random_state)
+        if moments is None:
+            moments = Moments.of(data.X, data.weights)
+        moments.check_magnitude(len(data.X), dtype)
+        self._moments = moments
         spread = moments.spread
         unit = LOSSES[self.loss].at_mean(moments.mean, moments.variance)
-        if moments.no_variation(X.dtype):
+        if moments.no_variation(dtype):
             spread = unit = 1.0
-        n_features = X.shape[1]
         n_components = int(self.n_components or n_features)
         scaled = self.alpha == "scale"
         # A float of Python's promotes no float32 array, a NumPy one would.
         self.alpha_ = float(_scaled_alpha(spread) if scaled else self.alpha)
-        random_state = check_random_state(self.random_state)
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=int(self.n_init))
         objective = AutoencoderObjective(
             n_features,
             n_components,
@@ -137,22 +215,15 @@ class BaseAutoencoder(
             loss=self.loss,
             alpha=self.alpha_,
             tied_weights=self.tied_weights,
-            dtype=X.dtype,
-            **self._terms(X, Scale(unit, spread), n_components, random_state),
+            dtype=dtype,
+            **self._terms(data.X, Scale(unit, spread), n_components, random_state),
         )
-        problem = Problem(
-            objective,
-            X,
-            weights,
-            Coordinates(objective, moments.mean, spread, unit),
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            tol=self.tol,
-            verbose=int(self.verbose),
-            redraw_every=getattr(self, "redraw_every", None),
-        )
-        self._keep(objective, self._best(problem, seeds))
-        return self
+        validate = None
+        if held_out is not None:
+            validate = HeldOutReconstruction(objective, held_out, unit)
+        coordinates = Coordinates(objective, moments.mean, spread, unit)
+        settings = Settings.of(self, len(data.X))
+        return Problem(objective, data, coordinates, settings, validate)
 
     def _check_combinations(self):
         if self.output_activation not in LOSSES[self.loss].outputs:
@@ -176,14 +247,15 @@ class BaseAutoencoder(
 
     def _best(self, problem, seeds):
         """Train from every start; the lowest loss is kept, as KMeans does."""
-        if self.warm_start and hasattr(self, "components_"):
-            return train(problem, self._warm_start(problem))
         starts = [random_start(problem.objective, seed) for seed in seeds]
         if len(starts) == 1:
-            return train(problem, starts[0])
+            return train(problem, starts[0], seeds[0])
         runs = []
         parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
-        for run in parallel(delayed(train)(problem, start) for start in starts):
+        for run in parallel(
+            delayed(train)(problem, start, seed)
+            for start, seed in zip(starts, seeds, strict=True)
+        ):
             runs.append(run)
             if run.status == "interrupted":
                 break
@@ -209,8 +281,9 @@ class BaseAutoencoder(
         parameters.hidden[:] = self.intercept_hidden_
         return problem.coordinates.from_data(theta)
 
-    def _keep(self, objective, trained):
-        """Set the fitted attributes, and warn if training was cut short."""
+    def _keep(self, problem, trained):
+        """Set the fitted attributes."""
+        objective = problem.objective
         if not np.isfinite(trained.theta).all():
             raise ValueError(
                 f"The weights that fit X overflow {objective.dtype}; scale X, for "
@@ -223,136 +296,34 @@ class BaseAutoencoder(
             self.components_ if self.tied_weights else parameters.decoder[:-1].copy()
         )
         self.intercept_visible_ = parameters.decoder[-1].copy()
-        self.mean_activation_ = trained.mean_code.astype(objective.dtype)
+        mean = mean_code(objective, problem.data, trained.theta)
+        self.mean_activation_ = mean.astype(objective.dtype)
         self.loss_ = trained.loss
         self.loss_terms_ = trained.terms
         self.loss_curve_ = trained.loss_curve
         self.loss_curve_terms_ = trained.terms_curve
+        self.validation_scores_ = trained.validation_scores
         self.n_iter_ = trained.n_iter
-        if trained.status in ("max_iter", "max_fun"):
-            limit = getattr(self, trained.status)
+        self._mini_batches = trained.batches
+
+    def _warn(self, status):
+        """Warn if training was cut short."""
+        if status in ("max_iter", "max_fun"):
             warnings.warn(
-                f"Training stopped at {trained.status}={limit} before it converged; "
-                f"increase {trained.status}, or tol if the loss has levelled off.",
+                f"Training stopped at {status}={getattr(self, status)} before it "
+                f"converged; increase {status}, or tol if the loss has levelled off.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        elif trained.status == "interrupted":
+        elif status == "interrupted":
             warnings.warn(
                 "Training interrupted by user; the best weights so far are kept.",
                 stacklevel=3,
             )
 
-    # -- using what was learnt -------------------------------------------------
-
-    def transform(self, X):
-        """Encode X.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        codes : ndarray of shape (n_samples, n_components)
-            f(X W^T + b), in the dtype of X if that is float32 or float64.
-        """
-        return self._encode(self._validate(X))
-
-    def inverse_transform(self, X):
-        """Decode codes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_components)
-            Codes, as ``transform`` returns them.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features)
-            g(H D + c), for the codes H.
-        """
-        check_is_fitted(self, "components_")
-        codes = check_array(X, dtype=_DTYPES)
-        if codes.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"X has {codes.shape[1]} columns, but inverse_transform takes codes "
-                f"with n_components={self._n_features_out}, as transform returns them."
-            )
-        return self._decode(codes)
-
-    def predict(self, X):
-        """Reconstruct X: ``inverse_transform(transform(X))``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        X_reconstructed : ndarray of shape (n_samples, n_features)
-            The reconstruction of every row.
-        """
-        return self._decode(self._encode(self._validate(X)))
-
-    def score_samples(self, X):
-        """Negative squared reconstruction error of each row.
-
-        Higher is more like the training data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            −‖x̂_i − x_i‖², in squared units of X.
-        """
-        return -self._squared_errors(self._validate(X))
-
-    def score(self, X, y=None, sample_weight=None):
-        """Fraction of the variance of X that the reconstruction explains.
-
-        R² = 1 − Σ_i s_i ‖x̂_i − x_i‖² / Σ_i s_i ‖x_i − x̄‖², to be read beside
-        ``PCA.explained_variance_ratio_.sum()``. It needs no labels, so a grid
-        search without ``y`` works.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-        y : None
-            Ignored; here for scikit-learn's conventions.
-        sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows.
-
-        Returns
-        -------
-        score : float
-            1 is perfect, 0 no better than the column means of X, and there is no
-            lower bound. Where all rows are equal it is 1 if they are
-            reconstructed exactly and 0 otherwise.
-        """
-        X = self._validate(X)
-        weights = check_sample_weight(sample_weight, X)
-        errors = self._squared_errors(X)
-        mean_error = float(np.average(errors, weights=weights))
-        moments = Moments.of(X, weights)
-        if moments.no_variation(X.dtype):
-            return float(mean_error == 0)
-        return 1 - mean_error / moments.variance
-
     @property
     def _n_features_out(self):
         return self.components_.shape[0]
-
-    def _validate(self, X):
-        check_is_fitted(self, "components_")
-        return validate_data(self, X, dtype=_DTYPES, reset=False)
 
     def _encode(self, X):
         codes = X @ self.components_.T.astype(X.dtype, copy=False)
@@ -365,17 +336,3 @@ class BaseAutoencoder(
         X += self.intercept_visible_
         ACTIVATIONS[self.output_activation].apply(X)
         return X
-
-    def _squared_errors(self, X):
-        """‖x̂_i − x_i‖² of each row, returned in float64, a few rows at a time."""
-        errors = np.empty(len(X))
-        for rows in gen_batches(len(X), _ROWS_AT_A_TIME):
-            residual = self._decode(self._encode(X[rows]))
-            residual -= X[rows]
-            np.vecdot(residual, residual, out=errors[rows])
-        return errors
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -1,12 +1,19 @@
-"""Solvers: minimise a smooth function of one flat vector.
+"""Solvers: minimise functions of one flat vector, and know nothing of networks.
 
-Every entry of `SOLVERS` is a function ``minimize(fun, x0, **options) -> Result`` that
-knows nothing of networks.
+``minimize_lbfgs`` minimises a smooth function, ``minimize_adam`` a mean of many from
+the gradients of a few at a time.
 """
 
+from skae.solvers.adam import Adam, minimize_adam
 from skae.solvers.lbfgs import minimize_lbfgs
-from skae.solvers.result import Iteration, NotFiniteError, Result
+from skae.solvers.result import MESSAGES, Iteration, NotFiniteError, Result
 
-SOLVERS = {"lbfgs": minimize_lbfgs}
-
-__all__ = ["SOLVERS", "Iteration", "NotFiniteError", "Result", "minimize_lbfgs"]
+__all__ = [
+    "MESSAGES",
+    "Adam",
+    "Iteration",
+    "NotFiniteError",
+    "Result",
+    "minimize_adam",
+    "minimize_lbfgs",
+]

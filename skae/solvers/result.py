@@ -9,6 +9,10 @@ MESSAGES = {
     "gradient": "converged: no entry of the gradient exceeds tol",
     "value": "converged: the value decreased by no more than ftol, relatively",
     "precision": "converged to precision: no step decreases the value measurably",
+    "no_change": "converged: the loss has not fallen by tol, "
+    "n_iter_no_change times over",
+    "held_out": "converged: the score on held-out rows has not risen by tol, "
+    "n_iter_no_change times over",
     "noise": "converged: no lower loss on noise drawn afresh, five times over",
     "max_iter": "the limit of iterations, max_iter, was reached",
     "max_fun": "the limit of function evaluations, max_fun, was reached",
@@ -30,8 +34,8 @@ class Iteration(NamedTuple):
         Iterations and evaluations of the function so far.
     value : float
         f(x).
-    gradient_norm : float
-        Largest absolute entry of the gradient at `x`.
+    gradient_norm : float or None
+        Largest absolute entry of the gradient at `x`, if the solver knows it.
     aux : object
         What the function returned beside value and gradient at `x`.
     x : ndarray of shape (n,)
@@ -41,7 +45,7 @@ class Iteration(NamedTuple):
     n_iter: int
     n_fun: int
     value: float
-    gradient_norm: float
+    gradient_norm: float | None
     aux: Any
     x: np.ndarray
 
@@ -56,20 +60,21 @@ class Result:
         The best point accepted, in the dtype of the starting point.
     value : float
         f(x); never above the value at the starting point.
-    gradient : ndarray of shape (n,)
-        Gradient at `x`.
+    gradient : ndarray of shape (n,) or None
+        Gradient at `x`, if the solver knows it.
     aux : object
         What the function returned beside value and gradient at `x`.
     n_iter, n_fun : int
         Iterations and evaluations of the function.
     status : str
-        "gradient", "value" or "precision": converged; "max_iter" or "max_fun": a limit
-        was reached; "interrupted" by Ctrl-C; "stopped" by the callback.
+        "gradient", "value", "precision" or "no_change": converged; "max_iter" or
+        "max_fun": a limit was reached; "interrupted" by Ctrl-C; "stopped" by the
+        callback.
     """
 
     x: np.ndarray
     value: float
-    gradient: np.ndarray
+    gradient: np.ndarray | None
     aux: Any
     n_iter: int
     n_fun: int
@@ -83,14 +88,9 @@ class Result:
     @property
     def converged(self):
         """Whether a minimum was found, as well as the dtype can tell."""
-        return self.status in ("gradient", "value", "precision", "noise")
+        return self.status in ("gradient", "value", "precision", "no_change", "noise")
 
     @property
-    def limit_reached(self):
-        """Whether `max_iter` or `max_fun` ended the run."""
-        return self.status in ("max_iter", "max_fun")
-
-    @property
-    def interrupted(self):
-        """Whether Ctrl-C ended the run."""
-        return self.status == "interrupted"
+    def gradient_norm(self):
+        """Largest absolute entry of the gradient, None if there is none."""
+        return None if self.gradient is None else float(np.abs(self.gradient).max())

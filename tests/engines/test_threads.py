@@ -286,7 +286,7 @@ def test_failure_to_enter_lifts_the_limit(monkeypatch):
     def fails(*args):
         raise MemoryError
 
-    monkeypatch.setattr("skae.engines.threads.Workspace", fails)
+    monkeypatch.setattr("skae.core.objective.Workspace", fails)
     with pytest.raises(MemoryError) as held:
         ThreadEngine(objective, X, s).__enter__()
     assert held  # its traceback, and all in it, is still alive

@@ -1,0 +1,115 @@
+"""Training by L-BFGS, on all rows at every step."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from skae.engines.threads import ThreadEngine
+from skae.solvers import minimize_lbfgs
+
+# Runs on fresh noise without a lower loss before training counts as converged.
+_PATIENCE = 5
+
+
+def train_on_all_rows(problem, start, progress):
+    """Minimise by L-BFGS.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to minimise.
+    start : ndarray
+        θ′, in the solver's coordinates.
+    progress : Progress
+        Told of every iteration.
+
+    Returns
+    -------
+    result : Result
+        Of the solver, in its coordinates; its ``aux`` is (loss, terms).
+    theta : ndarray
+        The point, in the units of the data.
+    """
+    coordinates, data = problem.coordinates, problem.data
+    buffer = np.empty_like(start)
+
+    def evaluate(inner):
+        loss, gradient, terms = engine(coordinates.to_data(inner, out=buffer))
+        return loss / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
+
+    def each_iteration(iteration):
+        progress(iteration, lambda: coordinates.to_data(iteration.x))
+
+    with ThreadEngine(problem.objective, data.X, data.weights) as engine:
+        once = problem.settings.redraw_every is None
+        minimise = _in_one_run if once else _in_rounds
+        result = minimise(problem.settings, engine, evaluate, start, each_iteration)
+    return result, coordinates.to_data(result.x)
+
+
+def _in_one_run(settings, engine, evaluate, start, each_iteration):
+    return minimize_lbfgs(
+        evaluate,
+        start,
+        max_iter=settings.max_iter,
+        max_fun=settings.max_fun,
+        tol=settings.tol,
+        callback=each_iteration,
+    )
+
+
+def _in_rounds(settings, engine, evaluate, start, each_iteration):
+    """Runs of ``redraw_every`` iterations, each with noise drawn afresh.
+
+    The first value of a run is the loss on noise that the run before did not
+    meet, which estimates the expected loss. Training has converged when
+    the lowest of these has not fallen by ``tol`` in ``_PATIENCE`` runs.
+    """
+    n_iter = n_fun = stale = 0
+    lowest, result = np.inf, None
+    x = start
+    while True:
+        values = []
+
+        def recorded(inner, values=values):
+            evaluation = evaluate(inner)
+            values.append(evaluation[0])
+            return evaluation
+
+        def shifted(iteration, n_iter=n_iter, n_fun=n_fun):
+            each_iteration(
+                iteration._replace(
+                    n_iter=iteration.n_iter + n_iter, n_fun=iteration.n_fun + n_fun
+                )
+            )
+
+        try:
+            result = minimize_lbfgs(
+                recorded,
+                x,
+                max_iter=min(settings.redraw_every, settings.max_iter - n_iter),
+                max_fun=settings.max_fun - n_fun,
+                tol=settings.tol,
+                callback=shifted,
+            )
+        except KeyboardInterrupt:
+            # The solver has nothing to keep before its first value; we may.
+            if result is None:
+                raise
+            return replace(result, n_iter=n_iter, n_fun=n_fun, status="interrupted")
+        x = result.x
+        n_iter += result.n_iter
+        n_fun += result.n_fun
+        status = result.status
+        if status == "max_iter" and n_iter < settings.max_iter:
+            status = "value"  # of this run only
+        stale = 0 if values[0] < lowest - settings.tol else stale + 1
+        lowest = min(lowest, values[0])
+        if n_fun >= settings.max_fun:
+            status = "max_fun"
+        unfinished = status in ("gradient", "value", "precision")
+        if unfinished and stale == _PATIENCE:
+            status = "noise"
+        if status == "noise" or not unfinished:
+            return replace(result, n_iter=n_iter, n_fun=n_fun, status=status)
+        engine.draw += 1

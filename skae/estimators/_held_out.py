@@ -1,0 +1,86 @@
+"""Early stopping: rows that training does not see, and the score on them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from skae.core.objective import Data
+from skae.engines.threads import ThreadEngine
+
+
+def hold_out(data, fraction, random_state, labels=None):
+    """Part the rows into those to train on and those to judge by.
+
+    Parameters
+    ----------
+    data : Data
+        All rows.
+    fraction : float in (0, 1)
+        Of the rows to hold out.
+    random_state : RandomState
+        Chooses them.
+    labels : ndarray of shape (n_samples,), optional
+        Every label keeps its share on either side, as far as it divides.
+
+    Returns
+    -------
+    training : Data
+        All rows, those held out with weight zero: no copy of X is made.
+    held_out : Data
+        A copy of the others.
+
+    Raises
+    ------
+    ValueError
+        If no row would be left on one side.
+    """
+    n_rows = len(data.X)
+    n_out = round(fraction * n_rows)
+    if not 0 < n_out < n_rows:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={fraction} holds out "
+            f"{n_out} of {n_rows} rows; use more rows, a validation_fraction that "
+            "leaves some on either side, or early_stopping=False."
+        )
+    order = random_state.permutation(n_rows)
+    if labels is not None:
+        # A row's rank within its label, over the label's count: taking the lowest
+        # fractions takes the same share of every label.
+        _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        by_label = order[np.argsort(codes[order], kind="stable")]
+        rank = np.concatenate([(np.arange(c) + 0.5) / c for c in counts])
+        order = by_label[np.argsort(rank, kind="stable")]
+    out = np.sort(order[:n_out])
+    dtype = data.X.dtype
+    weights = np.ones(n_rows, dtype) if data.weights is None else data.weights.copy()
+    weights[out] = 0
+    held_out = Data(
+        *(None if a is None else a[out] for a in (data.X, data.weights, data.targets))
+    )
+    return replace(data, weights=weights), held_out
+
+
+class HeldOutReconstruction:
+    """θ -> the fraction of the loss of the column means that is done away with.
+
+    1 is perfect, 0 no better than the column means. Noise is drawn once: the scores
+    are to be compared with each other.
+
+    Parameters
+    ----------
+    objective : AutoencoderObjective
+        Whose data term, without penalties, is the loss.
+    data : Data
+        The rows held out.
+    unit : float
+        The loss of reconstructing every row by the column means.
+    """
+
+    def __init__(self, objective, data, unit):
+        self._objective, self._data, self._unit = objective, data, unit
+
+    def __call__(self, theta):
+        data = self._data
+        with ThreadEngine(self._objective, data.X, data.weights) as engine:
+            _, _, terms = engine(theta)
+        return 1 - terms["reconstruction"] / self._unit

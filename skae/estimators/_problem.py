@@ -1,0 +1,66 @@
+"""What one run of training needs, and what comes out of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skae.core.objective import Data
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train: parameters of the estimators, under their names there."""
+
+    solver: str = "lbfgs"
+    max_iter: int = 1000
+    max_fun: int = 15000
+    tol: float = 2e-4
+    redraw_every: int | None = None
+    batch_size: int = 200
+    learning_rate_init: float = 1e-3
+    shuffle: bool = True
+    n_iter_no_change: int = 10
+    verbose: int = 0
+
+    @classmethod
+    def of(cls, estimator, n_rows):
+        """Read from an estimator's parameters, where it has them."""
+        given = {
+            name: getattr(estimator, name)
+            for name in cls.__dataclass_fields__
+            if hasattr(estimator, name)
+        }
+        batch_size = given.get("batch_size", "auto")
+        if batch_size == "auto":
+            batch_size = 200
+        return cls(**{**given, "batch_size": int(min(batch_size, n_rows))})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All that one run of training needs besides its start."""
+
+    objective: Any  # AutoencoderObjective or NetworkObjective
+    data: Data
+    coordinates: Any
+    settings: Settings
+    # θ -> score on held-out rows, higher is better; None is no early stopping.
+    validate: Callable | None = None
+    name: str = ""  # what verbose calls this run
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One run's outcome, in the units of the data."""
+
+    theta: np.ndarray
+    loss: float
+    terms: dict
+    loss_curve: np.ndarray
+    terms_curve: dict
+    validation_scores: np.ndarray | None
+    n_iter: int
+    status: str
+    batches: Any  # the state of Adam, None of L-BFGS
