@@ -68,7 +68,7 @@ def block_floor(X, k, n_threads, pool):
     n, d = X.shape
     rng = np.random.default_rng(0)
     W, D = rng.standard_normal((2, k, d)).astype(X.dtype)
-    rows = block_rows(n, d, k)
+    rows = block_rows(n, d + k)
     blocks = [X[start : start + rows] for start in range(0, n, rows)]
     n_threads = min(n_threads, len(blocks))
     codes = [np.empty((k, len(block)), X.dtype) for block in blocks]

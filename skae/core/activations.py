@@ -131,3 +131,26 @@ ACTIVATIONS = {
     "relu": Relu,
     "identity": Identity,
 }
+
+
+class Softmax:
+    """f(z)_k = exp(z_k)/Σ_l exp(z_l) of each row, along the last axis.
+
+    An output only: its derivative is not a function of one entry.
+    """
+
+    bounds = (0.0, 1.0)
+
+    @staticmethod
+    def apply(Z):
+        Z -= Z.max(axis=-1, keepdims=True)
+        np.exp(Z, out=Z)
+        Z /= Z.sum(axis=-1, keepdims=True)
+
+    @staticmethod
+    def link(mean):
+        # A class of weight zero has no finite logit.
+        return np.log(np.maximum(mean, 1e-3))
+
+
+OUTPUTS = ACTIVATIONS | {"softmax": Softmax}

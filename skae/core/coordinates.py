@@ -25,59 +25,50 @@ change where the solver starts and how fast it goes, never what is minimised.
 Behind a logistic output the outputs are bounded already: there D = D′/r and
 c = link(m) + c′. With tied weights D is W, which cannot have two scales: W = W′,
 or √s W′ where s > 1 and codes are bounded, as then W must grow to span the data.
+
+A deep network is treated alike, with a spread for the inputs of every layer: s for
+the first, r of the layer before for the others. The outputs have the targets' mean
+m_y and spread s_y:
+
+    W_l = W_l′/(2 spread),    V = s_y V′/spread,    c = m_y + s_y c′,
+
+and V = V′/spread, c = link(m_y) + c′ where the output is not linear.
 """
 
 import numpy as np
 
 
-class Coordinates:
-    """The linear map θ′ → θ and the pull-back of gradients.
+class _Affine:
+    """θ = scale ∘ θ′ + shift, and then W m is taken from the first layer's biases.
 
     Parameters
     ----------
-    objective : AutoencoderObjective
-        Gives the layout, the activations and whether weights are tied.
+    objective : object
+        Gives ``parameters``, with a ``first_layer``, and the dtype.
+    scale, shift : ndarray of shape (size,)
+        In float64.
     mean : ndarray of shape (n_features,)
         m, in float64.
-    spread : float
-        s > 0, the root mean square of the columns' deviations from m.
     unit : float
-        The objective is divided by it, so that it is of order one as well.
+        What the objective is divided by.
 
     Attributes
     ----------
-    scale : ndarray
-        The factors by which θ differs from θ′, in the objective's dtype.
+    scale : ndarray of shape (size,)
+        Factors by which θ differs from θ′, in the objective's dtype.
     mean : ndarray of shape (n_features,)
         m, in the objective's dtype.
     """
 
-    def __init__(self, objective, mean, spread, unit):
-        self.objective = objective
-        self.unit = unit
-        linear_output = objective.output.bounds is None
-        output_scale = spread if linear_output else 1.0
-        decoder_scale = output_scale / objective.activation.code_spread
-        encoder_scale = 0.5 / spread
-        if objective.tied_weights:
-            bounded_codes = objective.activation.bounds is not None
-            tied_scale = max(1.0, spread) ** 0.5 if bounded_codes else 1.0
-            encoder_scale = decoder_scale = tied_scale
-        size, dtype = objective.layout.size, objective.dtype
-        size, dtype = objective.layout.size, objective.dtype
-        self.scale, self._shift = np.empty(size), np.zeros(size)
-        scale = objective.parameters(self.scale)
-        scale.decoder[:-1] = decoder_scale
-        scale.decoder[-1] = output_scale
-        scale.encoder[:] = encoder_scale
-        scale.hidden[:] = 1
-        objective.parameters(self._shift).decoder[-1] = objective.output.link(mean)
-        self._pull = (self.scale / unit).astype(dtype)
-        self.scale, self._shift = self.scale.astype(dtype), self._shift.astype(dtype)
+    def __init__(self, objective, scale, shift, mean, unit):
+        dtype = objective.dtype
+        self.objective, self.unit = objective, unit
+        self.scale, self._shift = scale.astype(dtype), shift.astype(dtype)
+        self._pull = (scale / unit).astype(dtype)
         self.mean = mean.astype(dtype)
 
     def to_centred(self, inner, out=None):
-        """θ for θ′, but with the hidden biases b + W m of centred rows."""
+        """θ for θ′, but with the first layer's biases b + W m of centred rows."""
         theta = np.multiply(inner, self.scale, out=out)
         theta += self._shift
         return theta
@@ -100,18 +91,95 @@ class Coordinates:
 
     def from_data(self, theta):
         """θ′ for θ."""
-        centred = theta.copy()
-        self._move_biases(centred, 1)
-        return (centred - self._shift) / self.scale
+        inner = theta.copy()
+        self._move_biases(inner, 1)
+        inner -= self._shift
+        inner /= self.scale
+        return inner
 
     def _move_biases(self, theta, sign):
-        parameters = self.objective.parameters(theta)
-        parameters.hidden += sign * (parameters.encoder @ self.mean)
+        weights, biases = self.objective.parameters(theta).first_layer
+        biases += sign * (weights @ self.mean)
 
     def pull_back(self, gradient):
         """∂(J/unit)/∂θ′ for ∂J/∂θ, in place."""
-        parts = self.objective.parameters(gradient)
+        weights, biases = self.objective.parameters(gradient).first_layer
         # b = b′ − W m, so W′ moves b too.
-        parts.encoder -= np.multiply.outer(parts.hidden, self.mean)
+        weights -= np.multiply.outer(biases, self.mean)
         gradient *= self._pull
         return gradient
+
+
+class Coordinates(_Affine):
+    """The linear map θ′ → θ of an autoencoder and the pull-back of gradients.
+
+    Parameters
+    ----------
+    objective : AutoencoderObjective
+        Gives the layout, the activations and whether weights are tied.
+    mean : ndarray of shape (n_features,)
+        m, in float64.
+    spread : float
+        s > 0, the root mean square of the columns' deviations from m.
+    unit : float
+        The objective is divided by it, so that it is of order one as well.
+    """
+
+    def __init__(self, objective, mean, spread, unit):
+        linear_output = objective.output.bounds is None
+        output_scale = spread if linear_output else 1.0
+        decoder_scale = output_scale / objective.activation.code_spread
+        encoder_scale = 0.5 / spread
+        if objective.tied_weights:
+            bounded_codes = objective.activation.bounds is not None
+            tied_scale = max(1.0, spread) ** 0.5 if bounded_codes else 1.0
+            encoder_scale = decoder_scale = tied_scale
+        size = objective.layout.size
+        scale, shift = np.empty(size), np.zeros(size)
+        parts = objective.parameters(scale)
+        parts.decoder[:-1] = decoder_scale
+        parts.decoder[-1] = output_scale
+        parts.encoder[:] = encoder_scale
+        parts.hidden[:] = 1
+        objective.parameters(shift).decoder[-1] = objective.output.link(mean)
+        super().__init__(objective, scale, shift, mean, unit)
+
+
+class NetworkCoordinates(_Affine):
+    """The linear map θ′ → θ of a deep network and the pull-back of gradients.
+
+    Parameters
+    ----------
+    objective : NetworkObjective
+        Gives the layout and the activations.
+    mean : ndarray of shape (n_features,)
+        m, in float64.
+    spread : float
+        s > 0, the root mean square of the columns' deviations from m.
+    unit : float
+        The objective is divided by it: the loss of predicting the targets' mean.
+    target_mean : ndarray of shape (n_outputs,), optional
+        m_y, in float64; by default the targets are the data, and it is m.
+    target_spread : float, optional
+        s_y > 0; by default s.
+    """
+
+    def __init__(
+        self, objective, mean, spread, unit, target_mean=None, target_spread=None
+    ):
+        target_mean = mean if target_mean is None else target_mean
+        output_scale = 1.0
+        if objective.output.bounds is None:
+            output_scale = spread if target_spread is None else target_spread
+        size = objective.layout.size
+        scale, shift = np.empty(size), np.zeros(size)
+        parts = objective.parameters(scale)
+        spreads = [spread, *(f.code_spread for f in objective.activations)]
+        gains = [*(0.5 for _ in objective.activations), output_scale]
+        for layer, W in enumerate(parts.coefs):
+            W[:] = gains[layer] / spreads[layer]
+            parts.intercepts[layer][:] = 1
+        parts.intercepts[-1][:] = output_scale
+        last = objective.parameters(shift).intercepts[-1]
+        last[:] = objective.output.link(target_mean)
+        super().__init__(objective, scale, shift, mean, unit)

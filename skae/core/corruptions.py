@@ -167,3 +167,30 @@ class Noise:
         """
         u = uniform_integers(self.seed, draw, start, X.shape)
         return self.corruption(X, u, out)
+
+
+class Dropout:
+    """Factors of a layer's units: 0 with probability p, else 1/(1 − p).
+
+    So a unit's expected value is what it is without dropout.
+
+    Parameters
+    ----------
+    level : float
+        p, in [0, 1).
+    seed : int
+        In [0, 2⁶⁴).
+    layer : int
+        Layers with one seed meet factors of their own.
+    """
+
+    def __init__(self, level, seed, layer):
+        self.threshold = min(round(level * _LEVELS), _LEVELS - 1)
+        self.keep = 1 - self.threshold / _LEVELS
+        sequence = np.random.SeedSequence(seed, spawn_key=(layer,))
+        self.seed = int(sequence.generate_state(1, np.uint64)[0])
+
+    def __call__(self, start, draw, out):
+        """Write to ``out``, (rows, units), whose first row is row ``start``."""
+        u = uniform_integers(self.seed, draw, start, out.shape)
+        np.multiply(u >= self.threshold, out.dtype.type(1 / self.keep), out=out)

@@ -5,7 +5,8 @@ cross-entropy never takes the logarithm of a saturated output. It returns the
 loss of each row and leaves ∂loss/∂Z where Z was. ``scratch`` is a pair of
 arrays of Z's shape for whoever needs room, ``entry_weights`` an array of it by
 which the loss of each entry is multiplied. A new loss is one class and one
-entry in ``LOSSES``.
+entry in ``LOSSES``, or in ``TARGET_LOSSES`` alone if it cannot compare a row
+with its reconstruction, and then it needs no ``entry_weights``.
 """
 
 import numpy as np
@@ -82,4 +83,39 @@ class LogLoss:
         return entries.sum(axis=1)
 
 
+class CrossEntropy:
+    """ℓ_i = −Σ_k t_ik log f(z_i)_k, softmax f and targets t of rows that sum to 1.
+
+    From the pre-activations it is log Σ_k exp(z_k) − Σ_k t_k z_k, and its
+    derivative is f(z) − t.
+    """
+
+    outputs = ("softmax",)
+
+    @staticmethod
+    def at_mean(mean, variance):
+        """Mean loss of predicting the targets' mean for every row."""
+        p = np.clip(mean, 1e-12, 1)
+        return float(-(p * np.log(p)).sum())
+
+    @staticmethod
+    def rows(Z, T, output, scratch):
+        """Return ℓ, (rows,), and overwrite Z with ∂ℓ/∂Z."""
+        highest = np.arange(len(Z)), Z.argmax(axis=1)
+        Z -= Z[highest][:, np.newaxis]
+        losses = -np.vecdot(T, Z)
+        np.exp(Z, out=Z)
+        # The highest counts exp(0) = 1; log1p of the others' sum is exact to the
+        # last digit where they vanish, as the loss of a row well classified is.
+        Z[highest] = 0
+        others = Z.sum(axis=1)
+        losses += np.log1p(others)
+        Z[highest] = 1
+        others += 1
+        Z /= others[:, np.newaxis]
+        Z -= T
+        return losses
+
+
 LOSSES = {"squared_error": SquaredError, "log_loss": LogLoss}
+TARGET_LOSSES = LOSSES | {"cross_entropy": CrossEntropy}

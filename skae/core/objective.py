@@ -27,44 +27,10 @@ from typing import Any
 import numpy as np
 
 from skae.core.activations import ACTIVATIONS, Identity
+from skae.core.blocks import Sums, Workspace
 from skae.core.layout import Layout
 from skae.core.losses import LOSSES
-
-
-@dataclass(frozen=True)
-class Data:
-    """All rows, with their weights and, unless those are the rows, their targets."""
-
-    X: np.ndarray  # (n_samples, n_features)
-    weights: np.ndarray | None = None  # (n_samples,)
-    targets: np.ndarray | None = None  # (n_samples, n_outputs)
-
-
-@dataclass(frozen=True)
-class Block:
-    """Rows of the data: consecutive ones, the first of which is row ``start``."""
-
-    X: np.ndarray  # (rows, n_features)
-    weights: np.ndarray | None  # (rows,)
-    start: int
-    targets: np.ndarray | None = None  # (rows, n_outputs)
-
-
-@dataclass
-class Sums:
-    """What ``block`` returns: plain sums over its rows, to be added up."""
-
-    loss: float  # Σ s_i ℓ_i
-    sparsity: float  # Σ s_i of a penalty on the codes that is a sum over rows
-    contraction: float  # Σ s_i ‖∂h_i/∂x_i‖², weighted
-    gradient: np.ndarray  # of all, flat; the workspace's own buffer
-
-    def __iadd__(self, other):
-        self.loss += other.loss
-        self.sparsity += other.sparsity
-        self.contraction += other.contraction
-        self.gradient += other.gradient
-        return self
+from skae.core.penalties import add_decay
 
 
 @dataclass
@@ -85,33 +51,10 @@ class Parameters:
     draw: int | None = None
     center: np.ndarray | None = None
 
-
-class Workspace:
-    """Buffers for the blocks that one thread computes, made when first needed."""
-
-    def __init__(self, objective, max_rows):
-        d, k = objective.n_features, objective.n_components
-        dtype = objective.dtype
-        self.gradient = np.empty(objective.layout.size, dtype)
-        self.parts = objective.parameters(self.gradient)
-        self._max_rows, self._dtype = max_rows, dtype
-        self._shapes = {
-            "codes": lambda rows: (k + 1, rows),
-            "hidden": lambda rows: (2, k, rows),
-            "visible": lambda rows: (rows, d),
-            "inputs": lambda rows: (rows, d),
-            "spare": lambda rows: (2, rows, d),
-        }
-        self._buffers = {}
-
-    def __getitem__(self, item):
-        """``workspace[name, rows]``: a contiguous array for that many rows."""
-        name, rows = item
-        shape = self._shapes[name](rows)
-        if name not in self._buffers:
-            most = int(np.prod(self._shapes[name](self._max_rows)))
-            self._buffers[name] = np.empty(most, self._dtype)
-        return self._buffers[name][: int(np.prod(shape))].reshape(shape)
+    @property
+    def first_layer(self):
+        """Weights and biases of the layer that meets the data."""
+        return self.encoder, self.hidden
 
 
 class AutoencoderObjective:
@@ -183,15 +126,33 @@ class AutoencoderObjective:
         """Whether ``code_sums`` must be gathered before ``block``."""
         return self.sparsity is not None and self.sparsity.of_mean
 
-    def workspace(self, max_rows):
-        """Buffers for blocks of up to ``max_rows`` rows."""
-        return Workspace(self, max_rows)
-
     def parameters(self, theta):
         """See ``theta`` as arrays, without a copy."""
         views = self.layout.views(theta)
         encoder = views.decoder[:-1] if self.tied_weights else views.encoder
         return Parameters(theta, encoder, views.hidden, views.decoder)
+
+    @property
+    def numbers_per_row(self):
+        """Numbers that a row keeps in cache, which sets the size of the blocks."""
+        return self.n_features + self.n_components
+
+    @property
+    def multiplications_per_row(self):
+        """Of the matrix products, for loss and gradient."""
+        return 5 * self.n_features * self.n_components
+
+    def workspace(self, max_rows):
+        """Return room for the blocks that one thread computes."""
+        d, k = self.n_features, self.n_components
+        shapes = {
+            "codes": lambda rows: (k + 1, rows),
+            "hidden": lambda rows: (2, k, rows),
+            "visible": lambda rows: (rows, d),
+            "inputs": lambda rows: (rows, d),
+            "spare": lambda rows: (2, rows, d),
+        }
+        return Workspace(self, shapes, max_rows)
 
     def encode(self, parameters, X, H):
         """Write the codes of the rows X, and a row of ones, into H."""
@@ -265,9 +226,9 @@ class AutoencoderObjective:
         sparsity = self._add_sparsity(parameters, H[:-1], epsilon, weights, scratch)
         self.activation.pull_back(H[:-1], epsilon, scratch)
         np.matmul(H, delta, out=gradient.decoder)
-        contraction = 0.0
+        terms = {"sparsity": sparsity}
         if self.contraction is not None:
-            contraction, slope = self.contraction.add_rows(
+            terms["contraction"], slope = self.contraction.add_rows(
                 parameters.encoder, H[:-1], epsilon, weights, scratch
             )
         if self.tied_weights:
@@ -277,8 +238,8 @@ class AutoencoderObjective:
         if self.contraction is not None:
             gradient.encoder += slope[:, np.newaxis] * parameters.encoder
         np.sum(epsilon, axis=1, out=gradient.hidden)
-        loss = float(losses.sum(dtype=np.float64))
-        return Sums(loss, sparsity, contraction, workspace.gradient)
+        terms["reconstruction"] = float(losses.sum(dtype=np.float64))
+        return Sums(terms, workspace.gradient)
 
     def _losses(self, Z, X, corrupted, workspace):
         """Loss of each row; Z becomes its derivative by Z."""
@@ -329,24 +290,11 @@ class AutoencoderObjective:
         """
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
-        matrices = [
-            (parameters.encoder, gradient.encoder),
-            (parameters.decoder[:-1], gradient.decoder[:-1]),
-        ]
-        decay = 0.0
-        if self.alpha:
-            for weight, slope in matrices:
-                slope += self.alpha * weight
-                squares = np.vecdot(weight, weight).sum(dtype=np.float64)
-                decay += 0.5 * self.alpha * float(squares)
-        sparsity = total.sparsity / weight_sum
+        decay = add_decay(self.alpha, parameters.encoder, gradient.encoder)
+        decay += add_decay(self.alpha, parameters.decoder[:-1], gradient.decoder[:-1])
+        means = {name: value / weight_sum for name, value in total.terms.items()}
         if mean is not None:
-            sparsity += self.sparsity.value(mean)
-        terms = {
-            "reconstruction": total.loss / weight_sum,
-            "decay": decay,
-            "sparsity": sparsity,
-        }
-        if self.contraction is not None:
-            terms["contraction"] = total.contraction / weight_sum
+            means["sparsity"] += self.sparsity.value(mean)
+        # In this order everywhere: floating-point sums depend on it.
+        terms = {"reconstruction": means.pop("reconstruction"), "decay": decay, **means}
         return sum(terms.values()), total.gradient, terms

@@ -1,12 +1,21 @@
-"""Penalties on the codes that make them sparse.
+"""Penalties: weight decay, and those on the codes.
 
-A penalty is part of the mean over rows, like the loss. One that is a function
-of the *mean code of all rows* (``of_mean``) needs that mean before any gradient:
-it gives ``value(mean)`` and ``slope(mean)``, the derivative by each unit's code
-in any row. One that is a *sum over rows* gives ``add_rows``.
+Weight decay is a function of the weights alone. A penalty on the codes is part of
+the mean over rows, like the loss. One that is a function of the *mean code of all
+rows* (``of_mean``) needs that mean before any gradient: it gives ``value(mean)``
+and ``slope(mean)``, the derivative by each unit's code in any row. One that is a
+*sum over rows* gives ``add_rows``.
 """
 
 import numpy as np
+
+
+def add_decay(alpha, weight, gradient):
+    """Add α W to ``gradient``, in place, and return (α/2) ‖W‖²."""
+    if not alpha:
+        return 0.0
+    gradient += alpha * weight
+    return 0.5 * alpha * float(np.vecdot(weight, weight).sum(dtype=np.float64))
 
 
 class KullbackLeibler:

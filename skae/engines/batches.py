@@ -11,7 +11,7 @@ same to the parameters, which is cheaper there and dearer here.
 
 import numpy as np
 
-from skae.core.objective import Block
+from skae.core.blocks import Block
 
 # Of the running mean of the codes: it remembers about ten batches.
 _DECAY = 0.9

@@ -12,10 +12,10 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from skae.core.objective import Block, Sums
+from skae.core.blocks import Block, Sums
 from skae.engines.blas import single_threaded_blas
 
-# A block's share of cache: rows x (n_features + n_components) numbers. Between
+# A block's share of cache: rows x numbers of a row in all layers. Between
 # 2**18 and 2**20 the time per evaluation at 784-196 differs by 3 %.
 _BLOCK_NUMBERS = 2**19
 # Below this many multiplications an evaluation is done before a second thread
@@ -24,17 +24,24 @@ _BLOCK_NUMBERS = 2**19
 _MULTIPLICATIONS_WORTH_THREADS = 5e7
 
 
-def block_rows(n_samples, n_features, n_components):
+def block_rows(n_samples, numbers_per_row):
     """Rows of a block: a function of the shapes alone.
 
     Blocks are of equal size and, where there are few, even in number, which
     keeps two threads equally busy.
     """
-    most = int(np.clip(_BLOCK_NUMBERS // (n_features + n_components), 128, 4096))
+    most = int(np.clip(_BLOCK_NUMBERS // numbers_per_row, 128, 4096))
     n_blocks = -(-n_samples // most)
     if n_blocks > 1:
         n_blocks += n_blocks % 2
     return -(-n_samples // n_blocks)
+
+
+def _cut(X, weights, targets, start, stop):
+    def rows(array):
+        return None if array is None else array[start:stop]
+
+    return Block(rows(X), rows(weights), start, rows(targets))
 
 
 class ThreadEngine:
@@ -42,12 +49,15 @@ class ThreadEngine:
 
     Parameters
     ----------
-    objective : AutoencoderObjective
-        What to evaluate.
+    objective : AutoencoderObjective or NetworkObjective
+        What to evaluate; see ``skae.core.blocks`` for what it is asked.
     X : ndarray of shape (n_samples, n_features)
         C-contiguous rows in the objective's dtype; only ever read.
     sample_weight : ndarray of shape (n_samples,), optional
         In the objective's dtype.
+    targets : ndarray of shape (n_samples, n_outputs), optional
+        What a network's outputs are compared with, in the objective's dtype; by
+        default X itself.
     rows : int, optional
         Rows of a block; by default ``block_rows``.
     n_threads : int, optional
@@ -65,30 +75,24 @@ class ThreadEngine:
         X,
         sample_weight=None,
         *,
+        targets=None,
         rows=None,
         n_threads=None,
         code_memory=None,
     ):
-        n_samples, d = X.shape
-        k = objective.n_components
+        n_samples = len(X)
         self.objective = objective
         self.draw = 0  # of the noise, if the objective has any
-        self._rows = rows or block_rows(n_samples, d, k)
+        self._rows = rows or block_rows(n_samples, objective.numbers_per_row)
         self._blocks = [
-            Block(
-                X[start : start + self._rows],
-                None
-                if sample_weight is None
-                else sample_weight[start : start + self._rows],
-                start,
-            )
+            _cut(X, sample_weight, targets, start, start + self._rows)
             for start in range(0, n_samples, self._rows)
         ]
         self._weight_sum = float(n_samples)
         if sample_weight is not None:
             self._weight_sum = float(sample_weight.sum(dtype=np.float64))
         self._n_threads = n_threads
-        self._multiplications = 5 * n_samples * d * k
+        self._multiplications = n_samples * objective.multiplications_per_row
         self._codes = [None] * len(self._blocks)
         if objective.needs_mean_code:
             if code_memory is None:
@@ -139,7 +143,7 @@ class ThreadEngine:
         if objective.needs_mean_code:
             mean = self._mean_code(parameters)
             objective.set_mean_code(parameters, mean)
-        total = Sums(0.0, 0.0, 0.0, self._total)
+        total = Sums({}, self._total)
         total.gradient.fill(0)
 
         def compute(index, workspace):

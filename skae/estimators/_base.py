@@ -15,9 +15,10 @@ from sklearn.utils.validation import validate_data
 
 from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
+from skae.core.blocks import Data
 from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
-from skae.core.objective import AutoencoderObjective, Data
+from skae.core.objective import AutoencoderObjective
 from skae.estimators._held_out import HeldOutReconstruction, hold_out
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES, ReconstructionMixin

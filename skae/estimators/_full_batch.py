@@ -40,7 +40,9 @@ def train_on_all_rows(problem, start, progress):
     def each_iteration(iteration):
         progress(iteration, lambda: coordinates.to_data(iteration.x))
 
-    with ThreadEngine(problem.objective, data.X, data.weights) as engine:
+    with ThreadEngine(
+        problem.objective, data.X, data.weights, targets=data.targets
+    ) as engine:
         once = problem.settings.redraw_every is None
         minimise = _in_one_run if once else _in_rounds
         result = minimise(problem.settings, engine, evaluate, start, each_iteration)

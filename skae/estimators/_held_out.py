@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from skae.core.objective import Data
+from skae.core.blocks import Data
 from skae.engines.threads import ThreadEngine
 
 

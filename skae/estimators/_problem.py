@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skae.core.objective import Data
+from skae.core.blocks import Data
 
 
 @dataclass(frozen=True)

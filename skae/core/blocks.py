@@ -1,0 +1,80 @@
+"""What an objective meets and returns: blocks of rows, sums, and room to work.
+
+An objective is a sum over blocks of rows. Whoever evaluates one, an engine over
+all rows or a solver on a batch, asks it for
+
+* ``layout`` and ``parameters(theta)``: a flat vector seen as its arrays, with the
+  ``draw`` of the noise and the ``center`` of the rows to be set;
+* ``numbers_per_row`` and ``multiplications_per_row``: what a row costs;
+* ``workspace(rows)``: buffers for blocks of up to that many rows;
+* ``block(parameters, block, codes, workspace)``: the ``Sums`` of one block;
+* ``finish(parameters, total, weight_sum, mean)``: loss, gradient and terms;
+* ``needs_mean_code``: whether the codes' mean must be gathered first.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Data:
+    """All rows, their weights, and their targets unless the rows are that."""
+
+    X: np.ndarray  # (n_samples, n_features)
+    weights: np.ndarray | None = None  # (n_samples,)
+    targets: np.ndarray | None = None  # (n_samples, n_outputs)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of the data: consecutive ones, the first of which is row ``start``."""
+
+    X: np.ndarray  # (rows, n_features)
+    weights: np.ndarray | None  # (rows,)
+    start: int
+    targets: np.ndarray | None = None  # (rows, n_outputs); None: X itself
+
+
+@dataclass
+class Sums:
+    """What ``block`` returns: plain sums over its rows, to be added up."""
+
+    terms: dict  # name -> Σ s_i of a term of the loss
+    gradient: np.ndarray  # of all, flat; the workspace's own buffer
+
+    def __iadd__(self, other):
+        for name, value in other.terms.items():
+            self.terms[name] = self.terms.get(name, 0.0) + value
+        self.gradient += other.gradient
+        return self
+
+
+class Workspace:
+    """Buffers for the blocks that one thread computes, made when first needed.
+
+    Parameters
+    ----------
+    objective : object
+        Whose gradient is to be held: ``gradient``, and its arrays in ``parts``.
+    shapes : dict
+        From the name of a buffer to its shape, a function of the rows of a block.
+    max_rows : int
+        Rows of the largest block.
+    """
+
+    def __init__(self, objective, shapes, max_rows):
+        self.gradient = np.empty(objective.layout.size, objective.dtype)
+        self.parts = objective.parameters(self.gradient)
+        self._shapes, self._max_rows = shapes, max_rows
+        self._dtype = objective.dtype
+        self._buffers = {}
+
+    def __getitem__(self, item):
+        """``workspace[name, rows]``: a contiguous array for that many rows."""
+        name, rows = item
+        shape = self._shapes[name](rows)
+        if name not in self._buffers:
+            most = int(np.prod(self._shapes[name](self._max_rows)))
+            self._buffers[name] = np.empty(most, self._dtype)
+        return self._buffers[name][: int(np.prod(shape))].reshape(shape)

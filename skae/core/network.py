@@ -1,0 +1,325 @@
+"""A deep network's loss and gradient, as a sum over blocks of rows.
+
+With h⁰ = x, hidden layers hˡ = f_l(W_l hˡ⁻¹ + b_l) for l = 1 … L and outputs
+ŷ = g(V h^L + c), where V and c are the weights and biases of layer L + 1,
+
+    J(θ) = (1/n) Σ_i ℓ(y_i, ŷ_i) + Σ_l (α_l/2) ‖W_l‖²,
+
+and by back-propagation, with δ^{L+1} = ∂ℓ/∂(V h^L + c),
+
+    δˡ = (W_{l+1}ᵀ δ^{l+1}) ∘ f_l′
+    ∂J/∂W_l = (1/n) Σ_i δˡ_i hˡ⁻¹_iᵀ + α_l W_l        ∂J/∂b_l = (1/n) Σ_i δˡ_i.
+
+Sample weights s_i turn every mean over rows into Σ s_i (·) / Σ s_i. The targets y
+are the rows x themselves if none are given: a deep autoencoder. L = 0 is a linear
+model. With dropout a layer's hˡ, or x, is multiplied by factors that are 0 or
+1/(1 − p), the same in both directions.
+
+That is three matrix products a layer and two for the first, whose gradient by the
+input nobody needs.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from skae.core.activations import ACTIVATIONS, OUTPUTS, Identity
+from skae.core.blocks import Sums, Workspace
+from skae.core.corruptions import Dropout
+from skae.core.layout import Layout
+from skae.core.losses import TARGET_LOSSES
+from skae.core.penalties import add_decay
+
+_ROWS_AT_A_TIME = 1024
+
+
+def propagate(X, coefs, intercepts, activations):
+    """Activations of the last of the given layers, for every row of X.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_inputs)
+        Rows, or codes for the layers from there on.
+    coefs, intercepts : list of ndarray
+        Weights, (units, inputs), and biases of each layer.
+    activations : list of str
+        Name in ``OUTPUTS`` of each layer's activation.
+
+    Returns
+    -------
+    H : ndarray of shape (n_samples, n_units)
+        In the dtype of X; X itself if there are no layers.
+    """
+    layers = [
+        (W.astype(X.dtype, copy=False), b.astype(X.dtype, copy=False), OUTPUTS[name])
+        for W, b, name in zip(coefs, intercepts, activations, strict=True)
+    ]
+    if not layers:
+        return X
+    outputs = np.empty((len(X), len(intercepts[-1])), X.dtype)
+    for start in range(0, len(X), _ROWS_AT_A_TIME):
+        H = X[start : start + _ROWS_AT_A_TIME]
+        for W, b, activation in layers:
+            H = H @ W.T
+            H += b
+            activation.apply(H)
+        outputs[start : start + _ROWS_AT_A_TIME] = H
+    return outputs
+
+
+@dataclass
+class NetworkParameters:
+    """A flat vector seen as the arrays of the formulas.
+
+    ``coefs`` are the W_l, (units, inputs) each, the last one V, ``intercepts`` the
+    b_l, the last one c. ``draw`` says which dropout the rows meet, None none, and
+    ``center`` what is taken from each row before the first layer.
+    """
+
+    theta: np.ndarray
+    coefs: list
+    intercepts: list
+    draw: int | None = None
+    center: np.ndarray | None = None
+
+    @property
+    def first_layer(self):
+        """Weights and biases of the layer that meets the data."""
+        return self.coefs[0], self.intercepts[0]
+
+
+class NetworkObjective:
+    """Loss and gradient of a feed-forward network.
+
+    Codes are held as (units, rows), so that biases and their gradients run along
+    memory; outputs, targets and inputs as (rows, columns).
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        (n_features, k_1, …, k_L, n_outputs).
+    activations : sequence of str
+        Name in ``ACTIVATIONS`` of each of the L hidden layers.
+    output : str
+        Name in ``OUTPUTS``.
+    loss : str
+        Name in ``TARGET_LOSSES``, one that takes this output.
+    alphas : sequence of float
+        Weight decay of each of the L + 1 layers; biases are never penalised.
+    dropout : sequence of float, optional
+        Probability, in [0, 1), that an entry of the input and of each of the L
+        hidden layers is set to 0; only where ``parameters.draw`` is not None.
+    seed : int
+        Of dropout, in [0, 2⁶⁴).
+    dtype : dtype
+        float32 or float64, of parameters, rows, targets and gradient.
+    """
+
+    needs_mean_code = False
+
+    def __init__(
+        self,
+        layer_sizes,
+        activations,
+        *,
+        output,
+        loss,
+        alphas,
+        dropout=None,
+        seed=0,
+        dtype=np.float64,
+    ):
+        self.layer_sizes = tuple(layer_sizes)
+        self.depth = len(self.layer_sizes) - 2
+        self.activations = [ACTIVATIONS[name] for name in activations]
+        self.output, self.loss = OUTPUTS[output], TARGET_LOSSES[loss]
+        self.alphas = tuple(alphas)
+        levels = [0.0] * (self.depth + 1) if dropout is None else dropout
+        for name, given, length in (
+            ("activations", self.activations, self.depth),
+            ("alphas", self.alphas, self.depth + 1),
+            ("dropout", levels, self.depth + 1),
+        ):
+            if len(given) != length:
+                raise ValueError(
+                    f"{name} needs {length} entries for layer_sizes="
+                    f"{self.layer_sizes}, got {len(given)}."
+                )
+        if output not in self.loss.outputs:
+            raise ValueError(
+                f"loss={loss!r} needs an output among {self.loss.outputs}, got "
+                f"output={output!r}."
+            )
+        self.dropout = [
+            Dropout(level, seed, layer) if level else None
+            for layer, level in enumerate(levels)
+        ]
+        self.dtype = np.dtype(dtype)
+        self._layers = range(self.depth + 1)
+        shapes = {}
+        for layer in self._layers:
+            inputs, units = self.layer_sizes[layer : layer + 2]
+            shapes |= {f"W{layer}": (units, inputs), f"b{layer}": (units,)}
+        self.layout = Layout(**shapes)
+
+    def parameters(self, theta):
+        """See ``theta`` as arrays, without a copy."""
+        views = vars(self.layout.views(theta))
+        return NetworkParameters(
+            theta,
+            [views[f"W{layer}"] for layer in self._layers],
+            [views[f"b{layer}"] for layer in self._layers],
+        )
+
+    @property
+    def n_features(self):
+        """Columns of the data."""
+        return self.layer_sizes[0]
+
+    @property
+    def numbers_per_row(self):
+        """Numbers that a row keeps in cache, which sets the size of the blocks."""
+        return sum(self.layer_sizes)
+
+    @property
+    def multiplications_per_row(self):
+        """Of the matrix products, for loss and gradient."""
+        d, k, *_ = sizes = self.layer_sizes
+        return 3 * sum(a * b for a, b in pairwise(sizes)) - d * k
+
+    def workspace(self, max_rows):
+        """Return room for the blocks that one thread computes."""
+        d, *hidden, n_outputs = self.layer_sizes
+        widest = max(hidden, default=0)
+        shapes = {
+            "inputs": lambda rows: (rows, d),
+            "outputs": lambda rows: (rows, n_outputs),
+            "spare": lambda rows: (2, rows, n_outputs),
+            "epsilon": lambda rows: (2, widest * rows),
+        }
+        for layer, k in enumerate(hidden, 1):
+            shapes["codes", layer] = lambda rows, k=k: (k, rows)
+            shapes["factors", layer] = lambda rows, k=k: (k, rows)
+        return Workspace(self, shapes, max_rows)
+
+    def block(self, parameters, block, codes, workspace):
+        """Sums of loss and gradient over one block of rows.
+
+        Parameters
+        ----------
+        parameters : NetworkParameters
+            Where to evaluate.
+        block : Block
+            The rows and their targets.
+        codes : None
+            A network has none that are known beforehand.
+        workspace : Workspace
+            Holds every temporary and the returned gradient.
+
+        Returns
+        -------
+        sums : Sums
+            Overwritten by the next call with the same workspace.
+        """
+        H = self._forward(parameters, block, workspace)
+        delta = workspace["outputs", len(block.X)]
+        np.matmul(H[-1].T, parameters.coefs[-1].T, out=delta)
+        delta += parameters.intercepts[-1]
+        targets = block.X if block.targets is None else block.targets
+        spare = None
+        if self.output is not Identity:
+            spare = workspace["spare", len(block.X)]
+        losses = self.loss.rows(delta, targets, self.output, spare)
+        if block.weights is not None:
+            delta *= block.weights[:, np.newaxis]
+            losses = losses * block.weights
+        self._backward(parameters, H, delta.T, workspace)
+        loss = float(losses.sum(dtype=np.float64))
+        return Sums({"loss": loss}, workspace.gradient)
+
+    def _forward(self, parameters, block, workspace):
+        """The inputs of every layer, each (units, rows): x, h¹, …, h^L."""
+        rows, draw = len(block.X), parameters.draw
+        H = [self._inputs(parameters, block, workspace).T]
+        for layer, activation in enumerate(self.activations, 1):
+            codes = workspace[("codes", layer), rows]
+            np.matmul(parameters.coefs[layer - 1], H[-1], out=codes)
+            codes += parameters.intercepts[layer - 1][:, np.newaxis]
+            activation.apply(codes)
+            if self.dropout[layer] is not None and draw is not None:
+                factors = workspace[("factors", layer), rows]
+                self.dropout[layer](block.start, draw, out=factors.T)
+                codes *= factors
+            H.append(codes)
+        return H
+
+    def _inputs(self, parameters, block, workspace):
+        drops = self.dropout[0] is not None and parameters.draw is not None
+        if not drops and parameters.center is None:
+            return block.X
+        X, inputs = block.X, workspace["inputs", len(block.X)]
+        if drops:
+            self.dropout[0](block.start, parameters.draw, out=inputs)
+            X = np.multiply(X, inputs, out=inputs)
+        if parameters.center is not None:
+            X = np.subtract(X, parameters.center, out=inputs)
+        return X
+
+    def _backward(self, parameters, H, delta, workspace):
+        """Write the gradient, given δ of the outputs, (n_outputs, rows)."""
+        gradient = workspace.parts
+        rows = delta.shape[1]
+        # δ of a layer and of the next lie in turns in these two.
+        here, there = workspace["epsilon", rows]
+        for layer in reversed(self._layers):
+            np.matmul(delta, H[layer].T, out=gradient.coefs[layer])
+            np.sum(delta, axis=1, out=gradient.intercepts[layer])
+            if layer == 0:
+                return
+            k = self.layer_sizes[layer]
+            epsilon, scratch = (
+                buffer[: k * rows].reshape(k, rows) for buffer in (here, there)
+            )
+            np.matmul(parameters.coefs[layer].T, delta, out=epsilon)
+            if self.dropout[layer] is not None and parameters.draw is not None:
+                epsilon *= workspace[("factors", layer), rows]
+                # f′ is a function of f(z): as it was where it was kept. Elsewhere
+                # ε is 0.
+                H[layer] *= self.dropout[layer].keep
+            # Done with the δ of before: its buffer is the scratch.
+            self.activations[layer - 1].pull_back(H[layer], epsilon, scratch)
+            delta = epsilon
+            here, there = there, here
+
+    def finish(self, parameters, total, weight_sum, mean=None):
+        """Turn sums over all rows into the mean, and add the weight decay.
+
+        Parameters
+        ----------
+        parameters : NetworkParameters
+            Where ``total`` was evaluated.
+        total : Sums
+            Added up over all blocks; its gradient is changed in place.
+        weight_sum : float
+            n, or the sum of the sample weights.
+        mean : None
+            There is no penalty on the mean code.
+
+        Returns
+        -------
+        loss : float
+            J(θ).
+        gradient : ndarray
+            ``total.gradient``, now ∂J/∂θ.
+        terms : dict of str to float
+            ``"loss"`` and ``"decay"``; they sum to J.
+        """
+        total.gradient *= 1 / weight_sum
+        gradient = self.parameters(total.gradient)
+        layers = zip(self.alphas, parameters.coefs, gradient.coefs, strict=True)
+        terms = {
+            "loss": total.terms["loss"] / weight_sum,
+            "decay": sum(add_decay(*layer) for layer in layers),
+        }
+        return sum(terms.values()), total.gradient, terms
