@@ -3,6 +3,9 @@
 from skae.estimators.contractive import ContractiveAutoencoder
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.estimators.sparse import SparseAutoencoder
+from skae.estimators.stacked import StackedAutoencoder
+from skae.estimators.stacked_classifier import StackedAutoencoderClassifier
+from skae.estimators.stacked_regressor import StackedAutoencoderRegressor
 
 __version__ = "0.1.0"
 
@@ -10,5 +13,8 @@ __all__ = [
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "SparseAutoencoder",
+    "StackedAutoencoder",
+    "StackedAutoencoderClassifier",
+    "StackedAutoencoderRegressor",
     "__version__",
 ]

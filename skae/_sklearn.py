@@ -4,10 +4,16 @@ Everything else uses scikit-learn's public interface. Tried on 1.6 to 1.9.
 """
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
-__all__ = ["Interval", "StrOptions", "check_sample_weight", "validate_params"]
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "check_sample_weight",
+    "validate_params",
+]
 
 
 def validate_params(estimator):

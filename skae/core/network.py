@@ -114,9 +114,15 @@ class NetworkObjective:
         Of dropout, in [0, 2⁶⁴).
     dtype : dtype
         float32 or float64, of parameters, rows, targets and gradient.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the activations of all layers, the output's last.
     """
 
     needs_mean_code = False
+    data_term = "loss"  # of the terms, the one that is no penalty
 
     def __init__(
         self,
@@ -132,6 +138,7 @@ class NetworkObjective:
     ):
         self.layer_sizes = tuple(layer_sizes)
         self.depth = len(self.layer_sizes) - 2
+        self.names = [*activations, output]
         self.activations = [ACTIVATIONS[name] for name in activations]
         self.output, self.loss = OUTPUTS[output], TARGET_LOSSES[loss]
         self.alphas = tuple(alphas)
@@ -187,6 +194,11 @@ class NetworkObjective:
         """Of the matrix products, for loss and gradient."""
         d, k, *_ = sizes = self.layer_sizes
         return 3 * sum(a * b for a, b in pairwise(sizes)) - d * k
+
+    def predict(self, theta, X):
+        """Outputs for every row, (n_samples, n_outputs)."""
+        parameters = self.parameters(theta)
+        return propagate(X, parameters.coefs, parameters.intercepts, self.names)
 
     def workspace(self, max_rows):
         """Return room for the blocks that one thread computes."""

@@ -89,6 +89,8 @@ class AutoencoderObjective:
         float32 or float64, of parameters, rows and gradient.
     """
 
+    data_term = "reconstruction"  # of the terms, the one that is no penalty
+
     def __init__(
         self,
         n_features,

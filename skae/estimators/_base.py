@@ -19,7 +19,8 @@ from skae.core.blocks import Data
 from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.objective import AutoencoderObjective
-from skae.estimators._held_out import HeldOutReconstruction, hold_out
+from skae.estimators._held_out import HeldOutLoss, hold_out
+from skae.estimators._outputs import OutputMixin
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
 from skae.estimators._scales import Moments, Scale
@@ -50,14 +51,15 @@ def _is_stochastic(estimator):
     )
 
 
-class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseAutoencoder(
+    OutputMixin, ReconstructionMixin, BaseEstimator, metaclass=ABCMeta
+):
     """Fit and partial_fit; a subclass says what it penalises."""
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "output_activation": [StrOptions({"identity", "logistic"})],
-        "loss": [StrOptions(set(LOSSES))],
+        **OutputMixin._parameter_constraints,
         "tied_weights": ["boolean"],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
         "solver": [StrOptions({"lbfgs", "adam"})],
@@ -221,30 +223,10 @@ class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
         )
         validate = None
         if held_out is not None:
-            validate = HeldOutReconstruction(objective, held_out, unit)
+            validate = HeldOutLoss(objective, held_out, unit)
         coordinates = Coordinates(objective, moments.mean, spread, unit)
         settings = Settings.of(self, len(data.X))
         return Problem(objective, data, coordinates, settings, validate)
-
-    def _check_combinations(self):
-        if self.output_activation not in LOSSES[self.loss].outputs:
-            raise ValueError(
-                f"loss={self.loss!r} needs output_activation='logistic', got "
-                f"output_activation={self.output_activation!r}; use "
-                "output_activation='logistic' or loss='squared_error'."
-            )
-
-    def _check_range(self, X):
-        if self.output_activation != "logistic":
-            return
-        low, high = float(X.min()), float(X.max())
-        slack = 1e-6  # what a scaler's rounding may leave outside
-        if low < -slack or high > 1 + slack:
-            raise ValueError(
-                "output_activation='logistic' needs X in [0, 1], got X from "
-                f"{low:.6g} to {high:.6g}; scale X, for instance with MinMaxScaler, "
-                "or use output_activation='identity' with loss='squared_error'."
-            )
 
     def _best(self, problem, seeds):
         """Train from every start; the lowest loss is kept, as KMeans does."""

@@ -60,7 +60,7 @@ def hold_out(data, fraction, random_state, labels=None):
     return replace(data, weights=weights), held_out
 
 
-class HeldOutReconstruction:
+class HeldOutLoss:
     """θ -> the fraction of the loss of the column means that is done away with.
 
     1 is perfect, 0 no better than the column means. Noise is drawn once: the scores
@@ -68,8 +68,8 @@ class HeldOutReconstruction:
 
     Parameters
     ----------
-    objective : AutoencoderObjective
-        Whose data term, without penalties, is the loss.
+    objective : AutoencoderObjective or NetworkObjective
+        Its data term, without penalties, is the loss.
     data : Data
         The rows held out.
     unit : float
@@ -83,4 +83,26 @@ class HeldOutReconstruction:
         data = self._data
         with ThreadEngine(self._objective, data.X, data.weights) as engine:
             _, _, terms = engine(theta)
-        return 1 - terms["reconstruction"] / self._unit
+        return 1 - terms[self._objective.data_term] / self._unit
+
+
+class HeldOutPrediction:
+    """θ -> how well a network predicts the targets of the rows held out.
+
+    Parameters
+    ----------
+    objective : NetworkObjective
+        The network.
+    data : Data
+        The rows held out.
+    score : callable
+        ``score(targets, outputs, sample_weight=weights)``, higher is better.
+    """
+
+    def __init__(self, objective, data, score):
+        self._objective, self._data, self._score = objective, data, score
+
+    def __call__(self, theta):
+        data = self._data
+        outputs = self._objective.predict(theta, data.X)
+        return self._score(data.targets, outputs, sample_weight=data.weights)

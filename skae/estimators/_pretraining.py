@@ -1,0 +1,191 @@
+"""Greedy layer-wise pre-training: each autoencoder learns the codes of the last."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import BernoulliRBM
+from sklearn.utils.validation import has_fit_parameter
+
+from skae.core.network import propagate
+from skae.estimators.contractive import ContractiveAutoencoder
+from skae.estimators.denoising import DenoisingAutoencoder
+from skae.estimators.sparse import SparseAutoencoder
+
+_CLASSES = {
+    "denoising": DenoisingAutoencoder,
+    "sparse": SparseAutoencoder,
+    "contractive": ContractiveAutoencoder,
+}
+NAMES = (*_CLASSES, "rbm")
+# Parameters that an autoencoder asked for by name takes from the stack.
+_SHARED = (
+    "solver",
+    "max_iter",
+    "max_fun",
+    "tol",
+    "batch_size",
+    "learning_rate_init",
+    "shuffle",
+)
+
+
+def make_autoencoders(stack, activations, random_state):
+    """One unfitted autoencoder a layer, with its size and a seed.
+
+    Parameters
+    ----------
+    stack : BaseStack
+        Gives ``autoencoder`` and, to those asked for by name, its own parameters.
+    activations : list of str
+        Of each layer, for autoencoders asked for by name.
+    random_state : RandomState
+        Seeds those that have no seed of their own.
+
+    Returns
+    -------
+    autoencoders : list of estimator
+    """
+    sizes = stack._sizes()
+    given = stack.autoencoder
+    if not isinstance(given, list | tuple):
+        given = [given] * len(sizes)
+    if len(given) != len(sizes):
+        raise ValueError(
+            "autoencoder must be one estimator or name, or a list with one per layer; "
+            f"got a list of {len(given)} for hidden_layer_sizes="
+            f"{stack.hidden_layer_sizes!r}, which has {len(sizes)}."
+        )
+    made = []
+    for layer, (which, size) in enumerate(zip(given, sizes, strict=True)):
+        if isinstance(which, str):
+            autoencoder = _by_name(stack, which, layer, activations)
+        else:
+            autoencoder = _cloned(which)
+        autoencoder.set_params(n_components=size)
+        if autoencoder.get_params().get("random_state", 0) is None:
+            seed = random_state.randint(np.iinfo(np.int32).max)
+            autoencoder.set_params(random_state=seed)
+        made.append(autoencoder)
+    return made
+
+
+def _by_name(stack, name, layer, activations):
+    if name not in NAMES:
+        raise ValueError(
+            f"autoencoder must be among {NAMES}, None, an estimator or a list of "
+            f"these, one per layer; got {name!r}."
+        )
+    if name == "rbm":
+        return BernoulliRBM(verbose=stack.verbose)
+    activation = activations[layer]
+    parameters = {parameter: getattr(stack, parameter) for parameter in _SHARED}
+    parameters["verbose"] = stack.verbose
+    if layer == 0:
+        for parameter in ("output_activation", "loss"):
+            if hasattr(stack, parameter):
+                parameters[parameter] = getattr(stack, parameter)
+    elif activations[layer - 1] == "logistic":
+        # Codes in (0, 1) are well described by units of their own kind.
+        parameters |= {"output_activation": "logistic", "loss": "log_loss"}
+    if name == "sparse" and activation in ("relu", "identity"):
+        parameters["sparsity"] = "l1"
+    return _CLASSES[name](activation=activation, **parameters)
+
+
+def _cloned(estimator):
+    if not hasattr(estimator, "fit") or isinstance(estimator, type):
+        raise ValueError(
+            f"autoencoder must be among {NAMES}, None, an estimator or a list of "
+            f"these, one per layer; got {estimator!r}."
+        )
+    if "n_components" not in estimator.get_params():
+        raise ValueError(
+            f"autoencoder={estimator!r} has no parameter n_components, through which a "
+            "layer is given its size; use SparseAutoencoder or BernoulliRBM, say."
+        )
+    return clone(estimator)
+
+
+def activation_of(autoencoder):
+    """Name of the activation of an autoencoder's codes."""
+    # BernoulliRBM does not say: its hidden units are logistic.
+    return getattr(autoencoder, "activation", "logistic")
+
+
+def output_activation_of(autoencoder):
+    """Name of the activation of an autoencoder's reconstruction."""
+    return getattr(autoencoder, "output_activation", "logistic")
+
+
+def pretrain(autoencoders, X, weights, verbose=0):
+    """Fit each autoencoder to the codes of the one before.
+
+    Parameters
+    ----------
+    autoencoders : list of estimator
+        They are fitted.
+    X : ndarray of shape (n_samples, n_features)
+        Rows.
+    weights : ndarray of shape (n_samples,) or None
+        Of the rows, for those autoencoders that can take them; rows of weight zero
+        are left out.
+    verbose : int
+        Whether to name each layer.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples, n_units)
+        The last layer's, of the rows that are not left out.
+    """
+    if weights is not None and not weights.all():
+        X, weights = X[weights > 0], weights[weights > 0]
+        if np.all(weights == 1):
+            weights = None
+    n_layers = len(autoencoders)
+    codes = X
+    for layer, autoencoder in enumerate(autoencoders, 1):
+        if verbose:
+            print(
+                f"layer {layer} of {n_layers}: {type(autoencoder).__name__}, "
+                f"{codes.shape[1]} -> {autoencoder.n_components}"
+            )
+        _check_range(autoencoder, codes, layer)
+        options = {}
+        if weights is not None and has_fit_parameter(autoencoder, "sample_weight"):
+            options["sample_weight"] = weights
+        with warnings.catch_warnings():
+            # A start for fine-tuning need not have converged.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            autoencoder.fit(codes, **options)
+        _check_fitted(autoencoder)
+        codes = propagate(
+            codes,
+            [autoencoder.components_],
+            [autoencoder.intercept_hidden_],
+            [activation_of(autoencoder)],
+        )
+    return codes
+
+
+def _check_range(autoencoder, X, layer):
+    if not isinstance(autoencoder, BernoulliRBM):
+        return
+    low, high = X.min(), X.max()
+    if low < -1e-6 or high > 1 + 1e-6:
+        raise ValueError(
+            f"BernoulliRBM needs rows in [0, 1], got layer {layer} rows from "
+            f"{low:.6g} to {high:.6g}; scale X, for instance with MinMaxScaler, or use "
+            "autoencoder='denoising'."
+        )
+
+
+def _check_fitted(autoencoder):
+    for attribute in ("components_", "intercept_hidden_"):
+        if not hasattr(autoencoder, attribute):
+            raise ValueError(
+                f"autoencoder={autoencoder!r} has no {attribute} after fit; a stack "
+                "needs components_ and intercept_hidden_, as SparseAutoencoder and "
+                "BernoulliRBM have them."
+            )

@@ -1,0 +1,347 @@
+"""A deep, mirrored autoencoder, pre-trained layer by layer."""
+
+from sklearn.utils.validation import validate_data
+
+from skae._sklearn import StrOptions, check_sample_weight, validate_params
+from skae.core.activations import ACTIVATIONS
+from skae.core.blocks import Data
+from skae.estimators._held_out import HeldOutLoss
+from skae.estimators._outputs import OutputMixin
+from skae.estimators._pretraining import output_activation_of
+from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
+from skae.estimators._stack import BaseStack
+
+
+class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
+    r"""Deep autoencoder: an encoder of several layers and its mirror image.
+
+    Each layer is pre-trained as an autoencoder of the codes of the layer below; then
+    the stack is unrolled [1]_, the decoders in reverse above the encoders,
+
+    .. code-block:: text
+
+        h⁰ = x,    hˡ = f(W_l hˡ⁻¹ + b_l)               l = 1 … L, the code is h^L,
+        r^L = h^L, rˡ⁻¹ = f(D_l rˡ + c_l)               l = L … 2,
+        x̂ = g(D_1 r¹ + c_1),
+
+    and all weights, now independent of each other, are fine-tuned on
+
+    .. code-block:: text
+
+        J = (1/n) Σ_i ℓ(x_i, x̂_i) + (α/2) Σ_l (‖W_l‖² + ‖D_l‖²).
+
+    A few codes then reconstruct what takes many principal components. For a handful
+    of columns, or where linear structure is all there is, PCA is as good and exact.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each layer of the encoder, the code's last. The decoder mirrors them.
+
+    autoencoder : {"denoising", "sparse", "contractive", "rbm"}, estimator, list of \
+            these, or None, default="denoising"
+        What pre-trains a layer; a list has one for each. An estimator is cloned and
+        given its size as ``n_components``; fitted, it must have ``components_`` and
+        ``intercept_hidden_``, and ``intercept_visible_`` to decode, as the
+        autoencoders here and scikit-learn's ``BernoulliRBM`` have. Its other
+        parameters can be searched, as in ``autoencoder__sparsity_target``. A name stands for that autoencoder with this
+        stack's solver and limits and its own defaults otherwise; after logistic
+        layers with logistic outputs and ``loss="log_loss"``. None starts from random
+        weights.
+
+    activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
+        f, where ``autoencoder`` is a name or None. An estimator brings its own.
+
+    code_activation : {"logistic", "tanh", "relu", "identity"}, default=None
+        The same for the top layer, whose codes ``transform`` returns; "identity" as
+        in [1]_. None is ``activation``.
+
+    output_activation : {"identity", "logistic"}, default="identity"
+        g. "identity" suits data on any scale, "logistic" data in [0, 1].
+
+    loss : {"squared_error", "log_loss"}, default="squared_error"
+        ℓ: ½‖x̂ − x‖², or the cross-entropy Σ_k −x log x̂ − (1 − x) log(1 − x̂), which
+        needs ``output_activation="logistic"``.
+
+    fine_tune : bool, default=True
+        Whether to train all weights together in the end. Without, the autoencoders
+        are simply applied one after the other.
+
+    solver : {"lbfgs", "adam"}, default="lbfgs"
+        "lbfgs" works on all rows at once, and is the better choice for up to some
+        ten thousand rows; "adam" on mini-batches.
+
+    alpha : float, default=1e-4
+        α, the weight decay, in [0, inf). Biases are never penalised.
+
+    max_iter : int, default=1000
+        Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
+        each layer's pre-training by an autoencoder given by name.
+
+    max_fun : int, default=15000
+        Limit of evaluations of the loss, likewise, for "lbfgs".
+
+    tol : float, default=2e-4
+        Fine-tuning stops where no entry of the gradient exceeds it ("lbfgs"), or where
+        the loss has not fallen by it in ``n_iter_no_change`` epochs ("adam"), in units
+        of the loss of reconstructing every row by the column means.
+
+    batch_size : int or "auto", default="auto"
+        Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.
+
+    learning_rate_init : float, default=1e-3
+        Step of "adam", for data of unit scale.
+
+    shuffle : bool, default=True
+        Whether "adam" draws the rows in a new order each epoch.
+
+    early_stopping : bool, default=False
+        Whether to hold out rows, stop when the score on them no longer rises, and
+        keep the weights that did best. No layer sees the rows held out.
+
+    validation_fraction : float, default=0.1
+        Fraction of the rows to hold out, in (0, 1).
+
+    n_iter_no_change : int, default=10
+        Iterations or epochs to wait for an improvement.
+
+    input_dropout, hidden_dropout : float, default=0.0
+        Probability, in [0, 1), that an entry of the input, or of a hidden layer, is
+        left out of a batch. For "adam" only.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds starting weights, noise, and the order of rows. Pass an int for
+        reproducible results.
+
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the weights of the last one: fine-tuning
+        without pre-training again.
+
+    verbose : int, default=0
+        1 names each stage and prints every tenth iteration, 2 every one.
+
+    Attributes
+    ----------
+    layers_ : list of estimator or None
+        The fitted autoencoders, as they were before fine-tuning. None without
+        pre-training.
+
+    coefs_ : list of ndarray of shape (n_inputs, n_units)
+        Weights of each layer, the output's last.
+
+    intercepts_ : list of ndarray of shape (n_units,)
+        Biases of each layer.
+
+    loss_ : float or None
+        J after fine-tuning; with "adam" the mean over the last epoch's batches, each
+        at the weights of its time. With ``early_stopping``, of the weights kept.
+
+    loss_curve_ : ndarray of shape (n_iter_,) or None
+        J after every iteration of fine-tuning. Those of pre-training are in
+        ``layers_``.
+
+    loss_curves_ : dict of str to ndarray
+        The curve of every stage: "layer 1", …, "output", "fine-tuning".
+
+    validation_scores_ : ndarray of shape (n_iter_,) or None
+        Fraction of the loss of the column means that is done away with on the rows held
+        out, if ``early_stopping``.
+
+    n_iter_ : int
+        Iterations or epochs of fine-tuning.
+
+    n_layers_ : int
+        Layers, input and output included.
+
+    n_features_in_ : int
+        Number of features.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X has names that are all strings.
+
+    See Also
+    --------
+    SparseAutoencoder : One hidden layer, sparse codes.
+    StackedAutoencoderClassifier : The encoder with a classifier on top.
+    sklearn.decomposition.PCA : The linear autoencoder.
+
+    References
+    ----------
+    .. [1] G. E. Hinton and R. R. Salakhutdinov, "Reducing the dimensionality of data
+       with neural networks", Science 313, 2006: figure 1.
+
+    Examples
+    --------
+    Ten codes for 64 pixels, beside ten principal components:
+
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import StackedAutoencoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> stack = StackedAutoencoder(
+    ...     (50, 10), code_activation="identity", tol=2e-3, random_state=0
+    ... )
+    >>> deep = stack.fit(X).score(X)
+    >>> linear = PCA(10).fit(X).explained_variance_ratio_.sum()
+    >>> bool(deep > linear + 0.05)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseStack._parameter_constraints,
+        **OutputMixin._parameter_constraints,
+        "code_activation": [StrOptions(set(ACTIVATIONS)), None],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        *,
+        autoencoder="denoising",
+        activation="logistic",
+        code_activation=None,
+        output_activation="identity",
+        loss="squared_error",
+        fine_tune=True,
+        solver="lbfgs",
+        alpha=1e-4,
+        max_iter=1000,
+        max_fun=15000,
+        tol=2e-4,
+        batch_size="auto",
+        learning_rate_init=1e-3,
+        shuffle=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.autoencoder = autoencoder
+        self.activation = activation
+        self.code_activation = code_activation
+        self.output_activation = output_activation
+        self.loss = loss
+        self.fine_tune = fine_tune
+        self.solver = solver
+        self.alpha = alpha
+        self.max_iter = max_iter
+        self.max_fun = max_fun
+        self.tol = tol
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.input_dropout = input_dropout
+        self.hidden_dropout = hidden_dropout
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Pre-train the layers and fine-tune the whole.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data, dense. float32 and float64 are kept, anything else becomes
+            float64.
+        y : None
+            Ignored; here for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows, zero for absence. Pre-training heeds
+            them where the autoencoder takes weights.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or sample_weight is not what is allowed; the
+            message names it.
+
+        Notes
+        -----
+        Pre-training need not converge, so it warns of no limit; fine-tuning does.
+        """
+        validate_params(self)
+        self._sizes()
+        self._check_dropout()
+        self._check_combinations()
+        reset = not (self.warm_start and hasattr(self, "coefs_"))
+        X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
+        weights = check_sample_weight(sample_weight, X)
+        if weights is not None and not weights.all():
+            X, weights = X[weights > 0], weights[weights > 0]
+        self._check_range(X)
+        self._train(Data(X, weights))
+        return self
+
+    def _encoder_names(self):
+        names = super()._encoder_names()
+        names[-1] = self.code_activation or self.activation
+        return names
+
+    def _architecture(self, names, data):
+        d, sizes = data.X.shape[1], self._sizes()
+        decoder = self._decoder_names(names)
+        layers = 2 * len(sizes)
+        return {
+            "layer_sizes": (d, *sizes, *sizes[-2::-1], d),
+            "activations": [*names, *decoder],
+            "output": self.output_activation,
+            "loss": self.loss,
+            "alphas": [float(self.alpha)] * layers,
+        }
+
+    def _decoder_names(self, names):
+        """Activations of the decoder's hidden layers."""
+        if self.autoencoder is None:
+            return names[-2::-1]
+        first, *others = (output_activation_of(a) for a in self._autoencoders)
+        if first != self.output_activation:
+            raise ValueError(
+                f"The first layer's autoencoder has output_activation={first!r}, got "
+                f"output_activation={self.output_activation!r}; they must agree, as "
+                "its decoder becomes the last layer."
+            )
+        return others[::-1]
+
+    def _start_above(self, parameters, architecture, data):
+        """Put the decoders, in reverse, above the encoders."""
+        depth = len(self._sizes())
+        for layer, autoencoder in enumerate(reversed(self.layers_), depth):
+            if not hasattr(autoencoder, "intercept_visible_"):
+                raise ValueError(
+                    f"autoencoder={autoencoder!r} has no intercept_visible_ after "
+                    "fit, which decoding needs; use SparseAutoencoder or "
+                    "BernoulliRBM, say."
+                )
+            # BernoulliRBM decodes by the weights it encodes by.
+            decoder = getattr(
+                autoencoder, "decoder_components_", autoencoder.components_
+            )
+            parameters.coefs[layer][:] = decoder.T
+            parameters.intercepts[layer][:] = autoencoder.intercept_visible_
+
+    def _validator(self, objective, held_out, unit):
+        return HeldOutLoss(objective, held_out, unit)
+
+    @property
+    def _n_features_out(self):
+        return self.coefs_[len(self.coefs_) // 2 - 1].shape[1]
+
+    def _encode(self, X):
+        return self._propagate(X, last=len(self.coefs_) // 2)
+
+    def _decode(self, codes):
+        return self._propagate(codes, first=len(self.coefs_) // 2)

@@ -1,0 +1,402 @@
+"""A deep classifier, pre-trained layer by layer."""
+
+import numpy as np
+from scipy.special import log_expit, log_softmax
+from sklearn.base import ClassifierMixin, TransformerMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from skae._sklearn import StrOptions
+from skae.core.blocks import Data
+from skae.core.network import propagate
+from skae.estimators._held_out import HeldOutPrediction
+from skae.estimators._supervised import SupervisedStack
+
+
+class StackedAutoencoderClassifier(ClassifierMixin, TransformerMixin, SupervisedStack):
+    r"""Deep classifier: autoencoders stacked, then fine-tuned together.
+
+    Layer l is the encoder of an autoencoder that has learnt to reconstruct the codes
+    of layer l − 1 [1]_ [2]_; on top lies a softmax, or a logistic unit per label,
+
+    .. code-block:: text
+
+        h⁰ = x,    hˡ = f(W_l hˡ⁻¹ + b_l),    p = softmax(V h^L + c),
+
+    trained on the top codes alone at first. Then all weights are fine-tuned together
+    on the cross-entropy
+
+    .. code-block:: text
+
+        J = −(1/n) Σ_i log p_i[y_i] + (α/2) Σ_l ‖W_l‖² + (α/2) ‖V‖².
+
+    Pre-training sees no labels, so it also learns from rows that have none. That is
+    where it pays: with few labels among many rows. With labels for all rows, expect
+    little over ``MLPClassifier``.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer, the first one first.
+
+    autoencoder : {"denoising", "sparse", "contractive", "rbm"}, estimator, list of \
+            these, or None, default="denoising"
+        What pre-trains a layer; a list has one for each. An estimator is cloned and
+        given its size as ``n_components``; fitted, it must have ``components_`` and
+        ``intercept_hidden_``, as the autoencoders here and scikit-learn's
+        ``BernoulliRBM`` have. Its other parameters can be searched, as in
+        ``autoencoder__sparsity_target``. A name stands for that autoencoder with this
+        stack's solver and limits and its own defaults otherwise; after logistic
+        layers with logistic outputs and ``loss="log_loss"``. None starts from random
+        weights.
+
+    activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
+        f, where ``autoencoder`` is a name or None. An estimator brings its own.
+
+    fine_tune : bool, default=True
+        Whether to train all weights together in the end. Without, this is a softmax
+        on the codes of the pre-trained layers.
+
+    solver : {"lbfgs", "adam"}, default="lbfgs"
+        "lbfgs" works on all rows at once, and is the better choice for up to some
+        ten thousand rows; "adam" on mini-batches.
+
+    alpha : float, default=1e-4
+        α, the weight decay, in [0, inf). Biases are never penalised.
+
+    decay : {"all", "output"}, default="all"
+        Whether α reaches the weights of every layer or V only, as in Stanford's UFLDL
+        tutorial.
+
+    max_iter : int, default=1000
+        Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
+        each layer's pre-training by an autoencoder given by name.
+
+    max_fun : int, default=15000
+        Limit of evaluations of the loss, likewise, for "lbfgs".
+
+    tol : float, default=2e-4
+        Fine-tuning stops where no entry of the gradient exceeds it ("lbfgs"), or where
+        the loss has not fallen by it in ``n_iter_no_change`` epochs ("adam"), in units
+        of the loss of predicting the classes' frequencies.
+
+    batch_size : int or "auto", default="auto"
+        Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.
+
+    learning_rate_init : float, default=1e-3
+        Step of "adam", for data of unit scale.
+
+    shuffle : bool, default=True
+        Whether "adam" draws the rows in a new order each epoch.
+
+    early_stopping : bool, default=False
+        Whether to hold out rows, stop when the accuracy on them no longer rises, and
+        keep the weights that did best. No layer sees the rows held out.
+
+    validation_fraction : float, default=0.1
+        Fraction of the rows to hold out, in (0, 1).
+
+    n_iter_no_change : int, default=10
+        Iterations or epochs to wait for an improvement.
+
+    input_dropout, hidden_dropout : float, default=0.0
+        Probability, in [0, 1), that an entry of the input, or of a hidden layer, is
+        left out of a batch. For "adam" only.
+
+    class_weight : dict, "balanced", list of dict or None, default=None
+        Weights of the classes, as in scikit-learn's classifiers; they multiply
+        ``sample_weight``.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds starting weights, noise, and the order of rows. Pass an int for
+        reproducible results.
+
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the weights of the last one: fine-tuning
+        without pre-training again.
+
+    verbose : int, default=0
+        1 names each stage and prints every tenth iteration, 2 every one.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; for multilabel targets, the labels' positions.
+
+    layers_ : list of estimator or None
+        The fitted autoencoders, as they were before fine-tuning. None without
+        pre-training.
+
+    coefs_ : list of ndarray of shape (n_inputs, n_units)
+        Weights of each layer, the output's last.
+
+    intercepts_ : list of ndarray of shape (n_units,)
+        Biases of each layer.
+
+    loss_ : float or None
+        J after fine-tuning; with "adam" the mean over the last epoch's batches, each
+        at the weights of its time. With ``early_stopping``, of the weights kept.
+
+    loss_curve_ : ndarray of shape (n_iter_,) or None
+        J after every iteration of fine-tuning. Those of pre-training are in
+        ``layers_``.
+
+    loss_curves_ : dict of str to ndarray
+        The curve of every stage: "layer 1", …, "output", "fine-tuning".
+
+    validation_scores_ : ndarray of shape (n_iter_,) or None
+        Accuracy on the rows held out, if ``early_stopping``.
+
+    n_iter_ : int
+        Iterations or epochs of fine-tuning.
+
+    n_layers_ : int
+        Layers, input and output included.
+
+    n_features_in_ : int
+        Number of features.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X has names that are all strings.
+
+    See Also
+    --------
+    StackedAutoencoderRegressor : The same for numbers.
+    StackedAutoencoder : The same without targets: deep features and reconstruction.
+    sklearn.neural_network.MLPClassifier : A network without pre-training.
+
+    References
+    ----------
+    .. [1] Y. Bengio, P. Lamblin, D. Popovici and H. Larochelle, "Greedy layer-wise
+       training of deep networks", NIPS 2006.
+    .. [2] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol,
+       "Stacked denoising autoencoders", Journal of Machine Learning Research
+       11, 2010: section 2.1 and figure 3.
+
+    Examples
+    --------
+    Fifty labelled digits among 1,500:
+
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import StackedAutoencoderClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = X / 16
+    >>> stack = StackedAutoencoderClassifier((100, 50), tol=1e-3, random_state=0)
+    >>> stack = stack.fit(X[:50], y[:50], X_unlabeled=X[50:1500])
+    >>> stack.predict(X[1500:]).shape
+    (297,)
+    """
+
+    _parameter_constraints: dict = {
+        **SupervisedStack._parameter_constraints,
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+    }
+    _y_numeric = False
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        *,
+        autoencoder="denoising",
+        activation="logistic",
+        fine_tune=True,
+        solver="lbfgs",
+        alpha=1e-4,
+        decay="all",
+        max_iter=1000,
+        max_fun=15000,
+        tol=2e-4,
+        batch_size="auto",
+        learning_rate_init=1e-3,
+        shuffle=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        class_weight=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        super().__init__(
+            hidden_layer_sizes,
+            autoencoder=autoencoder,
+            activation=activation,
+            fine_tune=fine_tune,
+            solver=solver,
+            alpha=alpha,
+            decay=decay,
+            max_iter=max_iter,
+            max_fun=max_fun,
+            tol=tol,
+            batch_size=batch_size,
+            learning_rate_init=learning_rate_init,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            input_dropout=input_dropout,
+            hidden_dropout=hidden_dropout,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X, y, X_unlabeled=None, sample_weight=None):
+        """Pre-train on all rows and fine-tune on the labelled ones.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows with a label, dense. float32 and float64 are kept, anything else
+            becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Classes; or, for multilabel targets, an indicator matrix of 0 and 1.
+        X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
+            More rows to pre-train on.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the labelled rows, zero for absence. Pre-training
+            heeds them where the autoencoder takes weights.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or an array is not what is allowed, if there is a single
+            class, or if ``warm_start`` meets a class that it does not know.
+
+        Notes
+        -----
+        Pre-training need not converge, so it warns of no limit; fine-tuning does.
+        """
+        X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
+        check_classification_targets(y)
+        targets, labels = self._targets(y, X.dtype)
+        if self.class_weight is not None:
+            factors = compute_sample_weight(self.class_weight, y).astype(X.dtype)
+            weights = factors if weights is None else weights * factors
+        self._train(Data(X, weights, targets), X_unlabeled, labels)
+        return self
+
+    def _targets(self, y, dtype):
+        """Targets of the output units, and labels to stratify by; sets classes_."""
+        kind = type_of_target(y)
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                "y has several columns of classes; StackedAutoencoderClassifier takes "
+                "one column of classes, or an indicator matrix of 0 and 1."
+            )
+        known = None
+        if self.warm_start and hasattr(self, "coefs_"):
+            known = self.classes_
+        self._multilabel = kind == "multilabel-indicator"
+        if self._multilabel:
+            self.classes_ = np.arange(y.shape[1])
+            return np.ascontiguousarray(y, dtype), None
+        y = column_or_1d(y, warn=True)
+        classes, codes = np.unique(y, return_inverse=True)
+        if known is not None:
+            unknown = np.setdiff1d(classes, known)
+            if len(unknown):
+                raise ValueError(
+                    f"warm_start=True continues with the classes {known.tolist()}, but "
+                    f"y also has {unknown.tolist()}; use warm_start=False to start "
+                    "afresh."
+                )
+            classes, codes = known, np.searchsorted(known, y)
+        if len(classes) < 2:
+            raise ValueError(
+                "StackedAutoencoderClassifier needs at least two classes, but y has "
+                f"one class only: {classes.tolist()}."
+            )
+        self.classes_ = classes
+        targets = np.zeros((len(y), len(classes)), dtype)
+        targets[np.arange(len(y)), codes] = 1
+        return targets, codes
+
+    def _architecture(self, names, data):
+        output, loss = "softmax", "cross_entropy"
+        if self._multilabel:
+            output, loss = "logistic", "log_loss"
+        n_outputs = data.targets.shape[1]
+        return self._network(names, data.X.shape[1], n_outputs, output, loss)
+
+    def _validator(self, objective, held_out, unit):
+        score = _subset_accuracy if self._multilabel else _accuracy
+        return HeldOutPrediction(objective, held_out, score)
+
+    def predict(self, X):
+        """Predict the class, or the labels, of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The most probable class; of multilabel targets, those labels of a
+            probability over one half.
+        """
+        probabilities = self.predict_proba(X)
+        if self._multilabel:
+            return (probabilities > 0.5).astype(int)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Probability of each class, or of each label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``. Rows sum to 1, unless targets are
+            multilabel.
+        """
+        return self._propagate(self._validate(X))
+
+    def predict_log_proba(self, X):
+        """Logarithm of ``predict_proba``, finite also where that is 0.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``.
+        """
+        codes = self._propagate(self._validate(X), last=-1)
+        last = [self.coefs_[-1].T], [self.intercepts_[-1]]
+        Z = propagate(codes, *last, ["identity"])
+        return log_expit(Z) if self._multilabel else log_softmax(Z, axis=1)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _accuracy(targets, outputs, sample_weight):
+    labels, predicted = targets.argmax(axis=1), outputs.argmax(axis=1)
+    return float(accuracy_score(labels, predicted, sample_weight=sample_weight))
+
+
+def _subset_accuracy(targets, outputs, sample_weight):
+    right = (targets.astype(int), (outputs > 0.5).astype(int))
+    return float(accuracy_score(*right, sample_weight=sample_weight))

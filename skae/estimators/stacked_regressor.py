@@ -1,0 +1,240 @@
+"""A deep regressor, pre-trained layer by layer."""
+
+from sklearn.base import RegressorMixin, TransformerMixin
+from sklearn.metrics import r2_score
+
+from skae.core.blocks import Data
+from skae.estimators._held_out import HeldOutPrediction
+from skae.estimators._supervised import SupervisedStack
+
+
+class StackedAutoencoderRegressor(RegressorMixin, TransformerMixin, SupervisedStack):
+    r"""Deep regressor: autoencoders stacked, then fine-tuned together.
+
+    Layer l is the encoder of an autoencoder that has learnt to reconstruct the codes
+    of layer l − 1 [1]_ [2]_; on top lies a linear layer,
+
+    .. code-block:: text
+
+        h⁰ = x,    hˡ = f(W_l hˡ⁻¹ + b_l),    ŷ = V h^L + c,
+
+    trained on the top codes alone at first. Then all weights are fine-tuned together
+    on
+
+    .. code-block:: text
+
+        J = (1/n) Σ_i ½‖ŷ_i − y_i‖² + (α/2) Σ_l ‖W_l‖² + (α/2) ‖V‖².
+
+    Pre-training sees no targets, so it also learns from rows that have none.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer, the first one first.
+
+    autoencoder : {"denoising", "sparse", "contractive", "rbm"}, estimator, list of \
+            these, or None, default="denoising"
+        What pre-trains a layer; a list has one for each. An estimator is cloned and
+        given its size as ``n_components``; fitted, it must have ``components_`` and
+        ``intercept_hidden_``, as the autoencoders here and scikit-learn's
+        ``BernoulliRBM`` have. Its other parameters can be searched, as in
+        ``autoencoder__sparsity_target``. A name stands for that autoencoder with this
+        stack's solver and limits and its own defaults otherwise; after logistic
+        layers with logistic outputs and ``loss="log_loss"``. None starts from random
+        weights.
+
+    activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
+        f, where ``autoencoder`` is a name or None. An estimator brings its own.
+
+    fine_tune : bool, default=True
+        Whether to train all weights together in the end. Without, this is a ridge
+        regression on the codes of the pre-trained layers.
+
+    solver : {"lbfgs", "adam"}, default="lbfgs"
+        "lbfgs" works on all rows at once, and is the better choice for up to some
+        ten thousand rows; "adam" on mini-batches.
+
+    alpha : float, default=1e-4
+        α, the weight decay, in [0, inf). Biases are never penalised.
+
+    decay : {"all", "output"}, default="all"
+        Whether α reaches the weights of every layer or V only.
+
+    max_iter : int, default=1000
+        Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
+        each layer's pre-training by an autoencoder given by name.
+
+    max_fun : int, default=15000
+        Limit of evaluations of the loss, likewise, for "lbfgs".
+
+    tol : float, default=2e-4
+        Fine-tuning stops where no entry of the gradient exceeds it ("lbfgs"), or where
+        the loss has not fallen by it in ``n_iter_no_change`` epochs ("adam"), in units
+        of the loss of predicting the targets' means.
+
+    batch_size : int or "auto", default="auto"
+        Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.
+
+    learning_rate_init : float, default=1e-3
+        Step of "adam", for data of unit scale.
+
+    shuffle : bool, default=True
+        Whether "adam" draws the rows in a new order each epoch.
+
+    early_stopping : bool, default=False
+        Whether to hold out rows, stop when R² on them no longer rises, and
+        keep the weights that did best. No layer sees the rows held out.
+
+    validation_fraction : float, default=0.1
+        Fraction of the rows to hold out, in (0, 1).
+
+    n_iter_no_change : int, default=10
+        Iterations or epochs to wait for an improvement.
+
+    input_dropout, hidden_dropout : float, default=0.0
+        Probability, in [0, 1), that an entry of the input, or of a hidden layer, is
+        left out of a batch. For "adam" only.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds starting weights, noise, and the order of rows. Pass an int for
+        reproducible results.
+
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the weights of the last one: fine-tuning
+        without pre-training again.
+
+    verbose : int, default=0
+        1 names each stage and prints every tenth iteration, 2 every one.
+
+    Attributes
+    ----------
+    layers_ : list of estimator or None
+        The fitted autoencoders, as they were before fine-tuning. None without
+        pre-training.
+
+    coefs_ : list of ndarray of shape (n_inputs, n_units)
+        Weights of each layer, the output's last.
+
+    intercepts_ : list of ndarray of shape (n_units,)
+        Biases of each layer.
+
+    loss_ : float or None
+        J after fine-tuning; with "adam" the mean over the last epoch's batches, each
+        at the weights of its time. With ``early_stopping``, of the weights kept.
+
+    loss_curve_ : ndarray of shape (n_iter_,) or None
+        J after every iteration of fine-tuning. Those of pre-training are in
+        ``layers_``.
+
+    loss_curves_ : dict of str to ndarray
+        The curve of every stage: "layer 1", …, "output", "fine-tuning".
+
+    validation_scores_ : ndarray of shape (n_iter_,) or None
+        R² on the rows held out, if ``early_stopping``.
+
+    n_iter_ : int
+        Iterations or epochs of fine-tuning.
+
+    n_layers_ : int
+        Layers, input and output included.
+
+    n_features_in_ : int
+        Number of features.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X has names that are all strings.
+
+    See Also
+    --------
+    StackedAutoencoderClassifier : The same for classes.
+    StackedAutoencoder : The same without targets: deep features and reconstruction.
+    sklearn.neural_network.MLPRegressor : A network without pre-training.
+
+    References
+    ----------
+    .. [1] Y. Bengio, P. Lamblin, D. Popovici and H. Larochelle, "Greedy layer-wise
+       training of deep networks", NIPS 2006.
+    .. [2] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol,
+       "Stacked denoising autoencoders", Journal of Machine Learning Research
+       11, 2010: section 2.1 and figure 3.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skae import StackedAutoencoderRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> X = StandardScaler().fit_transform(X)
+    >>> stack = StackedAutoencoderRegressor(20, alpha=1.0, random_state=0)
+    >>> stack = stack.fit(X[:300], y[:300])
+    >>> bool(stack.score(X[300:], y[300:]) > 0.3)
+    True
+    """
+
+    _y_numeric = True
+
+    def fit(self, X, y, X_unlabeled=None, sample_weight=None):
+        """Pre-train on all rows and fine-tune on those with a target.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows with a target, dense. float32 and float64 are kept, anything else
+            becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
+            More rows to pre-train on.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows with a target, zero for absence.
+            Pre-training heeds them where the autoencoder takes weights.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or an array is not what is allowed.
+
+        Notes
+        -----
+        Pre-training need not converge, so it warns of no limit; fine-tuning does.
+        """
+        X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
+        self._one_column = y.ndim == 1
+        targets = y.astype(X.dtype).reshape(len(X), -1)
+        self._train(Data(X, weights, targets), X_unlabeled)
+        return self
+
+    def _architecture(self, names, data):
+        n_outputs = data.targets.shape[1]
+        return self._network(
+            names, data.X.shape[1], n_outputs, "identity", "squared_error"
+        )
+
+    def _validator(self, objective, held_out, unit):
+        return HeldOutPrediction(objective, held_out, r2_score)
+
+    def predict(self, X):
+        """Predict the targets of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            In the shape that ``y`` had in ``fit``.
+        """
+        outputs = self._propagate(self._validate(X))
+        return outputs.ravel() if self._one_column else outputs
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
