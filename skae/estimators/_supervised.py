@@ -1,7 +1,7 @@
 """Stacks with targets: the output layer, and rows without a target."""
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
@@ -18,7 +18,7 @@ from skae.estimators._training import train
 _OUTPUT_MAX_ITER = 200
 
 
-class SupervisedStack(ClassNamePrefixFeaturesOutMixin, BaseStack):
+class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseStack):
     """Fit to targets and transform to the top codes."""
 
     _parameter_constraints: dict = {
@@ -91,6 +91,11 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, BaseStack):
     @property
     def _n_features_out(self):
         return self.coefs_[-1].shape[0]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
     def _inputs(self, X, y, X_unlabeled, sample_weight):
         """Validate parameters and data: X, y, rows without a target, and weights."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.special import log_expit, log_softmax
-from sklearn.base import ClassifierMixin, TransformerMixin
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -14,7 +14,7 @@ from skae.estimators._held_out import HeldOutPrediction
 from skae.estimators._supervised import SupervisedStack
 
 
-class StackedAutoencoderClassifier(ClassifierMixin, TransformerMixin, SupervisedStack):
+class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     r"""Deep classifier: autoencoders stacked, then fine-tuned together.
 
     Layer l is the encoder of an autoencoder that has learnt to reconstruct the codes
@@ -388,7 +388,6 @@ class StackedAutoencoderClassifier(ClassifierMixin, TransformerMixin, Supervised
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 

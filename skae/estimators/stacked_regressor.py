@@ -1,6 +1,6 @@
 """A deep regressor, pre-trained layer by layer."""
 
-from sklearn.base import RegressorMixin, TransformerMixin
+from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skae.core.blocks import Data
@@ -8,7 +8,7 @@ from skae.estimators._held_out import HeldOutPrediction
 from skae.estimators._supervised import SupervisedStack
 
 
-class StackedAutoencoderRegressor(RegressorMixin, TransformerMixin, SupervisedStack):
+class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
     r"""Deep regressor: autoencoders stacked, then fine-tuned together.
 
     Layer l is the encoder of an autoencoder that has learnt to reconstruct the codes
@@ -236,5 +236,5 @@ class StackedAutoencoderRegressor(RegressorMixin, TransformerMixin, SupervisedSt
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.target_tags.multi_output = True
         return tags
