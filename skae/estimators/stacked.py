@@ -44,9 +44,10 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         given its size as ``n_components``; fitted, it must have ``components_`` and
         ``intercept_hidden_``, and ``intercept_visible_`` to decode, as the
         autoencoders here and scikit-learn's ``BernoulliRBM`` have. Its other
-        parameters can be searched, as in ``autoencoder__sparsity_target``. A name stands for that autoencoder with this
-        stack's solver and limits and its own defaults otherwise; after logistic
-        layers with logistic outputs and ``loss="log_loss"``. None starts from random
+        parameters can be searched, as in ``autoencoder__sparsity_target``. A name
+        stands for that autoencoder with this stack's solver and limits and its own
+        defaults otherwise; after logistic layers with logistic outputs and
+        ``loss="log_loss"``. None starts from random
         weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
