@@ -39,26 +39,32 @@ import numpy as np
 
 
 class _Affine:
-    """θ = scale ∘ θ′ + shift, and then W m is taken from the first layer's biases.
+    """θ = scale ∘ θ′ + shift, and then W m is taken from each centred layer's biases.
 
     Parameters
     ----------
     objective : object
-        Gives ``parameters``, with a ``first_layer``, and the dtype.
+        Gives ``parameters`` and the dtype.
     scale, shift : ndarray of shape (size,)
         In float64.
-    mean : ndarray of shape (n_features,)
-        m, in float64.
+    means : list of ndarray
+        m of each centred layer's inputs, in float64.
     unit : float
         What the objective is divided by.
     """
 
-    def __init__(self, objective, scale, shift, mean, unit):
+    def __init__(self, objective, scale, shift, means, unit):
         dtype = objective.dtype
         self.objective, self.unit = objective, unit
         self._scale, self._shift = scale.astype(dtype), shift.astype(dtype)
         self._pull = (scale / unit).astype(dtype)
-        self._mean = mean.astype(dtype)
+        self._means = [mean.astype(dtype) for mean in means]
+
+    def _centred(self, theta):
+        """(W, b, m) of each layer whose inputs are centred, views of ``theta``."""
+        layers = self.objective.parameters(theta).layers
+        # An autoencoder's codes are not, so its decoder is not among these.
+        return [(W, b, m) for (W, b), m in zip(layers, self._means, strict=False)]
 
     def to_data(self, inner, out=None):
         """θ for θ′, written to ``out`` if given.
@@ -68,24 +74,24 @@ class _Affine:
         """
         theta = np.multiply(inner, self._scale, out=out)
         theta += self._shift
-        weights, biases = self.objective.parameters(theta).first_layer
-        biases -= weights @ self._mean
+        for W, b, mean in self._centred(theta):
+            b -= W @ mean
         return theta
 
     def from_data(self, theta):
         """θ′ for θ."""
         inner = theta.copy()
-        weights, biases = self.objective.parameters(inner).first_layer
-        biases += weights @ self._mean
+        for W, b, mean in self._centred(inner):
+            b += W @ mean
         inner -= self._shift
         inner /= self._scale
         return inner
 
     def pull_back(self, gradient):
         """∂(J/unit)/∂θ′ for ∂J/∂θ, in place."""
-        weights, biases = self.objective.parameters(gradient).first_layer
-        # b = b′ − W m, so W′ moves b too.
-        weights -= np.multiply.outer(biases, self._mean)
+        for W, b, mean in self._centred(gradient):
+            # b = b′ − W m, so W′ moves b too.
+            W -= np.multiply.outer(b, mean)
         gradient *= self._pull
         return gradient
 
@@ -122,7 +128,7 @@ class Coordinates(_Affine):
         parts.encoder[:] = encoder_scale
         parts.hidden[:] = 1
         objective.parameters(shift).decoder[-1] = objective.output.link(mean)
-        super().__init__(objective, scale, shift, mean, unit)
+        super().__init__(objective, scale, shift, [mean], unit)
 
 
 class NetworkCoordinates(_Affine):
@@ -162,4 +168,7 @@ class NetworkCoordinates(_Affine):
         parts.intercepts[-1][:] = output_scale
         last = objective.parameters(shift).intercepts[-1]
         last[:] = objective.output.link(target_mean)
-        super().__init__(objective, scale, shift, mean, unit)
+        means = [mean]
+        for f, k in zip(objective.activations, objective.layer_sizes[1:], strict=False):
+            means.append(np.full(k, f.code_centre))
+        super().__init__(objective, scale, shift, means, unit)

@@ -82,9 +82,9 @@ class NetworkParameters:
     draw: int | None = None
 
     @property
-    def first_layer(self):
-        """Weights and biases of the layer that meets the data."""
-        return self.coefs[0], self.intercepts[0]
+    def layers(self):
+        """Weights, (units, inputs), and biases of the layers."""
+        return list(zip(self.coefs, self.intercepts, strict=True))
 
 
 class NetworkObjective:

@@ -51,9 +51,9 @@ class Parameters:
     draw: int | None = None
 
     @property
-    def first_layer(self):
-        """Weights and biases of the layer that meets the data."""
-        return self.encoder, self.hidden
+    def layers(self):
+        """Weights, (units, inputs), and biases of the layers."""
+        return [(self.encoder, self.hidden), (self.decoder[:-1].T, self.decoder[-1])]
 
 
 class AutoencoderObjective:
