@@ -26,13 +26,18 @@ Behind a logistic output the outputs are bounded already: there D = D′/r and
 c = link(m) + c′. With tied weights D is W, which cannot have two scales: W = W′,
 or √s W′ where s > 1 and codes are bounded, as then W must grow to span the data.
 
-A deep network is treated alike, with a spread for the inputs of every layer: s for
-the first, r of the layer before for the others. The outputs have the targets' mean
-m_y and spread s_y:
+A deep network is treated alike, layer by layer. The inputs of a layer have a centre
+m and a spread s: the data's for the first, those typical of the codes of the layer
+before for the others. With r the typical spread of a layer's own codes, and f′ the
+slope in their middle, so that r/f′ is the spread of the z that makes such codes,
 
-    W_l = W_l′/(2 spread),    V = s_y V′/spread,    c = m_y + s_y c′,
+    W = (r/f′) W′/s,    b = b′ − W m,        V = s_y V′/s,    c = m_y + s_y c′ − V m,
 
-and V = V′/spread, c = link(m_y) + c′ where the output is not linear.
+m_y and s_y being the targets' mean and spread; V = V′/s, c = link(m_y) + c′ − V m
+where the outputs are not linear. These constants were chosen by trial too, for the
+evaluations that a 64-50-50-10 classifier of the digits and a 64-40-15-40-64
+autoencoder of them take to a given loss from a random start. Centring counts most:
+codes that are never negative add up to a large constant, which every W shares.
 """
 
 import numpy as np
@@ -161,7 +166,8 @@ class NetworkCoordinates(_Affine):
         scale, shift = np.empty(size), np.zeros(size)
         parts = objective.parameters(scale)
         spreads = [spread, *(f.code_spread for f in objective.activations)]
-        gains = [*(0.5 for _ in objective.activations), output_scale]
+        gains = [f.code_spread / f.slope for f in objective.activations]
+        gains.append(output_scale)
         for layer, W in enumerate(parts.coefs):
             W[:] = gains[layer] / spreads[layer]
             parts.intercepts[layer][:] = 1

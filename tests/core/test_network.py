@@ -475,6 +475,38 @@ def test_coordinates_go_there_and_back(case):
     np.testing.assert_allclose(there, theta, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_coordinates_centre_and_scale_the_inputs_of_every_layer(activation):
+    """The stated change of variables, written out for two hidden layers."""
+    case = NetworkCase(2, activation, "identity", "squared_error")
+    objective, _, _, _, inner, coordinates = in_coordinates(case, spread=3.0)
+    p = objective.parameters(coordinates.to_data(inner))
+    q = objective.parameters(inner)
+    f = ACTIVATIONS[activation]
+    rng = np.random.default_rng(0)
+    mean = np.linspace(0.2, 0.8, 5)
+    for layer, (centre, spread, gain, scale, shift) in enumerate(
+        [
+            (mean, 3.0, f.code_spread / f.slope, 1.0, 0.0),
+            (f.code_centre, f.code_spread, f.code_spread / f.slope, 1.0, 0.0),
+            (f.code_centre, f.code_spread, 11.0, 11.0, np.linspace(0.3, 0.6, 3)),
+        ]
+    ):
+        W, b = p.coefs[layer], p.intercepts[layer]
+        H = rng.standard_normal((6, W.shape[1]))
+        Z = gain * (H - centre) / spread @ q.coefs[layer].T
+        Z += scale * q.intercepts[layer] + shift
+        np.testing.assert_allclose(H @ W.T + b, Z, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_slope_of_an_activation_is_its_derivative_in_the_middle(name):
+    activation = ACTIVATIONS[name]
+    slope = np.empty(1)
+    activation.derivative(np.array([activation.code_centre]), out=slope)
+    assert slope == activation.slope
+
+
 @pytest.mark.parametrize(("depth", "targets"), [(0, True), (2, True), (2, False)])
 def test_scale_and_place_of_the_data_do_not_matter(depth, targets):
     """Without decay, 1000 X + 5000 trains as X does, step for step."""
