@@ -13,11 +13,13 @@ ACTIVATIONS = {
     "tanh": lambda z: np.tanh(z),
     "relu": lambda z: np.maximum(z, 0),
     "identity": lambda z: z,
+    "softmax": lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
 }
 
 LOSSES = {
     "squared_error": lambda x, r: 0.5 * (r - x) ** 2,
     "log_loss": lambda x, r: -x * np.log(r) - (1 - x) * np.log(1 - r),
+    "cross_entropy": lambda t, r: -t * np.log(r),
 }
 
 
@@ -87,3 +89,22 @@ def terms(
         norms = [(jacobian(x, W, b, activation) ** 2).sum() for x in X]
         parts["contraction"] = contraction * s @ norms / s.sum()
     return parts
+
+
+def pre_activations(X, coefs, intercepts, activations, factors):
+    """Of each layer of a network; ``factors`` multiply each layer's inputs."""
+    H, Z = X, []
+    for W, b, activation, factor in zip(
+        coefs, intercepts, activations, factors, strict=True
+    ):
+        Z.append((H * factor) @ W.T + b)
+        H = ACTIVATIONS[activation](Z[-1])
+    return Z
+
+
+def network_terms(X, T, coefs, intercepts, *, activations, loss, alphas, s, factors):
+    """The terms of a network's J; ``activations`` end with the output's."""
+    Z = pre_activations(X, coefs, intercepts, activations, factors)
+    losses = LOSSES[loss](T, ACTIVATIONS[activations[-1]](Z[-1])).sum(axis=1)
+    decay = sum(a / 2 * (W**2).sum() for a, W in zip(alphas, coefs, strict=True))
+    return {"loss": s @ losses / s.sum(), "decay": decay}

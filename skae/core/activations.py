@@ -12,7 +12,9 @@ class Identity:
     """f(z) = z."""
 
     bounds = None  # open interval of the codes, None where there is none
-    code_spread = 0.5  # typical, of inputs of order one; sets the solver's units
+    # Typical of codes of inputs of order one, and f' in their middle: these set
+    # the solver's units.
+    code_centre, code_spread, slope = 0.0, 0.5, 1.0
 
     @staticmethod
     def apply(Z):
@@ -37,7 +39,7 @@ class Logistic:
     """f(z) = 1/(1 + exp(−z)), f' = h (1 − h)."""
 
     bounds = (0.0, 1.0)
-    code_spread = 0.25
+    code_centre, code_spread, slope = 0.5, 0.25, 0.25
 
     @staticmethod
     def apply(Z):
@@ -75,7 +77,7 @@ class Tanh:
     """f(z) = tanh(z), f' = 1 − h²."""
 
     bounds = (-1.0, 1.0)
-    code_spread = 0.5
+    code_centre, code_spread, slope = 0.0, 0.5, 1.0
 
     @staticmethod
     def apply(Z):
@@ -105,7 +107,7 @@ class Relu:
     """f(z) = max(z, 0), f' = 1 where h > 0 and 0 elsewhere."""
 
     bounds = None
-    code_spread = 0.5
+    code_centre, code_spread, slope = 0.25, 0.5, 1.0
 
     @staticmethod
     def apply(Z):

@@ -4,7 +4,7 @@ An objective is a sum over blocks of rows. Whoever evaluates one, an engine over
 all rows or a solver on a batch, asks it for
 
 * ``layout`` and ``parameters(theta)``: a flat vector seen as its arrays, with the
-  ``draw`` of the noise and the ``center`` of the rows to be set;
+  ``draw`` of the noise and the ``centers`` of the inputs to be set;
 * ``numbers_per_row`` and ``multiplications_per_row``: what a row costs;
 * ``workspace(rows)``: buffers for blocks of up to that many rows;
 * ``block(parameters, block, codes, workspace)``: the ``Sums`` of one block;

@@ -26,29 +26,34 @@ Behind a logistic output the outputs are bounded already: there D = D′/r and
 c = link(m) + c′. With tied weights D is W, which cannot have two scales: W = W′,
 or √s W′ where s > 1 and codes are bounded, as then W must grow to span the data.
 
-A deep network is treated alike, with a spread for the inputs of every layer: s for
-the first, r of the layer before for the others. The outputs have the targets' mean
-m_y and spread s_y:
+A deep network is treated alike, layer by layer. The inputs of a layer have a centre
+m and a spread s: the data's for the first, those typical of the codes of the layer
+before for the others. With r the typical spread of a layer's own codes, and f′ the
+slope in their middle, so that r/f′ is the spread of the z that makes such codes,
 
-    W_l = W_l′/(2 spread),    V = s_y V′/spread,    c = m_y + s_y c′,
+    W = (r/f′) W′/s,    b = b′ − W m,        V = s_y V′/s,    c = m_y + s_y c′ − V m,
 
-and V = V′/spread, c = link(m_y) + c′ where the output is not linear.
+m_y and s_y being the targets' mean and spread; V = V′/s, c = link(m_y) + c′ − V m
+where the outputs are not linear. These constants were chosen by trial too, for the
+evaluations that a 64-50-50-10 classifier of the digits and a 64-40-15-40-64
+autoencoder of them take to a given loss from a random start. Centring counts most:
+codes that are never negative add up to a large constant, which every W shares.
 """
 
 import numpy as np
 
 
 class _Affine:
-    """θ = scale ∘ θ′ + shift, and then W m is taken from the first layer's biases.
+    """θ = scale ∘ θ′ + shift, and then W m is taken from each centred layer's biases.
 
     Parameters
     ----------
     objective : object
-        Gives ``parameters``, with a ``first_layer``, and the dtype.
+        Gives ``parameters`` and the dtype.
     scale, shift : ndarray of shape (size,)
         In float64.
-    mean : ndarray of shape (n_features,)
-        m, in float64.
+    means : list of ndarray
+        m of each centred layer's inputs, in float64.
     unit : float
         What the objective is divided by.
 
@@ -56,27 +61,34 @@ class _Affine:
     ----------
     scale : ndarray of shape (size,)
         Factors by which θ differs from θ′, in the objective's dtype.
-    mean : ndarray of shape (n_features,)
-        m, in the objective's dtype.
+    means : list of ndarray
+        m of each centred layer's inputs, in the objective's dtype.
     """
 
-    def __init__(self, objective, scale, shift, mean, unit):
+    def __init__(self, objective, scale, shift, means, unit):
         dtype = objective.dtype
         self.objective, self.unit = objective, unit
         self.scale, self._shift = scale.astype(dtype), shift.astype(dtype)
         self._pull = (scale / unit).astype(dtype)
-        self.mean = mean.astype(dtype)
+        self.means = [mean.astype(dtype) for mean in means]
+
+    def _centred(self, theta):
+        """(W, b, m) of each layer whose inputs are centred, views of ``theta``."""
+        layers = self.objective.parameters(theta).layers
+        # An autoencoder's codes are not, so its decoder is not among these.
+        return [(W, b, m) for (W, b), m in zip(layers, self.means, strict=False)]
 
     def to_centred(self, inner, out=None):
-        """θ for θ′, but with the first layer's biases b + W m of centred rows."""
+        """θ for θ′, but with the biases b + W m, those of centred inputs."""
         theta = np.multiply(inner, self.scale, out=out)
         theta += self._shift
         return theta
 
     def decentred(self, centred):
-        """θ from its form for centred rows, a copy."""
+        """θ from its form for centred inputs, a copy."""
         theta = centred.copy()
-        self._move_biases(theta, -1)
+        for W, b, mean in self._centred(theta):
+            b -= W @ mean
         return theta
 
     def to_data(self, inner, out=None):
@@ -86,26 +98,24 @@ class _Affine:
         and views of a buffer would come apart on their way to another process.
         """
         theta = self.to_centred(inner, out)
-        self._move_biases(theta, -1)
+        for W, b, mean in self._centred(theta):
+            b -= W @ mean
         return theta
 
     def from_data(self, theta):
         """θ′ for θ."""
         inner = theta.copy()
-        self._move_biases(inner, 1)
+        for W, b, mean in self._centred(inner):
+            b += W @ mean
         inner -= self._shift
         inner /= self.scale
         return inner
 
-    def _move_biases(self, theta, sign):
-        weights, biases = self.objective.parameters(theta).first_layer
-        biases += sign * (weights @ self.mean)
-
     def pull_back(self, gradient):
         """∂(J/unit)/∂θ′ for ∂J/∂θ, in place."""
-        weights, biases = self.objective.parameters(gradient).first_layer
-        # b = b′ − W m, so W′ moves b too.
-        weights -= np.multiply.outer(biases, self.mean)
+        for W, b, mean in self._centred(gradient):
+            # b = b′ − W m, so W′ moves b too.
+            W -= np.multiply.outer(b, mean)
         gradient *= self._pull
         return gradient
 
@@ -142,7 +152,7 @@ class Coordinates(_Affine):
         parts.encoder[:] = encoder_scale
         parts.hidden[:] = 1
         objective.parameters(shift).decoder[-1] = objective.output.link(mean)
-        super().__init__(objective, scale, shift, mean, unit)
+        super().__init__(objective, scale, shift, [mean], unit)
 
 
 class NetworkCoordinates(_Affine):
@@ -175,11 +185,15 @@ class NetworkCoordinates(_Affine):
         scale, shift = np.empty(size), np.zeros(size)
         parts = objective.parameters(scale)
         spreads = [spread, *(f.code_spread for f in objective.activations)]
-        gains = [*(0.5 for _ in objective.activations), output_scale]
+        gains = [f.code_spread / f.slope for f in objective.activations]
+        gains.append(output_scale)
         for layer, W in enumerate(parts.coefs):
             W[:] = gains[layer] / spreads[layer]
             parts.intercepts[layer][:] = 1
         parts.intercepts[-1][:] = output_scale
         last = objective.parameters(shift).intercepts[-1]
         last[:] = objective.output.link(target_mean)
-        super().__init__(objective, scale, shift, mean, unit)
+        means = [mean]
+        for f, k in zip(objective.activations, objective.layer_sizes[1:], strict=False):
+            means.append(np.full(k, f.code_centre))
+        super().__init__(objective, scale, shift, means, unit)

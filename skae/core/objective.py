@@ -40,7 +40,7 @@ class Parameters:
     ``encoder`` is W (n_components, n_features), ``hidden`` b, and ``decoder`` is
     D with c as one more row, (n_components + 1, n_features). ``slope`` is what a
     penalty on the mean code adds to ∂J/∂h_i, ``draw`` says which noise the rows
-    meet, None none, and ``center`` what is taken from each row that is encoded.
+    meet, None none, and ``centers`` holds what is taken from each row that is encoded.
     """
 
     theta: np.ndarray
@@ -49,12 +49,12 @@ class Parameters:
     decoder: np.ndarray
     slope: Any = None
     draw: int | None = None
-    center: np.ndarray | None = None
+    centers: list | None = None
 
     @property
-    def first_layer(self):
-        """Weights and biases of the layer that meets the data."""
-        return self.encoder, self.hidden
+    def layers(self):
+        """Weights, (units, inputs), and biases of the layers."""
+        return [(self.encoder, self.hidden), (self.decoder[:-1].T, self.decoder[-1])]
 
 
 class AutoencoderObjective:
@@ -167,15 +167,15 @@ class AutoencoderObjective:
     def inputs(self, parameters, block, workspace):
         """Return the rows to encode, and which of their entries are corrupted."""
         noisy = self.noise is not None and parameters.draw is not None
-        if not noisy and parameters.center is None:
+        if not noisy and parameters.centers is None:
             return block.X, None
         inputs = workspace["inputs", len(block.X)]
         corrupted, X = None, block.X
         if noisy:
             corrupted = self.noise(X, block.start, parameters.draw, out=inputs)
             X = inputs
-        if parameters.center is not None:
-            np.subtract(X, parameters.center, out=inputs)
+        if parameters.centers is not None:
+            np.subtract(X, parameters.centers[0], out=inputs)
         return inputs, corrupted
 
     def code_sums(self, parameters, block, H, workspace):

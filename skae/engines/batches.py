@@ -4,9 +4,9 @@ A batch is one block. It is too small to be shared out row by row (each thread's
 gradient would be as large as the batch's work), so here BLAS may use its threads
 inside each matrix product.
 
-The rows of a batch are centred as they are copied together: the encoder sees x − m,
-and its biases are those of centred rows. For a whole fit ``Coordinates`` does the
-same to the parameters, which is cheaper there and dearer here.
+The inputs of a layer are centred here: the encoder sees x − m, and its biases are
+those of centred rows. For a whole fit ``Coordinates`` does the same to the
+parameters, which is cheaper there and dearer here.
 """
 
 import numpy as np
@@ -31,8 +31,8 @@ class BatchEngine:
         What to evaluate.
     batch_size : int
         Rows of the largest batch.
-    center : ndarray of shape (n_features,)
-        m, in the objective's dtype.
+    centers : list of ndarray
+        m of the inputs of each centred layer, in the objective's dtype.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class BatchEngine:
        UTML TR 2010-003, section 11: a decaying average of the mean activity.
     """
 
-    def __init__(self, objective, batch_size, center):
+    def __init__(self, objective, batch_size, centers):
         self.objective = objective
-        self.center = center
+        self.centers = centers
         self.draw = 0
         self.mean_code = None
         self._workspace = objective.workspace(batch_size)
@@ -73,7 +73,7 @@ class BatchEngine:
         objective = self.objective
         block = self._block(data, index)
         parameters = objective.parameters(theta)
-        parameters.draw, parameters.center = self.draw, self.center
+        parameters.draw, parameters.centers = self.draw, self.centers
         H = None
         if objective.needs_mean_code:
             H = self._workspace["codes", len(index)]

@@ -15,7 +15,7 @@ import numpy as np
 from skae.core.blocks import Block, Sums
 from skae.engines.blas import single_threaded_blas
 
-# A block's share of cache: rows x numbers of a row in all layers. Between
+# A block's share of cache: rows x (n_features + n_components) numbers. Between
 # 2**18 and 2**20 the time per evaluation at 784-196 differs by 3 %.
 _BLOCK_NUMBERS = 2**19
 # Below this many multiplications an evaluation is done before a second thread

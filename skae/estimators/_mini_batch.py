@@ -45,7 +45,7 @@ class MiniBatches:
             rows = np.flatnonzero(data.weights)  # those held out have weight zero
             mean_weight = float(data.weights[rows].mean(dtype=np.float64))
         engine = BatchEngine(
-            problem.objective, settings.batch_size, problem.coordinates.mean
+            problem.objective, settings.batch_size, problem.coordinates.means
         )
         engine.draw, engine.mean_code = self._draw, self._mean_code
         epoch = _Mean()

@@ -335,7 +335,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
             parameters.intercepts[layer][:] = autoencoder.intercept_visible_
 
     def _validator(self, objective, held_out, unit):
-        return HeldOutLoss(objective, held_out, unit)
+        # Dropout is a means of training, not part of what is learnt.
+        return HeldOutLoss(objective, held_out, unit, draw=None)
 
     @property
     def _n_features_out(self):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import textbook
+from compare import assert_same_direction_and_size, central_differences
 from objectives import (
     ALPHA,
     CASES,
@@ -30,21 +31,6 @@ PENALTY = {
 
 # The coordinates are those of the parameters: neither weights nor noise matter.
 PLAIN_CASES = [c for c in CASES if not c.weighted and not is_noisy(c)]
-
-
-def central_differences(value, theta, step=1e-5):
-    numeric = np.empty_like(theta)
-    for i in range(len(theta)):
-        ahead, behind = theta.copy(), theta.copy()
-        ahead[i] += step
-        behind[i] -= step
-        numeric[i] = (value(ahead) - value(behind)) / (ahead[i] - behind[i])
-    return numeric
-
-
-def assert_same_direction_and_size(gradient, numeric):
-    difference = np.linalg.norm(gradient - numeric)
-    assert difference < 1e-8 * np.linalg.norm(gradient + numeric)
 
 
 def test_tables_multiply():

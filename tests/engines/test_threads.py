@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from compare import assert_same_bits
 from objectives import CASES, ONE_OUTPUT, Case, D, K, is_noisy
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -31,13 +32,6 @@ def run(objective, X, s, theta, **options):
     with ThreadEngine(objective, X, s, **options) as evaluate:
         loss, gradient, terms = evaluate(theta)
         return loss, gradient.copy(), terms
-
-
-def assert_same_bits(one, other):
-    assert one[0] == other[0]
-    assert one[1].dtype == other[1].dtype
-    assert one[1].tobytes() == other[1].tobytes()
-    assert one[2] == other[2]
 
 
 def blas_threads():
