@@ -94,6 +94,11 @@ class ActivationDisplay:
         -------
         display : ActivationDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator makes no codes, or ``ax`` is not a pair.
         """
         final = last_step(estimator)
         check_is_fitted(final)
@@ -168,6 +173,12 @@ class ActivationDisplay:
 
 
 def _histogram(ax, values, bins):
+    rounding = 10 * np.finfo(np.result_type(values, np.float32)).eps
+    values = values.astype(np.float64)
+    low, high = values.min(), values.max()
+    if high - low <= rounding * max(abs(low), abs(high)):
+        # Equal but for rounding, as where units are dead: one bar, not noise.
+        values.fill(low)
     counts, edges = np.histogram(values, bins)
     return ax.stairs(counts, edges, fill=True)
 

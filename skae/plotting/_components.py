@@ -127,6 +127,12 @@ class ComponentsDisplay:
         -------
         display : ComponentsDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator has no such attribute, or no ``mean_activation_`` to
+            order by, or another parameter is not what is allowed.
         """
         check_option("order", order, _ORDERS)
         if n_tiles is not None:
@@ -172,7 +178,7 @@ class ComponentsDisplay:
             The display.
         """
         check_option("contrast", contrast, _CONTRASTS)
-        tiles = as_tiles(np.asarray(self.components), self.image_shape)
+        tiles = as_tiles(self.components, self.image_shape)
         n, height, width = tiles.shape[:3]
         if n_columns is None:
             n_columns = min(n, ceil((n * height / width) ** 0.5))

@@ -101,6 +101,11 @@ class LossCurveDisplay:
         -------
         display : LossCurveDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator keeps no curve.
         """
         estimator = last_step(estimator)
         check_is_fitted(estimator)

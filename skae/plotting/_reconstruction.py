@@ -121,6 +121,12 @@ class ReconstructionDisplay:
         -------
         display : ReconstructionDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator reconstructs nothing, or not in the units of X, or
+            another parameter is not what is allowed.
         """
         check_count("n_images", n_images)
         X = X[:n_images]
@@ -131,7 +137,7 @@ class ReconstructionDisplay:
         reconstruction = images["reconstruction"] = _reconstructed(estimator, X)
         display = cls(
             images,
-            residuals=original - reconstruction,
+            residuals=np.subtract(original, reconstruction, dtype=np.float64),
             image_shape=image_shape,
             title=type(last_step(estimator)).__name__,
         )
@@ -154,7 +160,7 @@ class ReconstructionDisplay:
             The display.
         """
         rows = {
-            label: as_tiles(np.asarray(images), self.image_shape)
+            label: as_tiles(images, self.image_shape)
             for label, images in self.images.items()
         }
         first = next(iter(rows.values()))
@@ -169,7 +175,7 @@ class ReconstructionDisplay:
         labels = list(rows)
         self.residual_image_ = None
         if self.residuals is not None:
-            tiles = as_tiles(np.asarray(self.residuals), self.image_shape)
+            tiles = as_tiles(self.residuals, self.image_shape)
             limit = _scale_of(tiles)
             self.residual_image_ = _draw_row(
                 ax, len(rows), tiles, -limit, limit, "RdBu_r"
@@ -251,10 +257,10 @@ def _reconstructed(estimator, X):
             "reconstruction; pass an estimator that has one of them."
         )
     result = dense(result)
-    if result.shape != X.shape:
+    if result.shape != np.shape(X):
         raise ValueError(
             f"The reconstruction by {name} has shape {result.shape}, but X has "
-            f"{X.shape}; pass an estimator that reconstructs X, or the steps of the "
-            "pipeline that do."
+            f"{np.shape(X)}; pass an estimator that reconstructs X, or the steps of "
+            "the pipeline that do."
         )
     return result

@@ -26,6 +26,7 @@ def infer_image_shape(n_features):
 
 def as_tiles(rows, image_shape):
     """Rows of shape (n, n_features) as images of ``image_shape``, or as inferred."""
+    rows = np.asarray(rows, dtype=np.float64)
     n_features = rows.shape[1]
     if image_shape is None:
         shape = infer_image_shape(n_features)

@@ -60,6 +60,19 @@ def test_histograms_of_known_codes(plt):
     assert values[0] == values[-1] == 1
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dead_units_are_one_bar(plt, dtype):
+    codes = np.full((50, 4), 0.05, dtype)
+    codes[::2, ::2] = np.nextafter(dtype(0.05), dtype(1))
+    display = ActivationDisplay(codes).plot()
+    for histogram, total in [
+        (display.mean_histogram_, 4),
+        (display.code_histogram_, 200),
+    ]:
+        values = histogram.get_data().values
+        assert np.flatnonzero(values).size == 1 and values.sum() == total
+
+
 def test_training_data_give_mean_activation(plt):
     autoencoder = SparseAutoencoder(9, **QUICK).fit(X)
     display = ActivationDisplay.from_estimator(autoencoder, X)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
@@ -162,6 +163,16 @@ def test_table_of_pandas(plt):
     display = ReconstructionDisplay.from_estimator(pipeline, table)
     np.testing.assert_array_equal(display.images["original"], X[:10])
     assert isinstance(display.residuals, np.ndarray)
+
+
+@pytest.mark.parametrize("container", [np.uint8, list, csr_matrix], ids=repr)
+def test_other_containers(plt, container):
+    svd = TruncatedSVD(6, random_state=0).fit(X)
+    rows = X.tolist() if container is list else container(X)
+    display = ReconstructionDisplay.from_estimator(svd, rows)
+    np.testing.assert_array_equal(display.images["original"], X[:10])
+    expected = X[:10] - X[:10] @ svd.components_.T @ svd.components_
+    np.testing.assert_allclose(display.residuals, expected, atol=1e-9)
 
 
 def test_errors(plt):
