@@ -35,6 +35,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
 from skae import DenoisingAutoencoder, SparseAutoencoder
+from skae.plotting import ReconstructionDisplay
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -151,22 +152,15 @@ for kind, methods in results.items():
 
 shown = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
 figure, axes = plt.subplots(
-    7, 21, figsize=(12, 4.3), gridspec_kw={"wspace": 0.06, "hspace": 0.06}
+    1, 2, figsize=(12, 4.1), layout="constrained", gridspec_kw={"wspace": 0.08}
 )
-for tile in axes.flat:
-    tile.set(xticks=[], yticks=[])
-    tile.set_frame_on(False)
-for column, (kind, methods) in zip((0, 11), results.items(), strict=True):
-    axes[0, column + 4].set_title(titles[kind], x=1)
-    rows = [X_test, *(images for images, _ in methods.values())]
-    for row, images in enumerate(rows):
-        for place, index in enumerate(shown):
-            axes[row, column + place].imshow(
-                images[index].reshape(8, 8), cmap="gray_r", vmin=0, vmax=16
-            )
-for row, name in enumerate(["clean", *results["gaussian"]]):
-    axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center")
-figure.subplots_adjust(left=0.09, right=0.995, bottom=0.01, top=0.93)
+for ax, (kind, methods) in zip(axes, results.items(), strict=True):
+    rows = {name: images[shown] for name, (images, _) in methods.items()}
+    display = ReconstructionDisplay(
+        {"clean": X_test[shown], **rows}, title=titles[kind]
+    )
+    display.plot(ax, cmap="gray_r")
+axes[1].set_yticks([])  # the same rows as on the left
 
 if len(sys.argv) > 1:
     figure.savefig(sys.argv[1], dpi=100)

@@ -46,6 +46,7 @@ from sklearn.preprocessing import MinMaxScaler
 from threadpoolctl import threadpool_limits
 
 from skae import SparseAutoencoder
+from skae.plotting import ComponentsDisplay
 
 # %%
 # One search over three representations
@@ -158,13 +159,13 @@ print(
 # up to and beyond the 64 pixels, and that is where they are meant to be used. What
 # they cost is the time to fit them.
 
-figure = plt.figure(figsize=(10, 4.4), layout="constrained")
-left, right = figure.subfigures(1, 2, width_ratios=[1.25, 1])
+figure, (axes, tiles) = plt.subplots(
+    1, 2, figsize=(10, 4.4), width_ratios=[1.25, 1], layout="constrained"
+)
 
 widths = np.array(
     [params.get("reduce__n_components", 64) for params in results["params"]]
 )
-axes = left.subplots()
 for kind, marker in [("SparseAutoencoder", "o"), ("PCA", "s")]:
     tried = np.unique(widths[kinds == kind])
     best = [accuracy[(kinds == kind) & (widths == width)].max() for width in tried]
@@ -186,12 +187,9 @@ axes.legend(loc="lower right")
 # units of the best model. Many look like part of a way to write some digit.
 
 filters = fitted["SparseAutoencoder"]["reduce"].decoder_components_
-tiles = right.subplots(6, 6, gridspec_kw={"wspace": 0.05, "hspace": 0.05})
-for tile, weights in zip(tiles.flat, filters, strict=False):
-    limit = np.abs(weights).max()
-    tile.imshow(weights.reshape(8, 8), cmap="gray", vmin=-limit, vmax=limit)
-    tile.set_axis_off()
-right.suptitle(f"What {tiles.size} of {len(filters)} hidden units stand for")
+ComponentsDisplay(
+    filters[:36], title=f"What 36 of {len(filters)} hidden units stand for"
+).plot(tiles)
 
 if len(sys.argv) > 1:
     figure.savefig(sys.argv[1], dpi=100)

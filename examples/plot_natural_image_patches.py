@@ -33,6 +33,7 @@ from sklearn.datasets import load_sample_images
 from sklearn.feature_extraction.image import extract_patches_2d
 
 from skae import SparseAutoencoder
+from skae.plotting import ComponentsDisplay
 
 # %%
 # Whitened photographs
@@ -122,22 +123,10 @@ print(f"variance explained {autoencoder.score(X):.3f}")
 # :math:`j` most. So a row of ``components_`` is a picture of what the unit looks for.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
-
-
-def show_tiles(axes, tiles, title):
-    """Draw 25 patches side by side, each in its own range of greys."""
-    canvas = np.full((5 * 9 + 1, 5 * 9 + 1), np.nan)
-    for index, tile in enumerate(tiles):
-        row, column = 1 + 9 * (index // 5), 1 + 9 * (index % 5)
-        tile = tile.reshape(8, 8) / np.abs(tile).max()
-        canvas[row : row + 8, column : column + 8] = tile
-    axes.imshow(canvas, cmap="gray", vmin=-1, vmax=1)
-    axes.set_title(title)
-    axes.set_axis_off()
-
-
-show_tiles(axes[0], X[::400] - 0.5, "25 of the 10,000 patches")
-show_tiles(axes[1], autoencoder.components_, "What the 25 hidden units look for")
+ComponentsDisplay(X[::400] - 0.5, title="25 of the 10,000 patches").plot(axes[0])
+ComponentsDisplay(
+    autoencoder.components_, title="What the 25 hidden units look for"
+).plot(axes[1])
 
 if len(sys.argv) > 1:
     figure.savefig(sys.argv[1], dpi=100)

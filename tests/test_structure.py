@@ -157,6 +157,7 @@ def test_files_stay_short(path):
         ("skae._sklearn", "from .core import layout"),
         ("skae.plotting", "import matplotlib.pyplot as plt"),
         ("skae.plotting", "try:\n    from rich import print\nexcept ImportError: ..."),
+        ("skae.plotting._tiles", "from matplotlib import pyplot"),
         ("skae.engines.dask", "class A:\n    import dask.array as da"),
         ("skae.estimators.sparse", "if True:\n    import torch"),
         ("skae.helpers", ""),

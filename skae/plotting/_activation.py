@@ -1,0 +1,191 @@
+"""How active the hidden units are."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skae.core.activations import ACTIVATIONS
+from skae.plotting._common import dense, last_step, pyplot
+
+_TARGET_COLOUR = "#D55E00"  # told from blue by every kind of colour vision
+
+
+class ActivationDisplay:
+    """Histograms of the mean activations of the units, and of all codes.
+
+    The left one tells whether units reach the mean activation asked of them, and
+    whether some are dead; the right one, on a logarithmic scale, whether codes are
+    sparse or merely small. It is recommended to use
+    :meth:`~ActivationDisplay.from_estimator`.
+
+    Parameters
+    ----------
+    codes : array-like of shape (n_samples, n_components)
+        The codes of some rows.
+
+    target : float, default=None
+        The mean activation asked of every unit, marked by a line. None marks none.
+
+    name : str, default=None
+        Name of the estimator, for the titles.
+
+    Attributes
+    ----------
+    axes_ : ndarray of shape (2,) of matplotlib Axes
+        The axes of the mean activations and of the codes.
+
+    figure_ : matplotlib Figure
+        The figure of the axes.
+
+    mean_histogram_ : matplotlib StepPatch
+        Number of units against mean activation.
+
+    code_histogram_ : matplotlib StepPatch
+        Number of entries of ``codes`` against their value.
+
+    target_line_ : matplotlib Line2D or None
+        The mark of the target.
+
+    See Also
+    --------
+    ComponentsDisplay : What the units stand for.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import SparseAutoencoder
+    >>> from skae.plotting import ActivationDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> autoencoder = SparseAutoencoder(36, tol=1e-2, random_state=0).fit(X)
+    >>> display = ActivationDisplay.from_estimator(autoencoder, X)
+    >>> display.target
+    0.05
+    >>> plt.show()
+    """
+
+    def __init__(self, codes, *, target=None, name=None):
+        self.codes = codes
+        self.target = target
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, bins=50, ax=None):
+        """Encode X and draw how active the units are.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with ``transform``: an autoencoder, ``PCA``, ``BernoulliRBM``,
+            or a pipeline that ends in one. Its ``sparsity_target`` is marked where
+            ``sparsity="kl"``, for tanh units in units of their codes.
+
+        X : array-like of shape (n_samples, n_features)
+            Data. With the training data and no ``sample_weight``, the means are
+            ``mean_activation_``.
+
+        bins : int, default=50
+            Number of bins for the codes. The units have the square root of their
+            number.
+
+        ax : sequence of two matplotlib Axes, default=None
+            Axes to draw in. None makes a figure.
+
+        Returns
+        -------
+        display : ActivationDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator makes no codes, or ``ax`` is not a pair.
+        """
+        final = last_step(estimator)
+        check_is_fitted(final)
+        if not hasattr(estimator, "transform"):
+            raise ValueError(
+                f"{type(final).__name__} has no transform, so it makes no codes; pass "
+                "the steps of the pipeline that do, such as pipeline[:-1]."
+            )
+        display = cls(
+            dense(estimator.transform(X)),
+            target=_target(final),
+            name=type(final).__name__,
+        )
+        return display.plot(ax, bins=bins)
+
+    def plot(self, ax=None, *, bins=50):
+        """Draw the histograms.
+
+        Parameters
+        ----------
+        ax : sequence of two matplotlib Axes, default=None
+            Axes to draw in. None makes a figure.
+
+        bins : int, default=50
+            Number of bins for the codes. The units have the square root of their
+            number.
+
+        Returns
+        -------
+        self : ActivationDisplay
+            The display.
+        """
+        if ax is None:
+            _, ax = pyplot().subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+            ax[0].locator_params(axis="x", nbins=5)
+            ax[0].locator_params(axis="y", integer=True)
+        axes = np.ravel(ax)
+        if len(axes) != 2:
+            raise ValueError(
+                f"ax must be two Axes, for mean activations and for codes; got "
+                f"{len(axes)}."
+            )
+        codes = np.asarray(self.codes)
+        n_samples, n_components = codes.shape
+        means, all_codes = axes
+        self.mean_histogram_ = _histogram(means, codes.mean(axis=0), "sqrt")
+        self.code_histogram_ = _histogram(all_codes, codes.ravel(), bins)
+        self.target_line_ = None
+        if self.target is not None:
+            self.target_line_ = means.axvline(
+                self.target,
+                color=_TARGET_COLOUR,
+                linestyle="--",
+                label=f"target {self.target:g}",
+            )
+            means.legend()
+        of = "" if self.name is None else f"{self.name}: "
+        means.set(
+            title=f"{of}{n_components} units",
+            xlabel="mean activation",
+            ylabel="units",
+        )
+        all_codes.set(
+            title=f"codes of {n_samples} rows",
+            xlabel="code",
+            ylabel="entries",
+            yscale="log",
+            ylim=(0.5, None),
+        )
+        self.axes_, self.figure_ = axes, means.figure
+        return self
+
+
+def _histogram(ax, values, bins):
+    rounding = 10 * np.finfo(np.result_type(values, np.float32)).eps
+    values = values.astype(np.float64)
+    low, high = values.min(), values.max()
+    if high - low <= rounding * max(abs(low), abs(high)):
+        # Equal but for rounding, as where units are dead: one bar, not noise.
+        values.fill(low)
+    counts, edges = np.histogram(values, bins)
+    return ax.stairs(counts, edges, fill=True)
+
+
+def _target(estimator):
+    """The mean code asked for: ρ, in the range of the codes."""
+    if getattr(estimator, "sparsity", None) != "kl":
+        return None
+    low, high = ACTIVATIONS[estimator.activation].bounds
+    return low + estimator.sparsity_target * (high - low)

@@ -1,0 +1,211 @@
+"""What the hidden units stand for, as images."""
+
+from math import ceil
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skae.plotting._common import check_count, check_option, last_step, pyplot
+from skae.plotting._tiles import as_tiles, frameless, in_range, mosaic
+
+_ORDERS = ("fitted", "mean_activation")
+_CONTRASTS = ("tile", "common")
+
+
+class ComponentsDisplay:
+    """Filters or dictionary atoms as tiles of one image.
+
+    A row of ``components_`` is what a unit looks for, a row of an autoencoder's
+    ``decoder_components_`` what it adds to a reconstruction when it is active.
+    Zero is mid-grey: what a tile shows lighter is a positive weight, darker a
+    negative one. It is recommended to use
+    :meth:`~ComponentsDisplay.from_estimator`.
+
+    Parameters
+    ----------
+    components : array-like of shape (n_tiles, n_features)
+        The rows to draw, in the order to draw them.
+
+    image_shape : tuple of int, default=None
+        Height and width of a tile, and 3 if it is in colour, channels last. None
+        takes a square, else three colours of a square, else the rectangle nearest
+        to a square.
+
+    title : str, default=None
+        Title of the axes.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes drawn in.
+
+    figure_ : matplotlib Figure
+        The figure of the axes.
+
+    image_ : matplotlib AxesImage
+        All tiles, on one canvas.
+
+    See Also
+    --------
+    ReconstructionDisplay : What the components make of rows.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import SparseAutoencoder
+    >>> from skae.plotting import ComponentsDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> autoencoder = SparseAutoencoder(36, tol=1e-2, random_state=0).fit(X)
+    >>> display = ComponentsDisplay.from_estimator(
+    ...     autoencoder, attribute="decoder_components_", order="mean_activation"
+    ... )
+    >>> print(display.ax_.get_title())
+    SparseAutoencoder: decoder_components_
+    most active first
+    >>> plt.show()
+    """
+
+    def __init__(self, components, *, image_shape=None, title=None):
+        self.components = components
+        self.image_shape = image_shape
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        *,
+        attribute="components_",
+        image_shape=None,
+        order="fitted",
+        n_tiles=100,
+        n_columns=None,
+        contrast="tile",
+        cmap="gray",
+        ax=None,
+    ):
+        """Draw the components of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with the attribute: an autoencoder, ``PCA``, ``NMF``,
+            ``BernoulliRBM``, ... Of a pipeline, the last step is meant, and its
+            weights on the features which that step is given; of a search, the best
+            estimator.
+
+        attribute : str, default="components_"
+            Name of the fitted attribute of shape (n_components, n_features).
+
+        image_shape : tuple of int, default=None
+            Height and width of a tile, and 3 if it is in colour, channels last.
+            None takes a square, else three colours of a square, else the
+            rectangle nearest to a square.
+
+        order : {"fitted", "mean_activation"}, default="fitted"
+            "mean_activation" puts first the unit that is most active on average,
+            by ``mean_activation_``.
+
+        n_tiles : int or None, default=100
+            At most so many, the first in that order. None draws all.
+
+        n_columns : int, default=None
+            Tiles in a row. None makes the canvas nearly square.
+
+        contrast : {"tile", "common"}, default="tile"
+            Whether black and white are minus and plus the largest absolute weight
+            of each tile, or of all tiles.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Colours of weights, unless in RGB.
+
+        ax : matplotlib Axes, default=None
+            Axes to draw in. None makes a figure.
+
+        Returns
+        -------
+        display : ComponentsDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator has no such attribute, or no ``mean_activation_`` to
+            order by, or another parameter is not what is allowed.
+        """
+        check_option("order", order, _ORDERS)
+        if n_tiles is not None:
+            check_count("n_tiles", n_tiles)
+        estimator = last_step(estimator)
+        check_is_fitted(estimator)
+        rows = _attribute(estimator, attribute, "attribute", attribute)
+        which = []
+        if n_tiles is not None and n_tiles < len(rows):
+            which.append(f"{n_tiles} of {len(rows)}")
+        if order == "mean_activation":
+            activity = _attribute(estimator, "mean_activation_", "order", order)
+            rows = rows[np.argsort(-activity, kind="stable")]
+            which.append("most active first")
+        title = f"{type(estimator).__name__}: {attribute}"
+        if which:
+            title += "\n" + ", ".join(which)
+        display = cls(rows[:n_tiles], image_shape=image_shape, title=title)
+        return display.plot(ax, n_columns=n_columns, contrast=contrast, cmap=cmap)
+
+    def plot(self, ax=None, *, n_columns=None, contrast="tile", cmap="gray"):
+        """Draw the tiles.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw in. None makes a figure.
+
+        n_columns : int, default=None
+            Tiles in a row. None makes the canvas nearly square.
+
+        contrast : {"tile", "common"}, default="tile"
+            Whether black and white are minus and plus the largest absolute weight
+            of each tile, or of all tiles. In "common" contrast, ``image_`` holds
+            the weights themselves, so a colour bar of it reads in their units.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Colours of weights, unless in RGB.
+
+        Returns
+        -------
+        self : ComponentsDisplay
+            The display.
+        """
+        check_option("contrast", contrast, _CONTRASTS)
+        tiles = as_tiles(self.components, self.image_shape)
+        n, height, width = tiles.shape[:3]
+        if n_columns is None:
+            n_columns = min(n, ceil((n * height / width) ** 0.5))
+        check_count("n_columns", n_columns)
+        within = tuple(range(contrast == "tile", tiles.ndim))
+        limit = np.abs(tiles).max(axis=within, keepdims=True)
+        limit = np.where(limit == 0, 1, limit)  # a tile of zeros is mid-grey
+        if contrast == "tile":
+            tiles, limit = tiles / limit, 1
+        tiles, limits = in_range(tiles, -np.max(limit), np.max(limit))
+        if ax is None:
+            _, ax = pyplot().subplots(figsize=(5, 5), layout="constrained")
+        self.image_ = ax.imshow(
+            mosaic(tiles, n_columns), cmap=cmap, interpolation="nearest", **limits
+        )
+        ax.set(title=self.title, xticks=[], yticks=[])
+        frameless(ax)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _attribute(estimator, attribute, parameter, value):
+    """The fitted attribute, or an error that names the parameter that asks for it."""
+    if not hasattr(estimator, attribute):
+        raise ValueError(
+            f"{parameter}={value!r} needs an estimator with {attribute}, which "
+            f"{type(estimator).__name__} has not; use another {parameter}, or pass the "
+            "step of the pipeline that has it."
+        )
+    return np.asarray(getattr(estimator, attribute))

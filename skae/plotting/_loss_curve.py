@@ -1,0 +1,190 @@
+"""The loss against the iterations of training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skae.plotting._common import last_step, pyplot
+
+# Okabe and Ito's colours, told apart by every kind of colour vision. The parts of a
+# loss have its colour, and dashes that say which part it is.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES = {
+    "reconstruction": "--",
+    "decay": ":",
+    "sparsity": "-.",
+    "contraction": (0, (12, 4)),
+}
+_OTHER_DASHES = (0, (3, 1, 1, 1, 1, 1))
+
+
+class LossCurveDisplay:
+    """The loss after each iteration, and its parts.
+
+    It is recommended to use :meth:`~LossCurveDisplay.from_estimator`. To compare
+    estimators, draw the second in the axes of the first.
+
+    Parameters
+    ----------
+    curves : dict of str to array-like of shape (n_iter,)
+        The loss after each iteration, by label: one curve, or one for each stage
+        of training.
+
+    parts : dict of str to array-like of shape (n_iter,), default=None
+        Parts of the loss, by label; drawn in the colour of the first curve. A
+        part that is zero throughout is left out.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes drawn in.
+
+    figure_ : matplotlib Figure
+        The figure of the axes.
+
+    lines_ : dict of str to matplotlib Line2D
+        The curves, by label.
+
+    part_lines_ : dict of str to matplotlib Line2D
+        The parts, by label.
+
+    See Also
+    --------
+    sklearn.model_selection.LearningCurveDisplay : Scores against the number of
+        training rows.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import ContractiveAutoencoder, SparseAutoencoder
+    >>> from skae.plotting import LossCurveDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> sparse = SparseAutoencoder(16, tol=1e-2, random_state=0).fit(X)
+    >>> contractive = ContractiveAutoencoder(16, tol=1e-2, random_state=0).fit(X)
+    >>> display = LossCurveDisplay.from_estimator(sparse)
+    >>> list(display.part_lines_)
+    ['reconstruction', 'decay', 'sparsity']
+    >>> display = LossCurveDisplay.from_estimator(contractive, ax=display.ax_)
+    >>> plt.show()
+    """
+
+    def __init__(self, curves, *, parts=None):
+        self.curves = curves
+        self.parts = parts
+
+    @classmethod
+    def from_estimator(cls, estimator, *, name=None, parts=True, ax=None):
+        """Draw the loss curve of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with ``loss_curve_`` (an autoencoder, scikit-learn's MLP), or
+            with ``loss_curves_``, a dict of the curve of each stage by name, or a
+            list of curves. Of a pipeline, the last step is meant; of a search, the
+            best estimator.
+
+        name : str, default=None
+            Name for the legend. None takes the name of the class.
+
+        parts : bool, default=True
+            Whether to draw the parts of the loss, ``loss_curve_terms_``, if there
+            are any.
+
+        ax : matplotlib Axes, default=None
+            Axes to draw in, such as ``ax_`` of another display. None makes a
+            figure.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator keeps no curve.
+        """
+        estimator = last_step(estimator)
+        check_is_fitted(estimator)
+        name = type(estimator).__name__ if name is None else name
+        terms = getattr(estimator, "loss_curve_terms_", {}) if parts else {}
+        return cls(_curves(estimator, name), parts=terms).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw in, such as ``ax_`` of another display. None makes a
+            figure.
+
+        Returns
+        -------
+        self : LossCurveDisplay
+            The display.
+        """
+        if ax is None:
+            _, ax = pyplot().subplots(figsize=(7, 4.5), layout="constrained")
+            ax.set_prop_cycle(color=_COLOURS)
+            ax.locator_params(axis="x", integer=True)
+        self.lines_ = {
+            label: _line(ax, curve, label) for label, curve in self.curves.items()
+        }
+        style = {"color": next(iter(self.lines_.values())).get_color(), "linewidth": 1}
+        self.part_lines_ = {
+            label: _line(ax, part, "_", linestyle=_dashes(label), **style)
+            for label, part in (self.parts or {}).items()
+            if np.any(part)
+        }
+        ax.set(xlabel="iteration", ylabel="loss", yscale="log")
+        _legend(ax, self.part_lines_)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _line(ax, curve, label, **style):
+    iterations = np.arange(1, len(curve) + 1)
+    # A line of one point cannot be seen.
+    marker = "o" if len(curve) == 1 else None
+    (line,) = ax.plot(iterations, curve, label=label, marker=marker, **style)
+    return line
+
+
+def _dashes(part):
+    return _DASHES.get(part, _OTHER_DASHES)
+
+
+def _legend(ax, parts):
+    """Curves by colour, then parts by dashes: once, however many curves have them."""
+    _, labels = ax.get_legend_handles_labels()
+    for part in parts:
+        if part not in labels:
+            style = {"color": "0.3", "linewidth": 1, "linestyle": _dashes(part)}
+            ax.plot([], [], label=part, **style)
+    handles, _ = ax.get_legend_handles_labels()
+    samples = [h for h in handles if h in ax.lines and len(h.get_xdata()) == 0]
+    ax.legend(handles=[*(h for h in handles if h not in samples), *samples])
+
+
+def _curves(estimator, name):
+    """Label -> curve, from whichever form the estimator keeps its curves in."""
+    for attribute in ("loss_curves_", "loss_curve_"):
+        if hasattr(estimator, attribute):
+            break
+    else:
+        raise ValueError(
+            f"LossCurveDisplay needs an estimator with loss_curve_ or loss_curves_, "
+            f"which {type(estimator).__name__} has not; pass one that is trained by "
+            "iterations, or the step of the pipeline that is."
+        )
+    curves = getattr(estimator, attribute)
+    if isinstance(curves, Mapping):
+        return {f"{name}: {stage}": curve for stage, curve in curves.items()}
+    in_stages = len(curves) > 0 and np.ndim(curves[0]) > 0
+    if not in_stages:
+        return {name: curves}
+    return {f"{name}: stage {i}": curve for i, curve in enumerate(curves, 1)}

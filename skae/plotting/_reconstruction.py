@@ -1,0 +1,266 @@
+"""What an estimator makes of rows, as images."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from skae.plotting._common import check_count, dense, last_step, pyplot
+from skae.plotting._tiles import as_tiles, frameless, gap_of, in_range, mosaic
+
+
+class ReconstructionDisplay:
+    """Originals, reconstructions and residuals as images, one above the other.
+
+    All images share the grey scale of the first row. Residuals are original minus
+    reconstruction in a scale of their own, symmetric about zero and written beside
+    them: red is missing, blue is too much (in colour images, each channel above or
+    below mid-grey). A hundredth of them may go beyond that scale, and are drawn as
+    if at its end. It is recommended to use
+    :meth:`~ReconstructionDisplay.from_estimator`.
+
+    Parameters
+    ----------
+    images : dict of str to array-like of shape (n_images, n_features)
+        The rows of the display from the top, by label.
+
+    residuals : array-like of shape (n_images, n_features), default=None
+        The row at the bottom. None draws none.
+
+    image_shape : tuple of int, default=None
+        Height and width of an image, and 3 if it is in colour, channels last. None
+        takes a square, else three colours of a square, else the rectangle nearest
+        to a square.
+
+    title : str, default=None
+        Title of the axes.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes drawn in.
+
+    figure_ : matplotlib Figure
+        The figure of the axes.
+
+    images_ : dict of str to matplotlib AxesImage
+        The rows of images, by label.
+
+    residual_image_ : matplotlib AxesImage or None
+        The row of residuals.
+
+    See Also
+    --------
+    ComponentsDisplay : What reconstructions are made of.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.plotting import ReconstructionDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> display = ReconstructionDisplay.from_estimator(PCA(16).fit(X), X[:10])
+    >>> list(display.images_)
+    ['original', 'reconstruction']
+    >>> plt.show()
+    """
+
+    def __init__(self, images, *, residuals=None, image_shape=None, title=None):
+        self.images = images
+        self.residuals = residuals
+        self.image_shape = image_shape
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        n_images=10,
+        image_shape=None,
+        random_state=None,
+        cmap="gray",
+        ax=None,
+    ):
+        """Reconstruct the first rows of X and draw them.
+
+        The reconstruction is ``inverse_transform(transform(X))``, which takes a
+        pipeline back to the units of X through all its steps; of an estimator
+        without these, it is ``predict(X)``.
+        Where the estimator, or the last step of a pipeline, has ``corrupt``, its
+        noise is added in the units of that step, and it is the corrupted rows that
+        are reconstructed.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted: an autoencoder, ``PCA``, a pipeline with one at its end, or a
+            regressor fitted to predict X.
+
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        n_images : int, default=10
+            How many rows of X to draw, at most.
+
+        image_shape : tuple of int, default=None
+            Height and width of an image, and 3 if it is in colour, channels last.
+            None takes a square, else three colours of a square, else the
+            rectangle nearest to a square.
+
+        random_state : int, RandomState instance or None, default=None
+            Draws the noise of an estimator that has ``corrupt``.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Colours of images, unless in RGB.
+
+        ax : matplotlib Axes, default=None
+            Axes to draw in. None makes a figure.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator reconstructs nothing, or not in the units of X, or
+            another parameter is not what is allowed.
+        """
+        check_count("n_images", n_images)
+        X = X[:n_images]
+        original = dense(X)
+        images = {"original": original}
+        if hasattr(last_step(estimator), "corrupt"):
+            X = images["corrupted"] = _corrupted(estimator, X, random_state)
+        reconstruction = images["reconstruction"] = _reconstructed(estimator, X)
+        display = cls(
+            images,
+            residuals=np.subtract(original, reconstruction, dtype=np.float64),
+            image_shape=image_shape,
+            title=type(last_step(estimator)).__name__,
+        )
+        return display.plot(ax, cmap=cmap)
+
+    def plot(self, ax=None, *, cmap="gray"):
+        """Draw the rows of images.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw in. None makes a figure.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Colours of images, unless in RGB.
+
+        Returns
+        -------
+        self : ReconstructionDisplay
+            The display.
+        """
+        rows = {
+            label: as_tiles(images, self.image_shape)
+            for label, images in self.images.items()
+        }
+        first = next(iter(rows.values()))
+        low, high = first.min(), first.max()
+        n_rows = len(rows) + (self.residuals is not None)
+        if ax is None:
+            ax = _axes_for(first, n_rows)
+        self.images_ = {
+            label: _draw_row(ax, place, tiles, low, high, cmap)
+            for place, (label, tiles) in enumerate(rows.items())
+        }
+        labels = list(rows)
+        self.residual_image_ = None
+        if self.residuals is not None:
+            tiles = as_tiles(self.residuals, self.image_shape)
+            limit = _scale_of(tiles)
+            self.residual_image_ = _draw_row(
+                ax, len(rows), tiles, -limit, limit, "RdBu_r"
+            )
+            labels.append(f"residual\n±{limit:.2g}")
+        height = first.shape[1]
+        pitch = height + gap_of(first)
+        canvas_width = self.images_[labels[0]].get_extent()[1]
+        ax.set(
+            title=self.title,
+            xlim=(0, canvas_width),
+            ylim=(n_rows * pitch - gap_of(first), 0),
+            xticks=[],
+        )
+        ax.set_yticks(np.arange(n_rows) * pitch + height / 2, labels)
+        frameless(ax)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _axes_for(tiles, n_rows):
+    """Axes of a new figure, in which the images just fit."""
+    n, height, width = tiles.shape[:3]
+    inches = min(0.8, 10 / n)
+    size = max(3, n * inches) + 1.2, n_rows * inches * height / width + 0.5
+    return pyplot().subplots(figsize=size, layout="constrained")[1]
+
+
+def _scale_of(residuals):
+    """The end of their scale: a few large ones must not make the rest invisible."""
+    sizes = np.abs(residuals)
+    return np.quantile(sizes, 0.99) or sizes.max() or 1.0
+
+
+def _draw_row(ax, place, tiles, low, high, cmap):
+    """One row of images, ``place`` rows below the top."""
+    tiles, limits = in_range(tiles, low, high)
+    canvas = mosaic(tiles, len(tiles))
+    height, width = canvas.shape[:2]
+    top = place * (height + gap_of(tiles))
+    return ax.imshow(
+        canvas,
+        cmap=cmap,
+        interpolation="nearest",
+        extent=(0, width, top + height, top),
+        **limits,
+    )
+
+
+def _corrupted(estimator, X, random_state):
+    """X with the noise of the last step, in the units of X."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if not isinstance(estimator, Pipeline):
+        return estimator.corrupt(X, random_state=random_state)
+    if len(estimator) == 1:
+        return _corrupted(estimator[-1], X, random_state)
+    before = estimator[:-1]
+    noisy = _corrupted(estimator[-1], before.transform(X), random_state)
+    return np.asarray(before.inverse_transform(noisy))
+
+
+def _reconstructed(estimator, X):
+    """The reconstruction of X, in its units and of its shape."""
+    name = type(last_step(estimator)).__name__
+    if hasattr(estimator, "transform") and hasattr(estimator, "inverse_transform"):
+        result = estimator.inverse_transform(estimator.transform(X))
+    elif hasattr(last_step(estimator), "inverse_transform"):
+        # predict would end in the units of the last step.
+        raise ValueError(
+            f"A step before {name} has no inverse_transform, so its reconstruction "
+            "cannot be taken back to the units of X; pass pipeline[-1] and "
+            "pipeline[:-1].transform(X)."
+        )
+    elif hasattr(estimator, "predict"):
+        result = estimator.predict(X)
+    else:
+        raise ValueError(
+            f"{name} has neither inverse_transform nor predict, so it makes no "
+            "reconstruction; pass an estimator that has one of them."
+        )
+    result = dense(result)
+    if result.shape != np.shape(X):
+        raise ValueError(
+            f"The reconstruction by {name} has shape {result.shape}, but X has "
+            f"{np.shape(X)}; pass an estimator that reconstructs X, or the steps of "
+            "the pipeline that do."
+        )
+    return result
