@@ -178,8 +178,10 @@ def backtrack(ray, value, *, noise=0.0, ceiling=inf):
 
     Parameters
     ----------
-    ray : callable
-        ``ray(t) -> (Trial, slope)``: ψ at τ = 1, and ψ'(0). Left at the accepted point.
+    ray : Ray
+        ``ray(t)`` goes to x(t) and returns ψ'(0), or not a number to have t shortened;
+        ``ray.value`` is then ψ(1) and ``ray.end_slope()`` ψ'(1). Left at the accepted
+        point.
     value : float
         ψ(0).
     noise, ceiling : float
@@ -192,21 +194,20 @@ def backtrack(ray, value, *, noise=0.0, ceiling=inf):
     """
     t = 1.0
     for _ in range(min(MAX_TRIALS, ray.max_fun - ray.n_fun)):
-        trial, slope = ray(t)
-        flat = abs(trial.value - value) <= noise and trial.value <= ceiling
-        finite = isfinite(trial.value) and isfinite(trial.slope)
-        if finite and slope < 0:
-            if value - trial.value >= -C1 * slope:
-                return True
-            if flat and trial.slope <= (2 * C1 - 1) * slope:
-                return True
-            if -slope <= noise:
-                return False  # no shorter step can gain more than rounding
+        slope = ray(t)
         if slope == 0:
             return False  # x(t) is x
         fraction = 0.1
-        if finite and slope < 0:
-            fraction = cubic_minimum(Trial(0.0, value, slope), trial)
+        if slope < 0 and isfinite(ray.value):
+            if value - ray.value >= -C1 * slope:
+                return True
+            end = Trial(1.0, ray.value, ray.end_slope())
+            flat = abs(end.value - value) <= noise and end.value <= ceiling
+            if flat and end.slope <= (2 * C1 - 1) * slope:
+                return True
+            if -slope <= noise and not flat:
+                return False  # no shorter step can gain more than rounding
+            fraction = cubic_minimum(Trial(0.0, value, slope), end)
         t *= min(max(fraction, 0.1), 0.5)
     return False
 
