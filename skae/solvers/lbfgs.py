@@ -54,7 +54,7 @@ def minimize_lbfgs(
         relative: the same for 1e-6 f as for 1e6 f. 0 turns the test off.
     n_corrections : int, default=10
         Number m of pairs kept. Memory is 2m + 4 vectors, and 3 more when a line search
-        or rounding makes the solver keep a point.
+        or rounding makes the solver keep a point; 9 to 10 more with `l1`.
     callback : callable, default=None
         Called as ``callback(iteration)`` with an `Iteration` after each iteration. If
         it raises StopIteration, the solver returns with status "stopped".
@@ -96,7 +96,9 @@ def minimize_lbfgs(
     until F decreases enough (`backtrack`). In two points the published algorithm is
     changed: entries of d are only set to zero for the sign of ∇̃F where x is zero, not
     everywhere; and pairs forget the entries that are held at zero (`OrthantHistory`).
-    %%FIGURES%%
+    On the problems of ``examples/benchmarks/bench_owlqn.py`` the published algorithm
+    takes 3.6 times the evaluations or more (geometric mean; 1.05 to 23 times). An
+    iteration takes 1.4 to 1.7 times as long outside `fun` as without `l1`.
 
     References
     ----------

@@ -31,7 +31,8 @@ class Iteration(NamedTuple):
     value : float
         f(x).
     gradient_norm : float
-        Largest absolute entry of the gradient at `x`.
+        Largest absolute entry of the gradient at `x`; with an L1 penalty, of the
+        subgradient of least norm.
     aux : object
         What the function returned beside value and gradient at `x`.
     x : ndarray of shape (n,)
@@ -57,7 +58,7 @@ class Result:
     value : float
         f(x); never above the value at the starting point.
     gradient : ndarray of shape (n,)
-        Gradient at `x`.
+        Gradient at `x`; with an L1 penalty, the subgradient of least norm.
     aux : object
         What the function returned beside value and gradient at `x`.
     n_iter, n_fun : int
