@@ -204,6 +204,7 @@ def test_a_separable_quadratic_is_soft_thresholded(dtype, start):
     atol = 1e-2 if dtype == np.float32 else 1e-5
     np.testing.assert_allclose(result.x, minimum, atol=atol)
     np.testing.assert_array_equal(result.x == 0, minimum == 0)
+    assert not np.signbit(result.x[result.x == 0]).any()
     assert (c == 0).any() and (minimum == 0).any() and (minimum != 0).any()
 
 

@@ -208,6 +208,7 @@ class OrthantRun(Run):
     def result(self, status):
         """The `Result`, with the pseudo-gradient at its point."""
         result = super().result(status)
+        result.x[...] += 0  # -0 becomes 0
         with np.errstate(all="ignore"):
             self.ray.orthant.enter(result.x, result.gradient, out=result.gradient)
         return result
