@@ -1,7 +1,8 @@
 """Solvers: minimise functions of one flat vector, and know nothing of networks.
 
-``minimize_lbfgs`` minimises a smooth function, ``minimize_adam`` a mean of many from
-the gradients of a few at a time.
+``minimize_lbfgs`` minimises a smooth function, and with ``l1`` the sum of one and
+Σ c_j |x_j|; ``minimize_adam`` a mean of many functions from the gradients of a few at
+a time.
 """
 
 from skae.solvers.adam import Adam, minimize_adam

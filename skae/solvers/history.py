@@ -26,7 +26,7 @@ class History:
     Attributes
     ----------
     g : ndarray of shape (n,)
-        The gradient at the current point, a copy.
+        The gradient at the current point, a copy; `gradient` is another name of it.
     gamma : float
         γ; 1/|g| before the first pair. It survives `clear`: it is the scale of x.
     empty : bool
@@ -61,7 +61,7 @@ class History:
     def __init__(self, g, n_corrections):
         m = n_corrections
         self._W = np.empty((1 + 2 * m, g.size), dtype=g.dtype)
-        self.g = self._W[0]
+        self.g = self.gradient = self._W[0]
         self.g[:] = g
         self._pairs = [(self._W[1 + 2 * j], self._W[2 + 2 * j]) for j in range(m)]
         self._eps = float(np.finfo(g.dtype).eps)
@@ -100,8 +100,7 @@ class History:
         s, y = self._pairs[j]
         # The step as it was taken: in float32, x + t d is not x plus exactly t d.
         np.subtract(x_new, x_old, out=s)
-        np.subtract(g_new, self.g, out=y)
-        self.g[:] = g_new
+        self._move(y, x_new, g_new)
         sy, yy, ss = float(np.dot(s, y)), float(np.dot(y, y)), float(np.dot(s, s))
         # Below eps |s||y| the sign of sᵀy is rounding. The oldest pair has gone from
         # its slot either way, so a refused pair leaves the slot empty.
@@ -127,6 +126,11 @@ class History:
             self.gamma = sy / yy
             self._slot = (j + 1) % len(self._pairs)
         return stored
+
+    def _move(self, y, x_new, g_new):
+        """Write the gradient's change to `y`, and keep the new one."""
+        np.subtract(g_new, self.g, out=y)
+        self.g[:] = g_new
 
     def _multiply_gradient(self):
         """W g, and W y as the difference of two W g: no product with y is needed."""

@@ -1,18 +1,11 @@
 """Limited-memory BFGS: Newton-like steps from the last few gradient differences."""
 
-from math import inf, isfinite
-from typing import Any, NamedTuple
+from math import inf
 
 import numpy as np
 
-from skae.solvers.history import History
-from skae.solvers.line_search import Ray, strong_wolfe
-from skae.solvers.result import Iteration, NotFiniteError, Result
-
-# Rounding error assumed in a function's value, in units of x's machine epsilon.
-NOISE = 8.0
-# Iterations in a row that lower neither the value nor the gradient, before stopping.
-PATIENCE = 10
+from skae.solvers.orthant import OrthantRun
+from skae.solvers.run import Run
 
 
 def minimize_lbfgs(
@@ -25,8 +18,9 @@ def minimize_lbfgs(
     ftol=1e-9,
     n_corrections=10,
     callback=None,
+    l1=None,
 ):
-    """Minimise a smooth function f of a vector by L-BFGS.
+    """Minimise a function f of a vector, or f(x) + Σ c_j |x_j|, by L-BFGS; f is smooth.
 
     Each iteration is
 
@@ -60,10 +54,16 @@ def minimize_lbfgs(
         relative: the same for 1e-6 f as for 1e6 f. 0 turns the test off.
     n_corrections : int, default=10
         Number m of pairs kept. Memory is 2m + 4 vectors, and 3 more when a line search
-        or rounding makes the solver keep a point.
+        or rounding makes the solver keep a point; 9 to 10 more with `l1`.
     callback : callable, default=None
         Called as ``callback(iteration)`` with an `Iteration` after each iteration. If
         it raises StopIteration, the solver returns with status "stopped".
+    l1 : float or array-like of shape (n,), default=None
+        The weights c_j of an L1 penalty, finite and at least 0; 0 for an entry without
+        penalty. The penalised entries of the minimum are often zero, exactly. None, or
+        only zeros, is no penalty. `fun` stays f; what is said of f above and below, and
+        the values and gradients handed back, are then of F(x) = f(x) + Σ c_j |x_j|, and
+        of its pseudo-gradient (see Notes).
 
     Returns
     -------
@@ -85,6 +85,21 @@ def minimize_lbfgs(
     shows, and the status is "precision"; likewise after ten iterations that found
     neither a lower value nor a smaller gradient.
 
+    *With `l1`* the solver is orthant-wise (OWL-QN) [3]_. F is smooth within the orthant
+    that x lies in or is about to enter, so that each iteration is
+
+        x ← P(x + t d),    d = -H ∇̃F,
+
+    with the pseudo-gradient ∇̃F, which is zero at a minimum only: the subgradient of
+    least norm, g_j + c_j sign(x_j) or, where x_j = 0, g_j brought closer to zero by
+    c_j. P sets an entry to zero where it leaves the orthant, and t is shortened from 1
+    until F decreases enough (`backtrack`). In two points the published algorithm is
+    changed: entries of d are only set to zero for the sign of ∇̃F where x is zero, not
+    everywhere; and pairs forget the entries that are held at zero (`OrthantHistory`).
+    On the problems of ``examples/benchmarks/bench_owlqn.py`` the published algorithm
+    takes 3.6 times the evaluations or more (geometric mean; 1.05 to 23 times). An
+    iteration takes 1.4 to 1.7 times as long outside `fun` as without `l1`.
+
     References
     ----------
     .. [1] D. C. Liu and J. Nocedal, On the limited memory BFGS method for large scale
@@ -92,6 +107,8 @@ def minimize_lbfgs(
     .. [2] R. H. Byrd, J. Nocedal and R. B. Schnabel, Representations of quasi-Newton
        matrices and their use in limited memory methods, Math. Programming 63 (1994)
        129-156.
+    .. [3] G. Andrew and J. Gao, Scalable training of L1-regularized log-linear models,
+       ICML 2007.
 
     Examples
     --------
@@ -103,6 +120,8 @@ def minimize_lbfgs(
     >>> result = minimize_lbfgs(fun, np.array([5.0, 5.0]))
     >>> result.x.round(4), result.status
     (array([1., 2.]), 'gradient')
+    >>> minimize_lbfgs(fun, np.array([5.0, 5.0]), l1=1.5).x.round(4)
+    array([0. , 0.5])
     """
     if max_iter < 0:
         raise ValueError(f"max_iter={max_iter!r} must be at least 0")
@@ -112,7 +131,10 @@ def minimize_lbfgs(
         )
     if n_corrections < 1:
         raise ValueError(f"n_corrections={n_corrections!r} must be at least 1")
-    run = _Run(fun, x0, inf if max_fun is None else max_fun, n_corrections)
+    run = Run(fun, x0, inf if max_fun is None else max_fun, n_corrections)
+    c = weights(l1, run.ray.x)
+    if c.any():
+        run = OrthantRun(fun, run.ray.x, run.ray.max_fun, n_corrections, c)
     try:
         with np.errstate(all="ignore"):
             status = run.iterate(max_iter, tol, ftol, callback)
@@ -123,133 +145,16 @@ def minimize_lbfgs(
     return run.result(status)
 
 
-class _Point(NamedTuple):
-    """An accepted point, in one piece so that an interrupt cannot split it."""
-
-    x: np.ndarray
-    value: float
-    gradient: np.ndarray
-    aux: Any
-    n_iter: int
-
-
-class _Run:
-    """The state of one minimisation.
-
-    `point` is the accepted point; its x and the trial x of `ray` are two buffers that
-    change places. `lowest` is a copy of an earlier point where rounding has let the
-    value rise since, otherwise None.
-    """
-
-    def __init__(self, fun, x0, max_fun, n_corrections):
-        x = np.array(x0)
-        if x.dtype not in (np.float32, np.float64):
-            x = x.astype(np.float64)
-        if x.ndim != 1 or x.size == 0:
-            raise ValueError(f"x0 must be a non-empty vector, got shape {x.shape}")
-        self.ray = Ray(fun, x, max_fun)
-        self.n_corrections = n_corrections
-        self.noise = NOISE * float(np.finfo(x.dtype).eps)
-        self.point = self.lowest = None
-        self.least_norm, self.idle = inf, 0
-
-    def iterate(self, max_iter, tol, ftol, callback):
-        """Run to the end; returns the status."""
-        g = self.start()
-        if np.abs(g).max() <= max(tol, 0):
-            return "gradient"
-        self.history = History(g, self.n_corrections)
-        for n_iter in range(1, max_iter + 1):
-            old = self.point.value
-            if not self.search() and not self.search_afresh():
-                exhausted = self.ray.n_fun >= self.ray.max_fun
-                return "max_fun" if exhausted else "precision"
-            norm = self.accept(n_iter)
-            if callback is not None and self.tell(callback, norm) == "stop":
-                return "stopped"
-            if norm <= tol:
-                return "gradient"
-            if self.idle >= PATIENCE:
-                return "precision"
-            new = self.point.value
-            if ftol > 0 and old - new <= ftol * max(abs(old), abs(new)):
-                return "value"
-        return "max_iter"
-
-    def start(self):
-        """Evaluate f(x0); returns its gradient, a copy."""
-        ray = self.ray
-        ray.evaluate()
-        if not (isfinite(ray.value) and np.isfinite(ray.gradient).all()):
-            raise NotFiniteError(
-                f"the function must be finite at x0, with a finite gradient; its value "
-                f"is {ray.value!r}. Start closer to 0, or scale the data."
-            )
-        x = ray.x
-        g = ray.gradient.astype(x.dtype)
-        self.point = _Point(x, ray.value, g, ray.aux, 0)
-        self.start_value = ray.value
-        ray.x = np.empty_like(x)
-        self.d = np.empty_like(x)
-        return g
-
-    def search(self):
-        """Look for the next point along -H g; returns whether `ray` is at one."""
-        point, d = self.point, self.d
-        self.history.direction(out=d)
-        slope = float(np.dot(point.gradient, d))
-        if not -inf < slope < 0:
-            return False
-        noise = self.noise * abs(point.value)
-        # A rise within rounding is no rise, but many must not add up.
-        ceiling = min((self.lowest or point).value + noise, self.start_value)
-        self.ray.aim(point.x, d)
-        return strong_wolfe(
-            self.ray, point.value, slope, 1.0, noise=noise, ceiling=ceiling
+def weights(l1, x):
+    """`l1` as an array in the dtype of `x`, a single number or one for each entry."""
+    c = np.asarray(0.0 if l1 is None else l1)
+    with np.errstate(over="ignore"):
+        c = c.astype(x.dtype)
+    if c.shape not in ((), x.shape):
+        raise ValueError(
+            f"l1 must be a number or of the shape of x0, {x.shape}, got {c.shape}"
         )
-
-    def search_afresh(self):
-        """Drop the history and search along -γ g, unless that has just been done."""
-        if self.history.empty or self.ray.n_fun >= self.ray.max_fun:
-            return False
-        self.history.clear()
-        return self.search()
-
-    def accept(self, n_iter):
-        """Move to the point of `ray`; returns the largest entry of its gradient."""
-        old, ray, history = self.point, self.ray, self.history
-        lower = ray.value < (self.lowest or old).value
-        if self.lowest is None:
-            if ray.value > old.value:
-                copies = {"x": old.x.copy(), "gradient": old.gradient.copy()}
-                self.lowest = old._replace(**copies)
-        elif ray.value <= self.lowest.value:
-            self.lowest = None
-        # The gradient is fun's own array until the history has its copy, so that the
-        # point is whole wherever an interrupt falls.
-        self.point = _Point(ray.x, ray.value, ray.gradient, ray.aux, n_iter)
-        history.update(self.point.x, old.x, ray.gradient)
-        self.point = _Point(ray.x, ray.value, history.g, ray.aux, n_iter)
-        ray.x = old.x
-        norm = float(np.maximum.reduce(np.abs(history.g, out=ray.x)))
-        self.idle = 0 if lower or norm < self.least_norm else self.idle + 1
-        self.least_norm = min(norm, self.least_norm)
-        return norm
-
-    def tell(self, callback, norm):
-        """Call the callback; returns "stop" if it raised StopIteration."""
-        x, value, _, aux, n_iter = self.point
-        x = x.view()
-        x.flags.writeable = False
-        try:
-            callback(Iteration(n_iter, self.ray.n_fun, value, norm, aux, x))
-        except StopIteration:
-            return "stop"
-
-    def result(self, status):
-        """The `Result`, with arrays of its own."""
-        point, n_iter = self.point, self.point.n_iter
-        if self.lowest is not None and status != "gradient":
-            point = self.lowest
-        x, value, g, aux, _ = point
-        return Result(x.copy(), value, g.copy(), aux, n_iter, self.ray.n_fun, status)
+    if not (np.isfinite(c) & (c >= 0)).all():
+        bad = c[~(np.isfinite(c) & (c >= 0))].flat[0]
+        raise ValueError(f"l1 must be at least 0 and finite in {c.dtype}, got {bad!r}")
+    return c

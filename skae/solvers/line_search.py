@@ -164,6 +164,54 @@ def strong_wolfe(ray, value, slope, t, *, noise=0.0, ceiling=inf):
     return ray.restore()
 
 
+def backtrack(ray, value, *, noise=0.0, ceiling=inf):
+    """Shorten a step until it decreases the function enough.
+
+    For a path x(t) with kinks, which has nothing like a slope at t. Instead, each
+    trial is judged on the straight line from x to x(t), along which the function ψ(τ),
+    0 <= τ <= 1, must be smooth. A step is accepted if
+
+        ψ(1) <= ψ(0) + c1 ψ'(0)
+
+    or, where that is rounding noise, by the second rule of `strong_wolfe` without its
+    lower bound: a step is never found too short.
+
+    Parameters
+    ----------
+    ray : Ray
+        ``ray(t)`` goes to x(t) and returns ψ'(0), or not a number to have t shortened;
+        ``ray.value`` is then ψ(1) and ``ray.end_slope()`` ψ'(1). Left at the accepted
+        point.
+    value : float
+        ψ(0).
+    noise, ceiling : float
+        As for `strong_wolfe`.
+
+    Returns
+    -------
+    bool
+        Whether `ray` is at a point that may be accepted.
+    """
+    t = 1.0
+    for _ in range(min(MAX_TRIALS, ray.max_fun - ray.n_fun)):
+        slope = ray(t)
+        if slope == 0:
+            return False  # x(t) is x
+        fraction = 0.1
+        if slope < 0 and isfinite(ray.value):
+            if value - ray.value >= -C1 * slope:
+                return True
+            end = Trial(1.0, ray.value, ray.end_slope())
+            flat = abs(end.value - value) <= noise and end.value <= ceiling
+            if flat and end.slope <= (2 * C1 - 1) * slope:
+                return True
+            if -slope <= noise and not flat:
+                return False  # no shorter step can gain more than rounding
+            fraction = cubic_minimum(Trial(0.0, value, slope), end)
+        t *= min(max(fraction, 0.1), 0.5)
+    return False
+
+
 def _inside(low, high, width):
     """The next trial step in a bracket that was `width` wide before the last one."""
     length = high.t - low.t

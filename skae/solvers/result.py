@@ -35,7 +35,8 @@ class Iteration(NamedTuple):
     value : float
         f(x).
     gradient_norm : float or None
-        Largest absolute entry of the gradient at `x`, if the solver knows it.
+        Largest absolute entry of the gradient at `x`; with an L1 penalty, of the
+        subgradient of least norm. None if the solver knows no gradient.
     aux : object
         What the function returned beside value and gradient at `x`.
     x : ndarray of shape (n,)
@@ -61,7 +62,8 @@ class Result:
     value : float
         f(x); never above the value at the starting point.
     gradient : ndarray of shape (n,) or None
-        Gradient at `x`, if the solver knows it.
+        Gradient at `x`; with an L1 penalty, the subgradient of least norm. None if
+        the solver knows no gradient.
     aux : object
         What the function returned beside value and gradient at `x`.
     n_iter, n_fun : int
