@@ -87,3 +87,18 @@ def terms(
         norms = [(jacobian(x, W, b, activation) ** 2).sum() for x in X]
         parts["contraction"] = contraction * s @ norms / s.sum()
     return parts
+
+
+def adam(gradients, x, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    """Algorithm 1 of Kingma and Ba (2015): x after each of the given gradients.
+
+    ``gradients`` is a list of functions of x.
+    """
+    m, v = np.zeros_like(x), np.zeros_like(x)
+    for t, gradient in enumerate(gradients, start=1):
+        g = gradient(x)
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        m_hat, v_hat = m / (1 - beta_1**t), v / (1 - beta_2**t)
+        x = x - rate * m_hat / (np.sqrt(v_hat) + epsilon)
+        yield x

@@ -174,7 +174,12 @@ class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
         else:
             start = random_start(problem.objective, seed)
         batches = getattr(self, "_mini_batches", None)
-        self._keep(problem, train(problem, start, seed, batches))
+        if batches is not None and not batches.suits(problem):
+            batches = None
+        trained = train(problem, start, seed, batches)
+        self._keep(problem, trained)
+        if trained.status == "interrupted":
+            self._warn(trained.status)
         return self
 
     def _rows(self, X, sample_weight, reset):
@@ -198,7 +203,6 @@ class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
         if moments is None:
             moments = Moments.of(data.X, data.weights)
         moments.check_magnitude(len(data.X), dtype)
-        self._moments = moments
         spread = moments.spread
         unit = LOSSES[self.loss].at_mean(moments.mean, moments.variance)
         if moments.no_variation(dtype):
@@ -223,7 +227,9 @@ class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
             validate = HeldOutReconstruction(objective, held_out, unit)
         coordinates = Coordinates(objective, moments.mean, spread, unit)
         settings = Settings.of(self, len(data.X))
-        return Problem(objective, data, coordinates, settings, validate)
+        return Problem(
+            objective, data, coordinates, settings, validate, moments=moments
+        )
 
     def _check_combinations(self):
         if self.output_activation not in LOSSES[self.loss].outputs:
@@ -304,7 +310,7 @@ class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
         self.loss_curve_terms_ = trained.terms_curve
         self.validation_scores_ = trained.validation_scores
         self.n_iter_ = trained.n_iter
-        self._mini_batches = trained.batches
+        self._mini_batches, self._moments = trained.batches, problem.moments
 
     def _warn(self, status):
         """Warn if training was cut short."""
