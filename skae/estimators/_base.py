@@ -86,7 +86,7 @@ class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
         return {"name": type(self).__name__}
 
     @abstractmethod
-    def _terms(self, X, scale, n_components, random_state):
+    def _terms(self, data, scale, n_components, random_state):
         """What the objective has beside loss and decay, as keyword arguments."""
 
     def fit(self, X, y=None, sample_weight=None):
@@ -124,7 +124,10 @@ class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
         data = self._rows(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(_MAX_SEED, size=int(self.n_init))
-        problem = self._problem(data, random_state)
+        held_out = None
+        if self.early_stopping:
+            data, held_out = hold_out(data, self.validation_fraction, random_state)
+        problem = self._problem(data, random_state, held_out=held_out)
         if continues:
             trained = train(problem, self._warm_start(problem), seeds[0])
         else:
@@ -168,7 +171,7 @@ class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
         seed = random_state.randint(_MAX_SEED)
         problem = self._problem(data, random_state, getattr(self, "_moments", None))
         once = replace(problem.settings, max_iter=1)
-        problem = replace(problem, settings=once, validate=None)
+        problem = replace(problem, settings=once)
         if hasattr(self, "components_"):
             start = self._warm_start(problem)
         else:
@@ -194,12 +197,9 @@ class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
         self._check_range(X)
         return Data(X, weights)
 
-    def _problem(self, data, random_state, moments=None):
+    def _problem(self, data, random_state, moments=None, held_out=None):
         """What is to be minimised, and how; sets what "scale" came to."""
         dtype, n_features = data.X.dtype, data.X.shape[1]
-        held_out = None
-        if self.early_stopping:
-            data, held_out = hold_out(data, self.validation_fraction, random_state)
         if moments is None:
             moments = Moments.of(data.X, data.weights)
         moments.check_magnitude(len(data.X), dtype)
@@ -220,7 +220,7 @@ class BaseAutoencoder(ReconstructionMixin, BaseEstimator, metaclass=ABCMeta):
             alpha=self.alpha_,
             tied_weights=self.tied_weights,
             dtype=dtype,
-            **self._terms(data.X, Scale(unit, spread), n_components, random_state),
+            **self._terms(data, Scale(unit, spread), n_components, random_state),
         )
         validate = None
         if held_out is not None:

@@ -263,7 +263,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
                 f"activation={self.activation!r}: {reasons[self.activation]}."
             )
 
-    def _terms(self, X, scale, n_components, random_state):
+    def _terms(self, data, scale, n_components, random_state):
         activation = ACTIVATIONS[self.activation]
         if self.contraction_weight == "scale":
             self.contraction_weight_ = _WEIGHT * scale.unit * scale.spread**2

@@ -11,6 +11,13 @@ from skae.estimators._base import BaseAutoencoder
 from skae.estimators._sparsity import SparsityMixin
 
 
+def _ranges(data):
+    """Minimum and maximum of each feature, of rows that are not held out."""
+    there = True if data.weights is None else data.weights[:, np.newaxis] > 0
+    low = data.X.min(axis=0, where=there, initial=np.inf)
+    return np.stack([low, data.X.max(axis=0, where=there, initial=-np.inf)])
+
+
 class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
     """Autoencoder that learns to undo noise.
 
@@ -343,8 +350,8 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         low, high = feature_range
         return CORRUPTIONS[self.corruption](float(self.corruption_level), low, high)
 
-    def _terms(self, X, scale, n_components, random_state):
-        self.feature_range_ = np.stack([X.min(axis=0), X.max(axis=0)])
+    def _terms(self, data, scale, n_components, random_state):
+        self.feature_range_ = _ranges(data)
         seed = random_state.randint(np.iinfo(np.int32).max)
         return {
             "sparsity": self._sparsity(scale, n_components),

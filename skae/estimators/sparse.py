@@ -245,5 +245,5 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def _terms(self, X, scale, n_components, random_state):
+    def _terms(self, data, scale, n_components, random_state):
         return {"sparsity": self._sparsity(scale, n_components)}
