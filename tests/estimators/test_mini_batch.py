@@ -369,7 +369,7 @@ def test_a_first_piece_that_is_refused_sets_nothing():
     with pytest.raises(ValueError, match="learning_rate_init"):
         model.partial_fit(1e3 * X)
     model.set_params(learning_rate_init=1e-3).partial_fit(X)
-    assert_same_bits(model, autoencoder().partial_fit(X))
+    assert_same_bits(model, autoencoder(learning_rate_init=1e-3).partial_fit(X))
 
 
 def test_a_lower_learning_rate_counts_from_the_next_piece():
