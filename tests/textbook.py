@@ -108,3 +108,18 @@ def network_terms(X, T, coefs, intercepts, *, activations, loss, alphas, s, fact
     losses = LOSSES[loss](T, ACTIVATIONS[activations[-1]](Z[-1])).sum(axis=1)
     decay = sum(a / 2 * (W**2).sum() for a, W in zip(alphas, coefs, strict=True))
     return {"loss": s @ losses / s.sum(), "decay": decay}
+
+
+def adam(gradients, x, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    """Algorithm 1 of Kingma and Ba (2015): x after each of the given gradients.
+
+    ``gradients`` is a list of functions of x.
+    """
+    m, v = np.zeros_like(x), np.zeros_like(x)
+    for t, gradient in enumerate(gradients, start=1):
+        g = gradient(x)
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        m_hat, v_hat = m / (1 - beta_1**t), v / (1 - beta_2**t)
+        x = x - rate * m_hat / (np.sqrt(v_hat) + epsilon)
+        yield x

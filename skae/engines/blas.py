@@ -43,21 +43,13 @@ class _BlasLimit:
                     self._limiter.restore_original_limits()
                     self._free_control()
 
-    def allowed(self):
-        """How many threads BLAS may use at this moment."""
-        with self._lock:
-            return self._count_threads()
-
-    def _count_threads(self):
+    def _enter_first(self):
         if self._controller is None:
             # Finding the libraries takes about 20 ms, setting a limit 0.01 ms.
             self._controller = ThreadpoolController().select(user_api="blas")
         pools = self._controller.info()
         # A BLAS that cannot be limited keeps its own threads, and we use none.
-        return max((pool["num_threads"] for pool in pools), default=1)
-
-    def _enter_first(self):
-        self._allowed = self._count_threads()
+        self._allowed = max((pool["num_threads"] for pool in pools), default=1)
         self._free_control()
         self._limiter = self._controller.limit(limits=1)
 

@@ -89,7 +89,7 @@ class BaseAutoencoder(
         return {"name": type(self).__name__}
 
     @abstractmethod
-    def _terms(self, X, scale, n_components, random_state):
+    def _terms(self, data, scale, n_components, random_state):
         """What the objective has beside loss and decay, as keyword arguments."""
 
     def fit(self, X, y=None, sample_weight=None):
@@ -127,7 +127,10 @@ class BaseAutoencoder(
         data = self._rows(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(_MAX_SEED, size=int(self.n_init))
-        problem = self._problem(data, random_state)
+        held_out = None
+        if self.early_stopping:
+            data, held_out = hold_out(data, self.validation_fraction, random_state)
+        problem = self._problem(data, random_state, held_out=held_out)
         if continues:
             trained = train(problem, self._warm_start(problem), seeds[0])
         else:
@@ -171,13 +174,18 @@ class BaseAutoencoder(
         seed = random_state.randint(_MAX_SEED)
         problem = self._problem(data, random_state, getattr(self, "_moments", None))
         once = replace(problem.settings, max_iter=1)
-        problem = replace(problem, settings=once, validate=None)
+        problem = replace(problem, settings=once)
         if hasattr(self, "components_"):
             start = self._warm_start(problem)
         else:
             start = random_start(problem.objective, seed)
         batches = getattr(self, "_mini_batches", None)
-        self._keep(problem, train(problem, start, seed, batches))
+        if batches is not None and not batches.suits(problem):
+            batches = None
+        trained = train(problem, start, seed, batches)
+        self._keep(problem, trained)
+        if trained.status == "interrupted":
+            self._warn(trained.status)
         return self
 
     def _rows(self, X, sample_weight, reset):
@@ -192,16 +200,12 @@ class BaseAutoencoder(
         self._check_range(X)
         return Data(X, weights)
 
-    def _problem(self, data, random_state, moments=None):
+    def _problem(self, data, random_state, moments=None, held_out=None):
         """What is to be minimised, and how; sets what "scale" came to."""
         dtype, n_features = data.X.dtype, data.X.shape[1]
-        held_out = None
-        if self.early_stopping:
-            data, held_out = hold_out(data, self.validation_fraction, random_state)
         if moments is None:
             moments = Moments.of(data.X, data.weights)
         moments.check_magnitude(len(data.X), dtype)
-        self._moments = moments
         spread = moments.spread
         unit = LOSSES[self.loss].at_mean(moments.mean, moments.variance)
         if moments.no_variation(dtype):
@@ -219,14 +223,16 @@ class BaseAutoencoder(
             alpha=self.alpha_,
             tied_weights=self.tied_weights,
             dtype=dtype,
-            **self._terms(data.X, Scale(unit, spread), n_components, random_state),
+            **self._terms(data, Scale(unit, spread), n_components, random_state),
         )
         validate = None
         if held_out is not None:
             validate = HeldOutLoss(objective, held_out, unit)
         coordinates = Coordinates(objective, moments.mean, spread, unit)
         settings = Settings.of(self, len(data.X))
-        return Problem(objective, data, coordinates, settings, validate)
+        return Problem(
+            objective, data, coordinates, settings, validate, moments=moments
+        )
 
     def _best(self, problem, seeds):
         """Train from every start; the lowest loss is kept, as KMeans does."""
@@ -287,7 +293,7 @@ class BaseAutoencoder(
         self.loss_curve_terms_ = trained.terms_curve
         self.validation_scores_ = trained.validation_scores
         self.n_iter_ = trained.n_iter
-        self._mini_batches = trained.batches
+        self._mini_batches, self._moments = trained.batches, problem.moments
 
     def _warn(self, status):
         """Warn if training was cut short."""

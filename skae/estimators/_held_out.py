@@ -39,8 +39,9 @@ def hold_out(data, fraction, random_state, labels=None):
     if not 0 < n_out < n_rows:
         raise ValueError(
             f"early_stopping=True with validation_fraction={fraction} holds out "
-            f"{n_out} of {n_rows} rows; use more rows, a validation_fraction that "
-            "leaves some on either side, or early_stopping=False."
+            f"{n_out} of the rows, n_samples={n_rows}; use more rows, a "
+            "validation_fraction that leaves some on either side, or "
+            "early_stopping=False."
         )
     order = random_state.permutation(n_rows)
     if labels is not None:

@@ -3,7 +3,6 @@
 import numpy as np
 
 from skae.engines.batches import BatchEngine, shuffled_batches
-from skae.engines.blas import single_threaded_blas
 from skae.solvers.adam import Adam, minimize_adam
 
 
@@ -19,18 +18,20 @@ class MiniBatches:
     """
 
     def __init__(self, problem, seed):
-        settings, coordinates = problem.settings, problem.coordinates
+        coordinates = problem.coordinates
         self._random_state = np.random.RandomState(seed)
         self._draw, self._mean_code = 0, None
-        # Adam for θ′, written for θ; and for J/unit, written for J.
+        # Adam for θ′ and J/unit, written for θ and J.
         self._adam = Adam(
             problem.objective.layout.size,
             problem.objective.dtype,
-            learning_rate=settings.learning_rate_init,
             scale=coordinates.scale,
-            epsilon=1e-8 * coordinates.unit,
-            n_threads=single_threaded_blas.allowed(),
+            unit=coordinates.unit,
         )
+
+    def suits(self, problem):
+        """Whether the problem's parameters are those of this state."""
+        return len(self._adam.m) == problem.objective.layout.size
 
     def run(self, problem, theta, n_iter_no_change, callback):
         """Minimise from θ, that of centred rows, for up to ``max_iter`` epochs.
@@ -38,6 +39,7 @@ class MiniBatches:
         ``callback(iteration)`` gets the mean loss and terms of the epoch as ``aux``.
         """
         data, settings = problem.data, problem.settings
+        self._adam.learning_rate = settings.learning_rate_init
         unit = problem.coordinates.unit
         rows = np.arange(len(data.X))
         mean_weight = 1.0

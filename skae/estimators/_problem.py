@@ -19,7 +19,7 @@ class Settings:
     tol: float = 2e-4
     redraw_every: int | None = None
     batch_size: int = 200
-    learning_rate_init: float = 1e-3
+    learning_rate_init: float = 3e-3
     shuffle: bool = True
     n_iter_no_change: int = 10
     verbose: int = 0
@@ -49,6 +49,7 @@ class Problem:
     # θ -> score on held-out rows, higher is better; None is no early stopping.
     validate: Callable | None = None
     name: str = ""  # what verbose calls this run
+    moments: Any = None  # of the rows that set the scale of things
 
 
 @dataclass(frozen=True)

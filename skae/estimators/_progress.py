@@ -36,10 +36,10 @@ class Progress:
         self.terms.append(terms)
         score = None
         if self.watch is not None:
-            score = self.watch.score(theta())
+            score = self.watch.score(iteration, theta())
         self.report(iteration, score)
         if self.watch is not None:
-            self.watch.judge(iteration)
+            self.watch.judge()
 
     @property
     def terms_curve(self):
@@ -66,21 +66,18 @@ class Watch:
         self.stopped = False
         self.best_theta = self.best_iteration = None
 
-    def score(self, theta):
+    def score(self, iteration, theta):
         """Score θ, and keep it if it is the best so far."""
         score = self._validate(theta)
         best = max(self.scores, default=-np.inf)
         self.scores.append(score)
         self._stale = 0 if score > best + self._settings.tol else self._stale + 1
-        self._is_best = score > best
-        if self._is_best:
-            self.best_theta = theta.copy()
+        if score > best:
+            self.best_theta, self.best_iteration = theta.copy(), iteration
         return score
 
-    def judge(self, iteration):
+    def judge(self):
         """Raise StopIteration when the scores have not risen for long."""
-        if self._is_best:
-            self.best_iteration = iteration
         if self._stale >= self._settings.n_iter_no_change:
             self.stopped = True
             raise StopIteration
@@ -92,6 +89,7 @@ class Report:
     def __init__(self, problem):
         self._verbose = problem.settings.verbose
         self._name = f"{problem.name}: " if problem.name else ""
+        self._unit = "epoch" if problem.settings.solver == "adam" else "iteration"
         self._printed = None
         self._start = time.perf_counter()
 
@@ -102,7 +100,7 @@ class Report:
 
     def _line(self, at, loss, gradient_norm=None, score=None):
         self._printed = at.n_iter
-        parts = [f"{self._name}iteration {at.n_iter:5d}", f"loss {loss:.6e}"]
+        parts = [f"{self._name}{self._unit} {at.n_iter:5d}", f"loss {loss:.6e}"]
         if gradient_norm is not None:
             parts.append(f"gradient {gradient_norm:.2e}")
         if score is not None:

@@ -64,18 +64,54 @@ class ContractiveAutoencoder(BaseAutoencoder):
         decay stays small beside the loss of the column means in whatever unit X
         is measured.
 
+    solver : {"lbfgs", "adam"}, default="lbfgs"
+        "lbfgs" works on all rows at every step and goes to a minimum. "adam" takes
+        a step after every batch of rows: the choice where rows are many, or come
+        in pieces (``partial_fit``). It comes near a minimum in a few epochs and
+        stays there; with ``warm_start=True``, ``set_params(solver="lbfgs")`` and
+        another ``fit`` go the rest of the way.
+
     max_iter : int, default=1000
-        Most iterations of L-BFGS.
+        Most iterations of L-BFGS; with Adam, most epochs, each of which goes
+        through all rows once.
 
     max_fun : int, default=15000
-        Most evaluations of J and its gradient, at least one an iteration.
+        Most evaluations of J and its gradient by L-BFGS, at least one an
+        iteration. Not used by Adam.
 
     tol : float, default=2e-4
-        Training has converged when no entry of the gradient exceeds it. The
+        L-BFGS has converged when no entry of the gradient exceeds it. The
         gradient is taken in units in which the data have unit spread and the
         loss of the column means is one, so ``tol`` does not depend on the
         scale of X. It has also converged when an iteration lowers J by less
         than 1e-9 of it, or by nothing that rounding lets show.
+        Adam has converged when J over an epoch, in units of the loss of the column
+        means, has not fallen below its lowest by ``tol``, ``n_iter_no_change``
+        times over. With ``early_stopping`` the score on held-out rows decides.
+
+    batch_size : int or "auto", default="auto"
+        Most rows of a batch of Adam's; batches are of equal size, give or take a
+        row. "auto" is 200, or all rows if they are fewer.
+
+    learning_rate_init : float, default=3e-3
+        Length of Adam's steps, in (0, inf): how far an entry of the weights moves
+        at a time, in the units in which ``tol`` is. It stays the same throughout.
+
+    shuffle : bool, default=True
+        Whether Adam goes through the rows in another order every epoch.
+
+    early_stopping : bool, default=False
+        Whether to hold rows out of training, with either solver, and to stop when
+        the score on them has not risen by ``tol``, ``n_iter_no_change`` times
+        over. The weights kept are those that scored best. ``partial_fit`` holds
+        none out.
+
+    validation_fraction : float, default=0.1
+        The fraction of the rows that ``early_stopping`` holds out, in (0, 1).
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement before Adam, or iterations before
+        ``early_stopping``, stops.
 
     n_init : int, default=1
         Number of random starts. J is not convex; the lowest loss is kept.
@@ -86,14 +122,15 @@ class ContractiveAutoencoder(BaseAutoencoder):
         A single start uses as many threads as BLAS is allowed, without this.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the initial weights. Pass an int for reproducible results.
+        Draws the initial weights, the order of the rows and those held out. Pass an
+        int for reproducible results.
 
     warm_start : bool, default=False
         Whether ``fit`` continues from the weights of the previous call, with
-        one start, instead of drawing new ones.
+        one start, instead of drawing new ones. The solver may have changed since.
 
     verbose : int, default=0
-        1 prints a line every tenth iteration, 2 every iteration.
+        1 prints a line every tenth iteration or epoch, 2 every one.
 
     Attributes
     ----------
@@ -111,23 +148,32 @@ class ContractiveAutoencoder(BaseAutoencoder):
         (at their logit, behind a logistic output).
 
     mean_activation_ : ndarray of shape (n_components,)
-        Mean code of each unit over the training data.
+        Mean code of each unit over the training data, without the rows held out;
+        after ``partial_fit``, over the last piece.
 
     loss_ : float
-        J after training.
+        J after training. With Adam, its mean over the batches of the last epoch,
+        as they were met on the way; with ``early_stopping``, that of the
+        iteration or epoch whose weights are kept.
 
     loss_terms_ : dict of str to float
         The parts of ``loss_``: "reconstruction", "decay", "sparsity" and
         "contraction".
 
     loss_curve_ : ndarray of shape (n_iter_,)
-        J after each iteration.
+        J after each iteration, or its mean over the batches of each epoch.
 
     loss_curve_terms_ : dict of str to ndarray of shape (n_iter_,)
         The parts of J after each iteration.
 
+    validation_scores_ : ndarray of shape (n_iter_,) or None
+        With ``early_stopping``, the fraction of the loss of the column means that
+        the reconstruction of the held-out rows does away with, after each
+        iteration or epoch: 1 is perfect. None without. Where Ctrl-C came during a
+        score, it is one entry shorter.
+
     n_iter_ : int
-        Number of iterations done.
+        Number of iterations done, or of epochs: 1 after ``partial_fit``.
 
     alpha_ : float
         The α used.
@@ -195,7 +241,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         max_fun=15000,
         tol=2e-4,
         batch_size="auto",
-        learning_rate_init=1e-3,
+        learning_rate_init=3e-3,
         shuffle=True,
         early_stopping=False,
         validation_fraction=0.1,
@@ -263,7 +309,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
                 f"activation={self.activation!r}: {reasons[self.activation]}."
             )
 
-    def _terms(self, X, scale, n_components, random_state):
+    def _terms(self, data, scale, n_components, random_state):
         activation = ACTIVATIONS[self.activation]
         if self.contraction_weight == "scale":
             self.contraction_weight_ = _WEIGHT * scale.unit * scale.spread**2

@@ -22,7 +22,7 @@ MESSAGES = {
 
 
 class NotFiniteError(ValueError):
-    """The function, or its gradient, is not finite at the starting point."""
+    """What is to be minimised is not finite: for L-BFGS at the starting point."""
 
 
 class Iteration(NamedTuple):
