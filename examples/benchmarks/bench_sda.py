@@ -42,6 +42,8 @@ def sda(size, seed, layer_epochs, rate, **fine_tuning):
             loss="log_loss",
             alpha=0.0,
             solver="adam",
+            learning_rate="linear",
+            learning_rate_init=1e-3,
             max_iter=layer_epochs,
         )
         for level in (0.1, 0.2, 0.3)
@@ -51,6 +53,7 @@ def sda(size, seed, layer_epochs, rate, **fine_tuning):
         autoencoder=layers,
         solver="adam",
         alpha=0.0,
+        learning_rate="linear",
         learning_rate_init=rate,
         early_stopping=True,
         validation_fraction=1 / 6,

@@ -39,7 +39,7 @@ class MiniBatches:
         ``callback(iteration)`` gets the mean loss and terms of the epoch as ``aux``.
         """
         data, settings = problem.data, problem.settings
-        self._adam.learning_rate = settings.learning_rate_init
+        rates = iter(_rates(settings))
         unit = problem.coordinates.unit
         rows = np.arange(len(data.X))
         mean_weight = 1.0
@@ -54,6 +54,7 @@ class MiniBatches:
 
         def batches():
             epoch.clear()
+            self._adam.learning_rate = next(rates)
             order = shuffled_batches(
                 len(rows), settings.batch_size, self._random_state, settings.shuffle
             )
@@ -80,6 +81,14 @@ class MiniBatches:
         )
         self._draw, self._mean_code = engine.draw, engine.mean_code
         return result
+
+
+def _rates(settings):
+    """The learning rate of each epoch."""
+    for epoch in range(settings.max_iter):
+        falling = settings.learning_rate == "linear"
+        factor = 1 - epoch / settings.max_iter if falling else 1.0
+        yield settings.learning_rate_init * factor
 
 
 class _Mean:

@@ -26,6 +26,7 @@ _SHARED = (
     "max_fun",
     "tol",
     "batch_size",
+    "learning_rate",
     "learning_rate_init",
     "shuffle",
 )

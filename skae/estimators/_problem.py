@@ -19,6 +19,7 @@ class Settings:
     tol: float = 2e-4
     redraw_every: int | None = None
     batch_size: int = 200
+    learning_rate: str = "constant"
     learning_rate_init: float = 3e-3
     shuffle: bool = True
     n_iter_no_change: int = 10

@@ -46,6 +46,7 @@ class BaseStack(BaseEstimator, metaclass=ABCMeta):
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
         ],
+        "learning_rate": [StrOptions({"constant", "linear"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "shuffle": ["boolean"],
         "early_stopping": ["boolean"],

@@ -93,6 +93,10 @@ class ContractiveAutoencoder(BaseAutoencoder):
         Most rows of a batch of Adam's; batches are of equal size, give or take a
         row. "auto" is 200, or all rows if they are fewer.
 
+    learning_rate : {"constant", "linear"}, default="constant"
+        Whether "adam" keeps its step, or lets it fall linearly to nothing over
+        ``max_iter`` epochs, which settles the weights where batches are noisy.
+
     learning_rate_init : float, default=3e-3
         Length of Adam's steps, in (0, inf): how far an entry of the weights moves
         at a time, in the units in which ``tol`` is. It stays the same throughout.
@@ -241,6 +245,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         max_fun=15000,
         tol=2e-4,
         batch_size="auto",
+        learning_rate="constant",
         learning_rate_init=3e-3,
         shuffle=True,
         early_stopping=False,
@@ -264,6 +269,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         self.max_fun = max_fun
         self.tol = tol
         self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.shuffle = shuffle
         self.early_stopping = early_stopping

@@ -90,6 +90,10 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
     batch_size : int or "auto", default="auto"
         Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.
 
+    learning_rate : {"constant", "linear"}, default="constant"
+        Whether "adam" keeps its step, or lets it fall linearly to nothing over
+        ``max_iter`` epochs, which settles the weights where batches are noisy.
+
     learning_rate_init : float, default=1e-3
         Step of "adam", for data of unit scale.
 
@@ -210,6 +214,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         max_fun=15000,
         tol=2e-4,
         batch_size="auto",
+        learning_rate="constant",
         learning_rate_init=1e-3,
         shuffle=True,
         early_stopping=False,
@@ -234,6 +239,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         self.max_fun = max_fun
         self.tol = tol
         self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.shuffle = shuffle
         self.early_stopping = early_stopping

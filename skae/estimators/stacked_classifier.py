@@ -84,6 +84,10 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     batch_size : int or "auto", default="auto"
         Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.
 
+    learning_rate : {"constant", "linear"}, default="constant"
+        Whether "adam" keeps its step, or lets it fall linearly to nothing over
+        ``max_iter`` epochs, which settles the weights where batches are noisy.
+
     learning_rate_init : float, default=1e-3
         Step of "adam", for data of unit scale.
 
@@ -208,6 +212,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         max_fun=15000,
         tol=2e-4,
         batch_size="auto",
+        learning_rate="constant",
         learning_rate_init=1e-3,
         shuffle=True,
         early_stopping=False,
@@ -232,6 +237,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             max_fun=max_fun,
             tol=tol,
             batch_size=batch_size,
+            learning_rate=learning_rate,
             learning_rate_init=learning_rate_init,
             shuffle=shuffle,
             early_stopping=early_stopping,

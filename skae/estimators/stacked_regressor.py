@@ -75,6 +75,10 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
     batch_size : int or "auto", default="auto"
         Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.
 
+    learning_rate : {"constant", "linear"}, default="constant"
+        Whether "adam" keeps its step, or lets it fall linearly to nothing over
+        ``max_iter`` epochs, which settles the weights where batches are noisy.
+
     learning_rate_init : float, default=1e-3
         Step of "adam", for data of unit scale.
 
