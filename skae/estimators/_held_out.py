@@ -74,14 +74,18 @@ class HeldOutLoss:
         The rows held out.
     unit : float
         The loss of reconstructing every row by the column means.
+    draw : int or None, default=0
+        Of the noise or dropout; None is none.
     """
 
-    def __init__(self, objective, data, unit):
+    def __init__(self, objective, data, unit, draw=0):
         self._objective, self._data, self._unit = objective, data, unit
+        self._draw = draw
 
     def __call__(self, theta):
         data = self._data
         with ThreadEngine(self._objective, data.X, data.weights) as engine:
+            engine.draw = self._draw
             _, _, terms = engine(theta)
         return 1 - terms[self._objective.data_term] / self._unit
 

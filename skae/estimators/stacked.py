@@ -7,7 +7,7 @@ from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
 from skae.estimators._held_out import HeldOutLoss
 from skae.estimators._outputs import OutputMixin
-from skae.estimators._pretraining import output_activation_of
+from skae.estimators._pretraining import activation_of, output_activation_of
 from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
 from skae.estimators._stack import BaseStack
 
@@ -276,15 +276,14 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         """
         validate_params(self)
         self._sizes()
-        self._check_dropout()
+        self._check_stages()
         self._check_combinations()
-        reset = not (self.warm_start and hasattr(self, "coefs_"))
-        X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
+        X = validate_data(self, X, dtype=DTYPES, order="C", reset=not self._continues)
         weights = check_sample_weight(sample_weight, X)
         if weights is not None and not weights.all():
             X, weights = X[weights > 0], weights[weights > 0]
         self._check_range(X)
-        self._train(Data(X, weights))
+        self._train(Data(X, weights), self.output_activation, self.loss)
         return self
 
     def _encoder_names(self):
@@ -292,35 +291,30 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         names[-1] = self.code_activation or self.activation
         return names
 
-    def _architecture(self, names, data):
+    def _layer_sizes(self, data):
         d, sizes = data.X.shape[1], self._sizes()
-        decoder = self._decoder_names(names)
-        layers = 2 * len(sizes)
-        return {
-            "layer_sizes": (d, *sizes, *sizes[-2::-1], d),
-            "activations": [*names, *decoder],
-            "output": self.output_activation,
-            "loss": self.loss,
-            "alphas": [float(self.alpha)] * layers,
-        }
+        return (d, *sizes, *sizes[-2::-1], d)
 
-    def _decoder_names(self, names):
-        """Activations of the decoder's hidden layers."""
-        if self.autoencoder is None:
-            return names[-2::-1]
-        first, *others = (output_activation_of(a) for a in self._autoencoders)
+    def _alphas(self):
+        return [float(self.alpha)] * (2 * len(self._sizes()))
+
+    def _activations(self, autoencoders):
+        if autoencoders is None:
+            names = self._encoder_names()
+            return [*names, *names[-2::-1]]
+        first, *others = (output_activation_of(a) for a in autoencoders)
         if first != self.output_activation:
             raise ValueError(
                 f"The first layer's autoencoder has output_activation={first!r}, got "
                 f"output_activation={self.output_activation!r}; they must agree, as "
                 "its decoder becomes the last layer."
             )
-        return others[::-1]
+        return [*(activation_of(a) for a in autoencoders), *others[::-1]]
 
-    def _start_above(self, parameters, architecture, data):
+    def _start_above(self, parameters, objective, loss, autoencoders, data):
         """Put the decoders, in reverse, above the encoders."""
         depth = len(self._sizes())
-        for layer, autoencoder in enumerate(reversed(self.layers_), depth):
+        for layer, autoencoder in enumerate(reversed(autoencoders), depth):
             if not hasattr(autoencoder, "intercept_visible_"):
                 raise ValueError(
                     f"autoencoder={autoencoder!r} has no intercept_visible_ after "
@@ -335,7 +329,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
             parameters.intercepts[layer][:] = autoencoder.intercept_visible_
 
     def _validator(self, objective, held_out, unit):
-        return HeldOutLoss(objective, held_out, unit)
+        return HeldOutLoss(objective, held_out, unit, draw=None)  # no dropout
 
     @property
     def _n_features_out(self):

@@ -1,10 +1,12 @@
 """A deep regressor, pre-trained layer by layer."""
 
+import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skae.core.blocks import Data
 from skae.estimators._held_out import HeldOutPrediction
+from skae.estimators._scales import Moments
 from skae.estimators._supervised import SupervisedStack
 
 
@@ -173,6 +175,53 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
     _y_numeric = True
 
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        *,
+        autoencoder="denoising",
+        activation="logistic",
+        fine_tune=True,
+        solver="lbfgs",
+        alpha=1e-4,
+        decay="all",
+        max_iter=1000,
+        max_fun=15000,
+        tol=2e-4,
+        batch_size="auto",
+        learning_rate_init=1e-3,
+        shuffle=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.autoencoder = autoencoder
+        self.activation = activation
+        self.fine_tune = fine_tune
+        self.solver = solver
+        self.alpha = alpha
+        self.decay = decay
+        self.max_iter = max_iter
+        self.max_fun = max_fun
+        self.tol = tol
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.input_dropout = input_dropout
+        self.hidden_dropout = hidden_dropout
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
     def fit(self, X, y, X_unlabeled=None, sample_weight=None):
         """Pre-train on all rows and fine-tune on those with a target.
 
@@ -204,18 +253,21 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
         """
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
+        targets = y.reshape(len(X), -1)
+        Moments.of(targets, weights).check_magnitude(len(X), X.dtype, "y")
+        targets = np.ascontiguousarray(targets, X.dtype)
+        data = Data(X, weights, targets)
+        self._train(data, "identity", "squared_error", X_unlabeled)
         self._one_column = y.ndim == 1
-        targets = y.astype(X.dtype).reshape(len(X), -1)
-        self._train(Data(X, weights, targets), X_unlabeled)
         return self
 
-    def _architecture(self, names, data):
-        n_outputs = data.targets.shape[1]
-        return self._network(
-            names, data.X.shape[1], n_outputs, "identity", "squared_error"
-        )
-
     def _validator(self, objective, held_out, unit):
+        if len(held_out.X) < 2:
+            raise ValueError(
+                "early_stopping=True needs at least two held-out rows for R², got one "
+                f"with validation_fraction={self.validation_fraction}; use a larger "
+                "validation_fraction or early_stopping=False."
+            )
         return HeldOutPrediction(objective, held_out, r2_score)
 
     def predict(self, X):
