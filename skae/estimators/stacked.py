@@ -24,7 +24,9 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         r^L = h^L, rˡ⁻¹ = f(D_l rˡ + c_l)               l = L … 2,
         x̂ = g(D_1 r¹ + c_1),
 
-    and all weights, now independent of each other, are fine-tuned on
+    (a decoder ends in a logistic function where its autoencoder has logistic outputs,
+    and is linear elsewhere), and all weights, now independent of each other, are
+    fine-tuned on
 
     .. code-block:: text
 
@@ -43,12 +45,12 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         What pre-trains a layer; a list has one for each. An estimator is cloned and
         given its size as ``n_components``; fitted, it must have ``components_`` and
         ``intercept_hidden_``, and ``intercept_visible_`` to decode, as the
-        autoencoders here and scikit-learn's ``BernoulliRBM`` have. Its other
-        parameters can be searched, as in ``autoencoder__sparsity_target``. A name
-        stands for that autoencoder with this stack's solver and limits and its own
-        defaults otherwise; after logistic layers with logistic outputs and
-        ``loss="log_loss"``. None starts from random
-        weights.
+        autoencoders here and scikit-learn's ``BernoulliRBM`` have, and where it has no
+        ``activation`` it counts as logistic. Its other parameters can be searched, as
+        in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
+        this stack's solver and limits and its own defaults otherwise; after logistic
+        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
+        ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
         f, where ``autoencoder`` is a name or None. An estimator brings its own.
@@ -73,7 +75,9 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised.
+        α, the weight decay, in [0, inf). Biases are never penalised. It is a fixed
+        number beside a loss that grows with the square of X's units, so scale X, or
+        choose it by the unit.
 
     max_iter : int, default=1000
         Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
@@ -115,8 +119,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         reproducible results.
 
     warm_start : bool, default=False
-        Whether ``fit`` continues from the weights of the last one: fine-tuning
-        without pre-training again.
+        Whether ``fit`` continues from the weights and with the activations of the
+        last one: fine-tuning without pre-training again.
 
     verbose : int, default=0
         1 names each stage and prints every tenth iteration, 2 every one.
@@ -138,11 +142,11 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         at the weights of its time. With ``early_stopping``, of the weights kept.
 
     loss_curve_ : ndarray of shape (n_iter_,) or None
-        J after every iteration of fine-tuning. Those of pre-training are in
-        ``layers_``.
+        J after every iteration of fine-tuning.
 
     loss_curves_ : dict of str to ndarray
-        The curve of every stage: "layer 1", …, "output", "fine-tuning".
+        The curve of every stage that has one, each of its own J: "layer 1", …,
+        "fine-tuning". ``BernoulliRBM`` records none.
 
     validation_scores_ : ndarray of shape (n_iter_,) or None
         Fraction of the loss of the column means that is done away with on the rows held
@@ -273,6 +277,9 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Notes
         -----
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
+        Ctrl-C while fine-tuning keeps the best weights so far and warns. Before that
+        there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
+        leaves the estimator as it was.
         """
         validate_params(self)
         self._sizes()

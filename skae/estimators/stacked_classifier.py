@@ -45,12 +45,13 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             these, or None, default="denoising"
         What pre-trains a layer; a list has one for each. An estimator is cloned and
         given its size as ``n_components``; fitted, it must have ``components_`` and
-        ``intercept_hidden_``, as the autoencoders here and scikit-learn's
-        ``BernoulliRBM`` have. Its other parameters can be searched, as in
-        ``autoencoder__sparsity_target``. A name stands for that autoencoder with this
-        stack's solver and limits and its own defaults otherwise; after logistic
-        layers with logistic outputs and ``loss="log_loss"``. None starts from random
-        weights.
+        ``intercept_hidden_``, as the
+        autoencoders here and scikit-learn's ``BernoulliRBM`` have, and where it has no
+        ``activation`` it counts as logistic. Its other parameters can be searched, as
+        in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
+        this stack's solver and limits and its own defaults otherwise; after logistic
+        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
+        ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
         f, where ``autoencoder`` is a name or None. An estimator brings its own.
@@ -64,7 +65,10 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised.
+        α, the weight decay, in [0, inf). Biases are never penalised. Training does
+        not depend on the units of X, but for this: where X is in units a thousandth
+        the size, the first layer's weights are a thousandth too, and are hardly
+        decayed. Scale X first.
 
     decay : {"all", "output"}, default="all"
         Whether α reaches the weights of every layer or V only, as in Stanford's UFLDL
@@ -72,7 +76,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
     max_iter : int, default=1000
         Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
-        each layer's pre-training by an autoencoder given by name.
+        each layer's pre-training by an autoencoder given by name; and of iterations
+        of the output layer, where that is the end of training.
 
     max_fun : int, default=15000
         Limit of evaluations of the loss, likewise, for "lbfgs".
@@ -114,8 +119,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         reproducible results.
 
     warm_start : bool, default=False
-        Whether ``fit`` continues from the weights of the last one: fine-tuning
-        without pre-training again.
+        Whether ``fit`` continues from the weights and with the activations of the
+        last one: fine-tuning without pre-training again.
 
     verbose : int, default=0
         1 names each stage and prints every tenth iteration, 2 every one.
@@ -140,11 +145,11 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         at the weights of its time. With ``early_stopping``, of the weights kept.
 
     loss_curve_ : ndarray of shape (n_iter_,) or None
-        J after every iteration of fine-tuning. Those of pre-training are in
-        ``layers_``.
+        J after every iteration of fine-tuning.
 
     loss_curves_ : dict of str to ndarray
-        The curve of every stage: "layer 1", …, "output", "fine-tuning".
+        The curve of every stage that has one, each of its own J: "layer 1", …,
+        "output", "fine-tuning". ``BernoulliRBM`` records none.
 
     validation_scores_ : ndarray of shape (n_iter_,) or None
         Accuracy on the rows held out, if ``early_stopping``.
@@ -258,7 +263,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             More rows to pre-train on.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative weights of the labelled rows, zero for absence. Pre-training
-            heeds them where the autoencoder takes weights.
+            heeds them where the autoencoder takes weights; rows without a label
+            weigh one there.
 
         Returns
         -------
@@ -274,6 +280,9 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Notes
         -----
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
+        Ctrl-C while fine-tuning keeps the best weights so far and warns. Before that
+        there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
+        leaves the estimator as it was.
         """
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
         check_classification_targets(y)
