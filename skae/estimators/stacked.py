@@ -279,7 +279,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
         Ctrl-C while fine-tuning keeps the best weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
-        leaves the estimator as it was.
+        leaves the weights of an earlier fit.
         """
         validate_params(self)
         self._sizes()

@@ -66,9 +66,9 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
     alpha : float, default=1e-4
         α, the weight decay, in [0, inf). Biases are never penalised. Training does
-        not depend on the units of X, but for this: where X is in units a thousandth
-        the size, the first layer's weights are a thousandth too, and are hardly
-        decayed. Scale X first.
+        not depend on the units of X, but for this: where its numbers are a thousand
+        times larger, the first layer's weights are a thousandth, and hardly decay.
+        Scale X first.
 
     decay : {"all", "output"}, default="all"
         Whether α reaches the weights of every layer or V only, as in Stanford's UFLDL
@@ -282,7 +282,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
         Ctrl-C while fine-tuning keeps the best weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
-        leaves the estimator as it was.
+        leaves the weights of an earlier fit.
         """
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
         check_classification_targets(y)
