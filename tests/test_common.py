@@ -5,10 +5,17 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from skae import (
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    StackedAutoencoderClassifier,
+    StackedAutoencoderRegressor,
+)
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Training stopped"),
+    pytest.mark.filterwarnings("ignore:(Training|Fine-tuning) stopped"),
     # The checks give names to one of fit and transform only, on purpose.
     pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names"),
 ]
@@ -16,6 +23,16 @@ pytestmark = [
 # Weights are compared with repeated rows at a relative 1e-7. The objective is not
 # convex, so rounding grows along a path: few iterations keep the two together.
 SHORT = {"n_components": 3, "max_iter": 20}
+# Rounding grows over all the stages of a stack: from 1e-15 of a code after two
+# iterations of each, over 1e-7 after twenty, to no agreement after sixty.
+STACK = {"hidden_layer_sizes": (4, 3), "max_iter": 8}
+# An epoch of these data is one step.
+ADAM = {
+    "solver": "adam",
+    "learning_rate_init": 0.05,
+    "max_iter": 200,
+    "activation": "tanh",
+}
 
 ESTIMATORS = [
     SparseAutoencoder(**SHORT),
@@ -35,6 +52,14 @@ ESTIMATORS = [
     SparseAutoencoder(
         **SHORT, solver="adam", early_stopping=True, validation_fraction=0.5
     ),
+    StackedAutoencoderClassifier(**STACK | {"max_iter": 15}, autoencoder=None),
+    StackedAutoencoderClassifier(**STACK, autoencoder="sparse"),
+    StackedAutoencoderClassifier(**STACK, autoencoder="denoising"),
+    StackedAutoencoderClassifier(**STACK | ADAM, autoencoder=None),
+    StackedAutoencoderRegressor(**STACK | {"max_iter": 12}, autoencoder="sparse"),
+    StackedAutoencoderRegressor(**STACK | ADAM, autoencoder=None),
+    StackedAutoencoder(**STACK, autoencoder="sparse"),
+    StackedAutoencoder(**STACK | ADAM, autoencoder=None),
 ]
 
 EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
@@ -46,7 +71,8 @@ def expected_failures(estimator):
     Each repetition of a row meets noise of its own, a weighted row one noise; and
     some of the repetitions may be held out while others are trained on.
     """
-    if isinstance(estimator, DenoisingAutoencoder):
+    by_name = getattr(estimator, "autoencoder", None) == "denoising"
+    if isinstance(estimator, DenoisingAutoencoder) or by_name:
         return {EQUIVALENCE: "noise is drawn for each row, and a weight repeats none"}
     if estimator.early_stopping:
         return {EQUIVALENCE: "rows are held out, and each repetition is a row"}

@@ -123,3 +123,26 @@ def adam(gradients, x, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
         m_hat, v_hat = m / (1 - beta_1**t), v / (1 - beta_2**t)
         x = x - rate * m_hat / (np.sqrt(v_hat) + epsilon)
         yield x
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def network_outputs(X, coefs, intercepts, activations):
+    """Of a deep network, with the weights of each layer as (inputs, units)."""
+    H = X
+    for W, b, name in zip(coefs, intercepts, activations, strict=True):
+        H = {**ACTIVATIONS, "softmax": softmax}[name](H @ W + b)
+    return H
+
+
+def network_loss(X, Y, coefs, intercepts, activations, *, loss, alphas, s=None):
+    """J = Σ s_i ℓ(y_i, ŷ_i) / Σ s_i + Σ_l (α_l/2) ‖W_l‖²."""
+    s = np.ones(len(X)) if s is None else s
+    R = network_outputs(X, coefs, intercepts, activations)
+    cross_entropy = {"cross_entropy": lambda y, r: -y * np.log(r)}
+    losses = {**LOSSES, **cross_entropy}[loss](Y, R).sum(axis=1)
+    decay = sum(a / 2 * (W**2).sum() for a, W in zip(alphas, coefs, strict=True))
+    return s @ losses / s.sum() + decay

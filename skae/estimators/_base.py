@@ -295,6 +295,7 @@ class BaseAutoencoder(
         self.validation_scores_ = trained.validation_scores
         self.n_iter_ = trained.n_iter
         self._mini_batches, self._moments = trained.batches, problem.moments
+        self._status = trained.status  # a stack must know of an interrupt
 
     def _warn(self, status):
         """Warn if training was cut short."""

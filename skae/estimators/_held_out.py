@@ -76,7 +76,7 @@ class HeldOutLoss:
     unit : float
         The loss of reconstructing every row by the column means.
     draw : int or None, default=0
-        Of the noise; None for none.
+        Of the noise or dropout; None is none.
     """
 
     def __init__(self, objective, data, unit, draw=0):

@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import BernoulliRBM
 from sklearn.utils.validation import has_fit_parameter
 
+from skae.core.activations import ACTIVATIONS
 from skae.core.network import propagate
 from skae.estimators.contractive import ContractiveAutoencoder
 from skae.estimators.denoising import DenoisingAutoencoder
@@ -61,7 +62,7 @@ def make_autoencoders(stack, activations, random_state):
     made = []
     for layer, (which, size) in enumerate(zip(given, sizes, strict=True)):
         if isinstance(which, str):
-            autoencoder = _by_name(stack, which, layer, activations)
+            autoencoder = _by_name(stack, which, activations[layer], made)
         else:
             autoencoder = _cloned(which)
         autoencoder.set_params(n_components=size)
@@ -72,22 +73,27 @@ def make_autoencoders(stack, activations, random_state):
     return made
 
 
-def _by_name(stack, name, layer, activations):
+def _by_name(stack, name, activation, below):
+    """An autoencoder for the codes of the last of those ``below``."""
     if name not in NAMES:
         raise ValueError(
             f"autoencoder must be among {NAMES}, None, an estimator or a list of "
             f"these, one per layer; got {name!r}."
         )
     if name == "rbm":
+        if activation != "logistic":
+            raise ValueError(
+                f"autoencoder='rbm' has logistic units, got activation={activation!r}; "
+                "use activation='logistic' or another autoencoder."
+            )
         return BernoulliRBM(verbose=stack.verbose)
-    activation = activations[layer]
     parameters = {parameter: getattr(stack, parameter) for parameter in _SHARED}
     parameters["verbose"] = stack.verbose
-    if layer == 0:
+    if not below:
         for parameter in ("output_activation", "loss"):
             if hasattr(stack, parameter):
                 parameters[parameter] = getattr(stack, parameter)
-    elif activations[layer - 1] == "logistic":
+    elif activation_of(below[-1]) == "logistic":
         # Codes in (0, 1) are well described by units of their own kind.
         parameters |= {"output_activation": "logistic", "loss": "log_loss"}
     if name == "sparse" and activation in ("relu", "identity"):
@@ -96,7 +102,8 @@ def _by_name(stack, name, layer, activations):
 
 
 def _cloned(estimator):
-    if not hasattr(estimator, "fit") or isinstance(estimator, type):
+    is_estimator = hasattr(estimator, "fit") and hasattr(estimator, "get_params")
+    if not is_estimator or isinstance(estimator, type):
         raise ValueError(
             f"autoencoder must be among {NAMES}, None, an estimator or a list of "
             f"these, one per layer; got {estimator!r}."
@@ -111,13 +118,23 @@ def _cloned(estimator):
 
 def activation_of(autoencoder):
     """Name of the activation of an autoencoder's codes."""
-    # BernoulliRBM does not say: its hidden units are logistic.
-    return getattr(autoencoder, "activation", "logistic")
+    return _named(autoencoder, "activation")
 
 
 def output_activation_of(autoencoder):
     """Name of the activation of an autoencoder's reconstruction."""
-    return getattr(autoencoder, "output_activation", "logistic")
+    return _named(autoencoder, "output_activation")
+
+
+def _named(autoencoder, parameter):
+    # BernoulliRBM does not say: its units are logistic.
+    name = getattr(autoencoder, parameter, "logistic")
+    if name not in ACTIVATIONS:
+        raise ValueError(
+            f"autoencoder={autoencoder!r} has {parameter}={name!r}, but a stack knows "
+            f"{sorted(ACTIVATIONS)}."
+        )
+    return name
 
 
 def pretrain(autoencoders, X, weights, verbose=0):
@@ -159,8 +176,12 @@ def pretrain(autoencoders, X, weights, verbose=0):
         with warnings.catch_warnings():
             # A start for fine-tuning need not have converged.
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "Training interrupted")
             autoencoder.fit(codes, **options)
-        _check_fitted(autoencoder)
+        if getattr(autoencoder, "_status", None) == "interrupted":
+            # Ctrl-C ended that fit; there is no stack yet that could be kept.
+            raise KeyboardInterrupt
+        _check_fitted(autoencoder, codes.shape[1])
         codes = propagate(
             codes,
             [autoencoder.components_],
@@ -182,7 +203,7 @@ def _check_range(autoencoder, X, layer):
         )
 
 
-def _check_fitted(autoencoder):
+def _check_fitted(autoencoder, n_inputs):
     for attribute in ("components_", "intercept_hidden_"):
         if not hasattr(autoencoder, attribute):
             raise ValueError(
@@ -190,3 +211,12 @@ def _check_fitted(autoencoder):
                 "needs components_ and intercept_hidden_, as SparseAutoencoder and "
                 "BernoulliRBM have them."
             )
+    shape, wanted = (
+        np.shape(autoencoder.components_),
+        (autoencoder.n_components, n_inputs),
+    )
+    if shape != wanted:
+        raise ValueError(
+            f"autoencoder={autoencoder!r} has components_ of shape {shape} after fit; "
+            f"a stack needs (n_components, n_features) = {wanted}."
+        )

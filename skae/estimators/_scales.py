@@ -35,8 +35,8 @@ class Moments:
         return self.variance <= rounding**2
 
     @np.errstate(over="ignore")
-    def check_magnitude(self, n_samples, dtype):
-        """Refuse X with which sums and gradients leave the range of its dtype.
+    def check_magnitude(self, n_samples, dtype, name="X"):
+        """Refuse X, or y, with which sums and gradients leave the range of its dtype.
 
         A gradient sums products of three numbers of X's size over the rows; the
         solver's coordinates divide by such products.
@@ -52,8 +52,8 @@ class Moments:
         else:
             return
         raise ValueError(
-            f"X is too {problem}, for training in {dtype}; scale X, for instance with "
-            "StandardScaler."
+            f"{name} is too {problem}, for training in {dtype}; scale {name}, for "
+            "instance with StandardScaler."
         )
 
     @property

@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -15,12 +16,7 @@ from skae.core.activations import ACTIVATIONS
 from skae.core.coordinates import NetworkCoordinates
 from skae.core.network import NetworkObjective, propagate
 from skae.estimators._held_out import hold_out
-from skae.estimators._pretraining import (
-    NAMES,
-    activation_of,
-    make_autoencoders,
-    pretrain,
-)
+from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES
 from skae.estimators._scales import Moments
@@ -62,19 +58,26 @@ class BaseStack(BaseEstimator, metaclass=ABCMeta):
     # -- what a subclass supplies ----------------------------------------------
 
     @abstractmethod
-    def _architecture(self, names, data):
-        """The network with these activations of the encoder's layers.
+    def _layer_sizes(self, data):
+        """Units of all layers, input and output included, as a tuple of int."""
+
+    @abstractmethod
+    def _alphas(self):
+        """Weight decay of each layer, the output's last."""
+
+    @abstractmethod
+    def _activations(self, autoencoders):
+        """Names of the activations of all hidden layers."""
+
+    @abstractmethod
+    def _start_above(self, parameters, objective, loss, autoencoders, data):
+        """Fill in the weights above the encoder, which is pre-trained.
 
         Returns
         -------
-        architecture : dict
-            ``layer_sizes``, ``activations``, ``output``, ``loss`` and ``alphas`` of
-            ``NetworkObjective``.
+        trained : Trained or None
+            How, if that took training.
         """
-
-    @abstractmethod
-    def _start_above(self, parameters, architecture, data):
-        """Fill in the weights above the encoder, which is pre-trained."""
 
     @abstractmethod
     def _validator(self, objective, held_out, unit):
@@ -93,25 +96,37 @@ class BaseStack(BaseEstimator, metaclass=ABCMeta):
             )
         return tuple(int(size) for size in sizes)
 
-    def _encoder_names(self):
-        """Activations of the encoder's layers where the stack itself chooses them."""
-        return [self.activation] * len(self._sizes())
-
-    def _check_dropout(self):
+    def _check_stages(self):
         if self.solver == "lbfgs" and (self.input_dropout or self.hidden_dropout):
             raise ValueError(
                 "Dropout needs solver='adam', got solver='lbfgs' with input_dropout="
                 f"{self.input_dropout} and hidden_dropout={self.hidden_dropout}; use "
                 "solver='adam' or no dropout."
             )
+        if self.autoencoder is None and not self.fine_tune:
+            raise ValueError(
+                "fine_tune=False with autoencoder=None would leave weights random; use "
+                "fine_tune=True, or an autoencoder such as 'denoising'."
+            )
 
-    def _train(self, data, more_rows=None, labels=None):
-        """Pre-train and fine-tune; set the fitted attributes.
+    @property
+    def _continues(self):
+        """Whether ``fit`` goes on from the weights of the last one."""
+        return self.warm_start and hasattr(self, "coefs_")
+
+    def _encoder_names(self):
+        """Activations of the encoder's layers where the stack itself chooses them."""
+        return [self.activation] * len(self._sizes())
+
+    def _train(self, data, output, loss, more_rows=None, labels=None):
+        """Pre-train and fine-tune; set the fitted attributes in the end.
 
         Parameters
         ----------
         data : Data
             Rows, their weights, and targets unless those are the rows.
+        output, loss : str
+            Of ``NetworkObjective``.
         more_rows : ndarray of shape (n_unlabeled, n_features), optional
             Rows to pre-train on as well.
         labels : ndarray of shape (n_samples,), optional
@@ -120,57 +135,76 @@ class BaseStack(BaseEstimator, metaclass=ABCMeta):
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
         held_out = None
-        if self.early_stopping:
+        if self.early_stopping and self.fine_tune:
             fraction = self.validation_fraction
             data, held_out = hold_out(data, fraction, random_state, labels)
-        continues = self.warm_start and hasattr(self, "coefs_")
-        names = self._encoder_names()
-        autoencoders = None
-        if continues:
-            names = self._names[: len(self._sizes())]
-        elif self.autoencoder is not None:
-            autoencoders = make_autoencoders(self, names, random_state)
-            self._autoencoders = autoencoders
-            names = [activation_of(autoencoder) for autoencoder in autoencoders]
-
         moments = Moments.of(data.X, data.weights)
         moments.check_magnitude(len(data.X), data.X.dtype)
-        architecture = self._architecture(names, data)
-        objective = self._objective(architecture, data.X.dtype, seed)
+
+        autoencoders = self._autoencoders(output, data, random_state)
+        objective = self._objective(autoencoders, output, loss, data, seed)
         coordinates = network_coordinates(objective, data, moments)
-        if continues:
-            theta = self._fitted_theta(objective)
+        curves = {}
+        if self._continues:
+            theta, curves = self._fitted_theta(objective), self.loss_curves_
         elif autoencoders is None:
-            self.layers_ = None
             theta = coordinates.to_data(_random_start(objective, random_state))
         else:
-            theta = self._pretrained(
-                objective, architecture, autoencoders, data, more_rows
+            theta, curves = self._pretrained(
+                objective, loss, autoencoders, data, more_rows
             )
-        self._names = [*architecture["activations"], architecture["output"]]
-        if not self.fine_tune:
-            self._keep(objective, theta)
-            return
-        validate = None
-        if held_out is not None:
-            validate = self._validator(objective, held_out, coordinates.unit)
-        if self.verbose:
-            print("fine-tuning")
-        problem = Problem(
-            objective, data, coordinates, Settings.of(self, len(data.X)), validate
+        trained = None
+        if self.fine_tune:
+            problem = Problem(
+                objective, data, coordinates, Settings.of(self, len(data.X))
+            )
+            if held_out is not None:
+                validate = self._validator(objective, held_out, coordinates.unit)
+                problem = replace(problem, validate=validate)
+            if self.verbose:
+                print("fine-tuning")
+            trained = train(problem, coordinates.from_data(theta), seed)
+            theta = trained.theta
+            curves = {**curves, "fine-tuning": trained.loss_curve}
+        self._keep(objective, autoencoders, theta, trained, curves)
+        if trained is not None:
+            self._warn("Fine-tuning", trained.status)
+
+    def _autoencoders(self, output, data, random_state):
+        """Unfitted ones to pre-train by; the fitted ones where ``fit`` continues."""
+        if not self._continues:
+            if self.autoencoder is None:
+                return None
+            return make_autoencoders(self, self._encoder_names(), random_state)
+        fitted = (len(self.coefs_[0]), *map(len, self.intercepts_))
+        asked = self._layer_sizes(data)
+        if (fitted, self._names[-1]) != (asked, output):
+            raise ValueError(
+                f"warm_start=True continues from layers of sizes {fitted} and "
+                f"{self._names[-1]} outputs, but the data and hidden_layer_sizes="
+                f"{self.hidden_layer_sizes!r} now ask for {asked} and {output} "
+                "outputs; use warm_start=False to start afresh."
+            )
+        return self.layers_
+
+    def _objective(self, autoencoders, output, loss, data, seed):
+        if self._continues:
+            activations = self._names[:-1]
+        else:
+            activations = self._activations(autoencoders)
+        return NetworkObjective(
+            self._layer_sizes(data),
+            activations,
+            output=output,
+            loss=loss,
+            alphas=self._alphas(),
+            dropout=[self.input_dropout, *(self.hidden_dropout for _ in activations)],
+            seed=seed,
+            dtype=data.X.dtype,
         )
-        trained = train(problem, coordinates.from_data(theta), seed)
-        self._keep(objective, trained.theta, trained)
-        self._warn(trained.status)
 
-    def _objective(self, architecture, dtype, seed):
-        dropout = None
-        if self.input_dropout or self.hidden_dropout:
-            hidden = [self.hidden_dropout] * len(architecture["activations"])
-            dropout = [self.input_dropout, *hidden]
-        return NetworkObjective(**architecture, dropout=dropout, seed=seed, dtype=dtype)
-
-    def _pretrained(self, objective, architecture, autoencoders, data, more_rows):
+    def _pretrained(self, objective, loss, autoencoders, data, more_rows):
+        """θ after pre-training, and the loss curve of each of its stages."""
         X, weights = data.X, data.weights
         if more_rows is not None:
             X = np.concatenate([X, more_rows])
@@ -178,32 +212,31 @@ class BaseStack(BaseEstimator, metaclass=ABCMeta):
                 ones = np.ones(len(more_rows), weights.dtype)
                 weights = np.concatenate([weights, ones])
         pretrain(autoencoders, X, weights, int(self.verbose))
-        self.layers_ = autoencoders
         theta = np.zeros(objective.layout.size, objective.dtype)
         parameters = objective.parameters(theta)
+        curves = {}
         for layer, autoencoder in enumerate(autoencoders):
             parameters.coefs[layer][:] = autoencoder.components_
             parameters.intercepts[layer][:] = autoencoder.intercept_hidden_
-        self._start_above(parameters, architecture, data)
-        return theta
+            # BernoulliRBM records none.
+            if hasattr(autoencoder, "loss_curve_"):
+                curves[f"layer {layer + 1}"] = autoencoder.loss_curve_
+        above = self._start_above(parameters, objective, loss, autoencoders, data)
+        if above is not None:
+            curves["output"] = above.loss_curve
+            if not self.fine_tune:
+                self._warn("The output layer", above.status)
+        return theta, curves
 
     def _fitted_theta(self, objective):
         theta = np.empty(objective.layout.size, objective.dtype)
         parameters = objective.parameters(theta)
-        shapes = [W.shape for W in self.coefs_]
-        asked = [W.T.shape for W in parameters.coefs]
-        if shapes != asked:
-            raise ValueError(
-                f"warm_start=True continues from coefs_ of shapes {shapes}, but the "
-                f"data and hidden_layer_sizes now ask for {asked}; use "
-                "warm_start=False to start afresh."
-            )
         for layer, (W, b) in enumerate(zip(self.coefs_, self.intercepts_, strict=True)):
             parameters.coefs[layer][:] = W.T
             parameters.intercepts[layer][:] = b
         return theta
 
-    def _keep(self, objective, theta, trained=None):
+    def _keep(self, objective, autoencoders, theta, trained, curves):
         """Set the fitted attributes."""
         if not np.isfinite(theta).all():
             raise ValueError(
@@ -211,30 +244,22 @@ class BaseStack(BaseEstimator, metaclass=ABCMeta):
                 "instance with StandardScaler."
             )
         parameters = objective.parameters(theta.copy())
+        self.layers_ = autoencoders
         self.coefs_ = [W.T for W in parameters.coefs]
         self.intercepts_ = parameters.intercepts
+        self._names = objective.names
         self.loss_ = None if trained is None else trained.loss
         self.loss_curve_ = None if trained is None else trained.loss_curve
-        self.loss_curves_ = self._loss_curves()
+        self.loss_curves_ = curves
         self.validation_scores_ = None if trained is None else trained.validation_scores
         self.n_iter_ = 0 if trained is None else trained.n_iter
         self.n_layers_ = len(self.coefs_) + 1
 
-    def _loss_curves(self):
-        curves = {}
-        for layer, autoencoder in enumerate(self.layers_ or (), 1):
-            # BernoulliRBM records none.
-            if hasattr(autoencoder, "loss_curve_"):
-                curves[f"layer {layer}"] = autoencoder.loss_curve_
-        if self.loss_curve_ is not None:
-            curves["fine-tuning"] = self.loss_curve_
-        return curves
-
-    def _warn(self, status):
-        """Warn if fine-tuning was cut short."""
+    def _warn(self, stage, status):
+        """Warn if a stage was cut short."""
         if status in ("max_iter", "max_fun"):
             warnings.warn(
-                f"Fine-tuning stopped at {status}={getattr(self, status)} before it "
+                f"{stage} stopped at {status}={getattr(self, status)} before it "
                 f"converged; increase {status}, or tol if the loss has levelled off.",
                 ConvergenceWarning,
                 stacklevel=4,

@@ -7,7 +7,7 @@ from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
 from skae.estimators._held_out import HeldOutLoss
 from skae.estimators._outputs import OutputMixin
-from skae.estimators._pretraining import output_activation_of
+from skae.estimators._pretraining import activation_of, output_activation_of
 from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
 from skae.estimators._stack import BaseStack
 
@@ -24,7 +24,9 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         r^L = h^L, rˡ⁻¹ = f(D_l rˡ + c_l)               l = L … 2,
         x̂ = g(D_1 r¹ + c_1),
 
-    and all weights, now independent of each other, are fine-tuned on
+    (a decoder ends in a logistic function where its autoencoder has logistic outputs,
+    and is linear elsewhere), and all weights, now independent of each other, are
+    fine-tuned on
 
     .. code-block:: text
 
@@ -43,12 +45,12 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         What pre-trains a layer; a list has one for each. An estimator is cloned and
         given its size as ``n_components``; fitted, it must have ``components_`` and
         ``intercept_hidden_``, and ``intercept_visible_`` to decode, as the
-        autoencoders here and scikit-learn's ``BernoulliRBM`` have. Its other
-        parameters can be searched, as in ``autoencoder__sparsity_target``. A name
-        stands for that autoencoder with this stack's solver and limits and its own
-        defaults otherwise; after logistic layers with logistic outputs and
-        ``loss="log_loss"``. None starts from random
-        weights.
+        autoencoders here and scikit-learn's ``BernoulliRBM`` have, and where it has no
+        ``activation`` it counts as logistic. Its other parameters can be searched, as
+        in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
+        this stack's solver and limits and its own defaults otherwise; after logistic
+        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
+        ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
         f, where ``autoencoder`` is a name or None. An estimator brings its own.
@@ -73,7 +75,9 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised.
+        α, the weight decay, in [0, inf). Biases are never penalised. It is a fixed
+        number beside a loss that grows with the square of X's units, so scale X, or
+        choose it by the unit.
 
     max_iter : int, default=1000
         Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
@@ -119,8 +123,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         reproducible results.
 
     warm_start : bool, default=False
-        Whether ``fit`` continues from the weights of the last one: fine-tuning
-        without pre-training again.
+        Whether ``fit`` continues from the weights and with the activations of the
+        last one: fine-tuning without pre-training again.
 
     verbose : int, default=0
         1 names each stage and prints every tenth iteration, 2 every one.
@@ -142,11 +146,11 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         at the weights of its time. With ``early_stopping``, of the weights kept.
 
     loss_curve_ : ndarray of shape (n_iter_,) or None
-        J after every iteration of fine-tuning. Those of pre-training are in
-        ``layers_``.
+        J after every iteration of fine-tuning.
 
     loss_curves_ : dict of str to ndarray
-        The curve of every stage: "layer 1", …, "output", "fine-tuning".
+        The curve of every stage that has one, each of its own J: "layer 1", …,
+        "fine-tuning". ``BernoulliRBM`` records none.
 
     validation_scores_ : ndarray of shape (n_iter_,) or None
         Fraction of the loss of the column means that is done away with on the rows held
@@ -184,7 +188,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
     >>> from skae import StackedAutoencoder
     >>> X, _ = load_digits(return_X_y=True)
     >>> stack = StackedAutoencoder(
-    ...     (50, 10), code_activation="identity", tol=2e-3, random_state=0
+    ...     (50, 10), code_activation="identity", tol=1e-3, random_state=0
     ... )
     >>> deep = stack.fit(X).score(X)
     >>> linear = PCA(10).fit(X).explained_variance_ratio_.sum()
@@ -279,18 +283,20 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Notes
         -----
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
+        Ctrl-C while fine-tuning keeps the best weights so far and warns. Before that
+        there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
+        leaves the weights of an earlier fit.
         """
         validate_params(self)
         self._sizes()
-        self._check_dropout()
+        self._check_stages()
         self._check_combinations()
-        reset = not (self.warm_start and hasattr(self, "coefs_"))
-        X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
+        X = validate_data(self, X, dtype=DTYPES, order="C", reset=not self._continues)
         weights = check_sample_weight(sample_weight, X)
         if weights is not None and not weights.all():
             X, weights = X[weights > 0], weights[weights > 0]
         self._check_range(X)
-        self._train(Data(X, weights))
+        self._train(Data(X, weights), self.output_activation, self.loss)
         return self
 
     def _encoder_names(self):
@@ -298,35 +304,30 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         names[-1] = self.code_activation or self.activation
         return names
 
-    def _architecture(self, names, data):
+    def _layer_sizes(self, data):
         d, sizes = data.X.shape[1], self._sizes()
-        decoder = self._decoder_names(names)
-        layers = 2 * len(sizes)
-        return {
-            "layer_sizes": (d, *sizes, *sizes[-2::-1], d),
-            "activations": [*names, *decoder],
-            "output": self.output_activation,
-            "loss": self.loss,
-            "alphas": [float(self.alpha)] * layers,
-        }
+        return (d, *sizes, *sizes[-2::-1], d)
 
-    def _decoder_names(self, names):
-        """Activations of the decoder's hidden layers."""
-        if self.autoencoder is None:
-            return names[-2::-1]
-        first, *others = (output_activation_of(a) for a in self._autoencoders)
+    def _alphas(self):
+        return [float(self.alpha)] * (2 * len(self._sizes()))
+
+    def _activations(self, autoencoders):
+        if autoencoders is None:
+            names = self._encoder_names()
+            return [*names, *names[-2::-1]]
+        first, *others = (output_activation_of(a) for a in autoencoders)
         if first != self.output_activation:
             raise ValueError(
                 f"The first layer's autoencoder has output_activation={first!r}, got "
                 f"output_activation={self.output_activation!r}; they must agree, as "
                 "its decoder becomes the last layer."
             )
-        return others[::-1]
+        return [*(activation_of(a) for a in autoencoders), *others[::-1]]
 
-    def _start_above(self, parameters, architecture, data):
+    def _start_above(self, parameters, objective, loss, autoencoders, data):
         """Put the decoders, in reverse, above the encoders."""
         depth = len(self._sizes())
-        for layer, autoencoder in enumerate(reversed(self.layers_), depth):
+        for layer, autoencoder in enumerate(reversed(autoencoders), depth):
             if not hasattr(autoencoder, "intercept_visible_"):
                 raise ValueError(
                     f"autoencoder={autoencoder!r} has no intercept_visible_ after "
@@ -341,8 +342,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
             parameters.intercepts[layer][:] = autoencoder.intercept_visible_
 
     def _validator(self, objective, held_out, unit):
-        # Dropout is a means of training, not part of what is learnt.
-        return HeldOutLoss(objective, held_out, unit, draw=None)
+        return HeldOutLoss(objective, held_out, unit, draw=None)  # no dropout
 
     @property
     def _n_features_out(self):

@@ -1,6 +1,7 @@
 """A deep classifier, pre-trained layer by layer."""
 
 import numpy as np
+import scipy.sparse
 from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -44,12 +45,13 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             these, or None, default="denoising"
         What pre-trains a layer; a list has one for each. An estimator is cloned and
         given its size as ``n_components``; fitted, it must have ``components_`` and
-        ``intercept_hidden_``, as the autoencoders here and scikit-learn's
-        ``BernoulliRBM`` have. Its other parameters can be searched, as in
-        ``autoencoder__sparsity_target``. A name stands for that autoencoder with this
-        stack's solver and limits and its own defaults otherwise; after logistic
-        layers with logistic outputs and ``loss="log_loss"``. None starts from random
-        weights.
+        ``intercept_hidden_``, as the
+        autoencoders here and scikit-learn's ``BernoulliRBM`` have, and where it has no
+        ``activation`` it counts as logistic. Its other parameters can be searched, as
+        in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
+        this stack's solver and limits and its own defaults otherwise; after logistic
+        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
+        ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
         f, where ``autoencoder`` is a name or None. An estimator brings its own.
@@ -63,7 +65,10 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised.
+        α, the weight decay, in [0, inf). Biases are never penalised. Training does
+        not depend on the units of X, but for this: where its numbers are a thousand
+        times larger, the first layer's weights are a thousandth, and hardly decay.
+        Scale X first.
 
     decay : {"all", "output"}, default="all"
         Whether α reaches the weights of every layer or V only, as in Stanford's UFLDL
@@ -71,7 +76,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
     max_iter : int, default=1000
         Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
-        each layer's pre-training by an autoencoder given by name.
+        each layer's pre-training by an autoencoder given by name; and of iterations
+        of the output layer, where that is the end of training.
 
     max_fun : int, default=15000
         Limit of evaluations of the loss, likewise, for "lbfgs".
@@ -117,8 +123,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         reproducible results.
 
     warm_start : bool, default=False
-        Whether ``fit`` continues from the weights of the last one: fine-tuning
-        without pre-training again.
+        Whether ``fit`` continues from the weights and with the activations of the
+        last one: fine-tuning without pre-training again.
 
     verbose : int, default=0
         1 names each stage and prints every tenth iteration, 2 every one.
@@ -143,11 +149,11 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         at the weights of its time. With ``early_stopping``, of the weights kept.
 
     loss_curve_ : ndarray of shape (n_iter_,) or None
-        J after every iteration of fine-tuning. Those of pre-training are in
-        ``layers_``.
+        J after every iteration of fine-tuning.
 
     loss_curves_ : dict of str to ndarray
-        The curve of every stage: "layer 1", …, "output", "fine-tuning".
+        The curve of every stage that has one, each of its own J: "layer 1", …,
+        "output", "fine-tuning". ``BernoulliRBM`` records none.
 
     validation_scores_ : ndarray of shape (n_iter_,) or None
         Accuracy on the rows held out, if ``early_stopping``.
@@ -225,31 +231,29 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         warm_start=False,
         verbose=0,
     ):
-        super().__init__(
-            hidden_layer_sizes,
-            autoencoder=autoencoder,
-            activation=activation,
-            fine_tune=fine_tune,
-            solver=solver,
-            alpha=alpha,
-            decay=decay,
-            max_iter=max_iter,
-            max_fun=max_fun,
-            tol=tol,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            shuffle=shuffle,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            input_dropout=input_dropout,
-            hidden_dropout=hidden_dropout,
-            random_state=random_state,
-            warm_start=warm_start,
-            verbose=verbose,
-        )
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.autoencoder = autoencoder
+        self.activation = activation
+        self.fine_tune = fine_tune
+        self.solver = solver
+        self.alpha = alpha
+        self.decay = decay
+        self.max_iter = max_iter
+        self.max_fun = max_fun
+        self.tol = tol
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.input_dropout = input_dropout
+        self.hidden_dropout = hidden_dropout
         self.class_weight = class_weight
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
 
     def fit(self, X, y, X_unlabeled=None, sample_weight=None):
         """Pre-train on all rows and fine-tune on the labelled ones.
@@ -265,7 +269,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             More rows to pre-train on.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative weights of the labelled rows, zero for absence. Pre-training
-            heeds them where the autoencoder takes weights.
+            heeds them where the autoencoder takes weights; rows without a label
+            weigh one there.
 
         Returns
         -------
@@ -281,61 +286,75 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Notes
         -----
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
+        Ctrl-C while fine-tuning keeps the best weights so far and warns. Before that
+        there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
+        leaves the weights of an earlier fit.
         """
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
         check_classification_targets(y)
-        targets, labels = self._targets(y, X.dtype)
         if self.class_weight is not None:
             factors = compute_sample_weight(self.class_weight, y).astype(X.dtype)
             weights = factors if weights is None else weights * factors
-        self._train(Data(X, weights, targets), X_unlabeled, labels)
-        return self
-
-    def _targets(self, y, dtype):
-        """Targets of the output units, and labels to stratify by; sets classes_."""
+            if not weights.any():
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} leaves no row a weight; give "
+                    "a class that y has a weight above 0."
+                )
         kind = type_of_target(y)
         if kind == "multiclass-multioutput":
             raise ValueError(
                 "y has several columns of classes; StackedAutoencoderClassifier takes "
                 "one column of classes, or an indicator matrix of 0 and 1."
             )
-        known = None
-        if self.warm_start and hasattr(self, "coefs_"):
-            known = self.classes_
-        self._multilabel = kind == "multilabel-indicator"
-        if self._multilabel:
-            self.classes_ = np.arange(y.shape[1])
-            return np.ascontiguousarray(y, dtype), None
-        y = column_or_1d(y, warn=True)
+        if kind == "multilabel-indicator":
+            classes, targets = self._labels(y, X.dtype)
+            self._train(Data(X, weights, targets), "logistic", "log_loss", X_unlabeled)
+        else:
+            classes, codes = self._codes(column_or_1d(y, warn=True))
+            targets = np.zeros((len(y), len(classes)), X.dtype)
+            targets[np.arange(len(y)), codes] = 1
+            data = Data(X, weights, targets)
+            self._train(data, "softmax", "cross_entropy", X_unlabeled, codes)
+        self.classes_ = classes
+        return self
+
+    def _labels(self, y, dtype):
+        """The labels' positions, and targets of the output units."""
+        if scipy.sparse.issparse(y):
+            y = y.toarray()
+        if not np.isin(y, (0, 1)).all():
+            raise ValueError(
+                "Multilabel y must be an indicator matrix of 0 and 1, got the values "
+                f"{np.unique(y).tolist()}; use (y > 0).astype(int), say."
+            )
+        return np.arange(y.shape[1]), np.ascontiguousarray(y, dtype)
+
+    def _codes(self, y):
+        """The classes, and each row's position among them."""
         classes, codes = np.unique(y, return_inverse=True)
-        if known is not None:
-            unknown = np.setdiff1d(classes, known)
+        if self._continues and not self._multilabel:
+            unknown = np.setdiff1d(classes, self.classes_)
             if len(unknown):
                 raise ValueError(
-                    f"warm_start=True continues with the classes {known.tolist()}, but "
-                    f"y also has {unknown.tolist()}; use warm_start=False to start "
-                    "afresh."
+                    f"warm_start=True continues with the classes "
+                    f"{self.classes_.tolist()}, but y also has {unknown.tolist()}; use "
+                    "warm_start=False to start afresh."
                 )
-            classes, codes = known, np.searchsorted(known, y)
+            classes, codes = self.classes_, np.searchsorted(self.classes_, y)
         if len(classes) < 2:
             raise ValueError(
                 "StackedAutoencoderClassifier needs at least two classes, but y has "
                 f"one class only: {classes.tolist()}."
             )
-        self.classes_ = classes
-        targets = np.zeros((len(y), len(classes)), dtype)
-        targets[np.arange(len(y)), codes] = 1
-        return targets, codes
+        return classes, codes
 
-    def _architecture(self, names, data):
-        output, loss = "softmax", "cross_entropy"
-        if self._multilabel:
-            output, loss = "logistic", "log_loss"
-        n_outputs = data.targets.shape[1]
-        return self._network(names, data.X.shape[1], n_outputs, output, loss)
+    @property
+    def _multilabel(self):
+        return self._names[-1] == "logistic"
 
     def _validator(self, objective, held_out, unit):
-        score = _subset_accuracy if self._multilabel else _accuracy
+        multilabel = objective.names[-1] == "logistic"
+        score = _subset_accuracy if multilabel else _accuracy
         return HeldOutPrediction(objective, held_out, score)
 
     def predict(self, X):

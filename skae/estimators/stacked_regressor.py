@@ -1,10 +1,12 @@
 """A deep regressor, pre-trained layer by layer."""
 
+import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skae.core.blocks import Data
 from skae.estimators._held_out import HeldOutPrediction
+from skae.estimators._scales import Moments
 from skae.estimators._supervised import SupervisedStack
 
 
@@ -36,12 +38,13 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
             these, or None, default="denoising"
         What pre-trains a layer; a list has one for each. An estimator is cloned and
         given its size as ``n_components``; fitted, it must have ``components_`` and
-        ``intercept_hidden_``, as the autoencoders here and scikit-learn's
-        ``BernoulliRBM`` have. Its other parameters can be searched, as in
-        ``autoencoder__sparsity_target``. A name stands for that autoencoder with this
-        stack's solver and limits and its own defaults otherwise; after logistic
-        layers with logistic outputs and ``loss="log_loss"``. None starts from random
-        weights.
+        ``intercept_hidden_``, as the
+        autoencoders here and scikit-learn's ``BernoulliRBM`` have, and where it has no
+        ``activation`` it counts as logistic. Its other parameters can be searched, as
+        in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
+        this stack's solver and limits and its own defaults otherwise; after logistic
+        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
+        ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
         f, where ``autoencoder`` is a name or None. An estimator brings its own.
@@ -55,14 +58,18 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised.
+        α, the weight decay, in [0, inf). Biases are never penalised. Training does
+        not depend on the units of X, but for this: where its numbers are a thousand
+        times larger, the first layer's weights are a thousandth, and hardly decay.
+        Scale X first.
 
     decay : {"all", "output"}, default="all"
         Whether α reaches the weights of every layer or V only.
 
     max_iter : int, default=1000
         Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
-        each layer's pre-training by an autoencoder given by name.
+        each layer's pre-training by an autoencoder given by name; and of iterations
+        of the output layer, where that is the end of training.
 
     max_fun : int, default=15000
         Limit of evaluations of the loss, likewise, for "lbfgs".
@@ -104,8 +111,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         reproducible results.
 
     warm_start : bool, default=False
-        Whether ``fit`` continues from the weights of the last one: fine-tuning
-        without pre-training again.
+        Whether ``fit`` continues from the weights and with the activations of the
+        last one: fine-tuning without pre-training again.
 
     verbose : int, default=0
         1 names each stage and prints every tenth iteration, 2 every one.
@@ -127,11 +134,11 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         at the weights of its time. With ``early_stopping``, of the weights kept.
 
     loss_curve_ : ndarray of shape (n_iter_,) or None
-        J after every iteration of fine-tuning. Those of pre-training are in
-        ``layers_``.
+        J after every iteration of fine-tuning.
 
     loss_curves_ : dict of str to ndarray
-        The curve of every stage: "layer 1", …, "output", "fine-tuning".
+        The curve of every stage that has one, each of its own J: "layer 1", …,
+        "output", "fine-tuning". ``BernoulliRBM`` records none.
 
     validation_scores_ : ndarray of shape (n_iter_,) or None
         R² on the rows held out, if ``early_stopping``.
@@ -177,6 +184,55 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
     _y_numeric = True
 
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        *,
+        autoencoder="denoising",
+        activation="logistic",
+        fine_tune=True,
+        solver="lbfgs",
+        alpha=1e-4,
+        decay="all",
+        max_iter=1000,
+        max_fun=15000,
+        tol=2e-4,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=1e-3,
+        shuffle=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.autoencoder = autoencoder
+        self.activation = activation
+        self.fine_tune = fine_tune
+        self.solver = solver
+        self.alpha = alpha
+        self.decay = decay
+        self.max_iter = max_iter
+        self.max_fun = max_fun
+        self.tol = tol
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.input_dropout = input_dropout
+        self.hidden_dropout = hidden_dropout
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
     def fit(self, X, y, X_unlabeled=None, sample_weight=None):
         """Pre-train on all rows and fine-tune on those with a target.
 
@@ -191,7 +247,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
             More rows to pre-train on.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative weights of the rows with a target, zero for absence.
-            Pre-training heeds them where the autoencoder takes weights.
+            Pre-training heeds them where the autoencoder takes weights; rows without a
+            target weigh one there.
 
         Returns
         -------
@@ -206,20 +263,26 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Notes
         -----
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
+        Ctrl-C while fine-tuning keeps the best weights so far and warns. Before that
+        there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
+        leaves the weights of an earlier fit.
         """
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
+        targets = y.reshape(len(X), -1)
+        Moments.of(targets, weights).check_magnitude(len(X), X.dtype, "y")
+        targets = np.ascontiguousarray(targets, X.dtype)
+        data = Data(X, weights, targets)
+        self._train(data, "identity", "squared_error", X_unlabeled)
         self._one_column = y.ndim == 1
-        targets = y.astype(X.dtype).reshape(len(X), -1)
-        self._train(Data(X, weights, targets), X_unlabeled)
         return self
 
-    def _architecture(self, names, data):
-        n_outputs = data.targets.shape[1]
-        return self._network(
-            names, data.X.shape[1], n_outputs, "identity", "squared_error"
-        )
-
     def _validator(self, objective, held_out, unit):
+        if len(held_out.X) < 2:
+            raise ValueError(
+                "early_stopping=True needs at least two held-out rows for R², got one "
+                f"with validation_fraction={self.validation_fraction}; use a larger "
+                "validation_fraction or early_stopping=False."
+            )
         return HeldOutPrediction(objective, held_out, r2_score)
 
     def predict(self, X):

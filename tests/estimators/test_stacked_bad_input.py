@@ -1,0 +1,299 @@
+"""Stacks: a clear error that names its cause, or finite results."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from sklearn.neural_network import BernoulliRBM
+from sklearn.preprocessing import minmax_scale
+
+from skae import (
+    SparseAutoencoder,
+    StackedAutoencoder,
+    StackedAutoencoderClassifier,
+    StackedAutoencoderRegressor,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Fine-tuning stopped", "ignore:Training stopped"
+)
+
+X, Y = load_iris(return_X_y=True)
+X = minmax_scale(X)
+NUMBERS = X @ [1.0, 2.0, -1.0, 3.0]
+LABELS = np.stack([Y == 0, Y == 1], axis=1).astype(int)
+
+
+def classifier(sizes=(4, 3), **params):
+    params = {"autoencoder": "sparse", "max_iter": 5, "random_state": 0, **params}
+    return StackedAutoencoderClassifier(sizes, **params)
+
+
+def regressor(sizes=(4, 3), **params):
+    params = {"autoencoder": "sparse", "max_iter": 5, "random_state": 0, **params}
+    return StackedAutoencoderRegressor(sizes, **params)
+
+
+def deep(sizes=(4, 3), **params):
+    params = {"autoencoder": "sparse", "max_iter": 5, "random_state": 0, **params}
+    return StackedAutoencoder(sizes, **params)
+
+
+class NoWeights(BaseEstimator):
+    def __init__(self, n_components=2):
+        self.n_components = n_components
+
+    def fit(self, X, y=None):
+        return self
+
+
+class Transposed(NoWeights):
+    def fit(self, X, y=None):
+        self.components_ = np.ones((1, X.shape[1]))
+        self.intercept_hidden_ = np.ones(1)
+        return self
+
+
+class Swish(Transposed):
+    activation = "swish"
+
+
+class Bare:
+    def fit(self, X, y=None):
+        return self
+
+
+# -- parameters ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sizes", [(), [], 0, (4, 0), (4, -1), (4, 2.5), np.ones((2, 2))]
+)
+@pytest.mark.parametrize("make", [classifier, regressor, deep])
+def test_sizes(make, sizes):
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes must .* 1 or more; got"):
+        make(sizes).fit(X, NUMBERS if make is regressor else Y)
+
+
+@pytest.mark.parametrize(
+    ("autoencoder", "message"),
+    [
+        ("pca", "'autoencoder' parameter of .*'pca'"),
+        (["sparse"], r"a list of 1 for hidden_layer_sizes=\(4, 3\), which has 2"),
+        (["sparse"] * 3, r"a list of 3 for hidden_layer_sizes=\(4, 3\), which has 2"),
+        (["sparse", "pca"], "must be among .* got 'pca'"),
+        (["sparse", None], "must be among .* got None"),
+        (SparseAutoencoder, "must be among .* got <class"),
+        (Bare(), "must be among .* got <"),
+        (
+            PCA(),
+            r"PCA\(n_components=4, .*\) has no intercept_hidden_ after fit; .* needs",
+        ),
+        (NoWeights(), "has no components_ after fit; .* needs"),
+        (Transposed(), r"components_ of shape \(1, 4\) after fit; .* = \(4, 4\)"),
+        (Swish(), "has activation='swish', but a stack knows"),
+    ],
+)
+def test_autoencoder(autoencoder, message):
+    with pytest.raises(ValueError, match=message):
+        classifier(autoencoder=autoencoder).fit(X, Y)
+
+
+def test_an_autoencoder_without_n_components():
+    with pytest.raises(ValueError, match="has no parameter n_components"):
+        classifier(autoencoder=StackedAutoencoder()).fit(X, Y)
+
+
+def test_a_machine_has_logistic_units():
+    with pytest.raises(ValueError, match=r"'rbm' has logistic units, got .*'tanh'"):
+        classifier(autoencoder="rbm", activation="tanh").fit(X, Y)
+
+
+@pytest.mark.parametrize("autoencoder", ["rbm", BernoulliRBM()], ids=repr)
+def test_a_machine_needs_rows_in_0_1(autoencoder):
+    with pytest.raises(ValueError, match=r"needs rows in \[0, 1\], .* to 5; scale X"):
+        classifier(autoencoder=autoencoder).fit(5 * X, Y)
+
+
+def test_a_machine_above_codes_outside_0_1():
+    below = SparseAutoencoder(activation="tanh", max_iter=20)
+    with pytest.raises(ValueError, match=r"needs rows in \[0, 1\], got layer 2 rows"):
+        classifier(autoencoder=[below, "rbm"]).fit(X, Y)
+
+
+def test_nothing_to_train():
+    with pytest.raises(
+        ValueError, match=r"fine_tune=False with autoencoder=None .*use"
+    ):
+        classifier(autoencoder=None, fine_tune=False).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["input_dropout", "hidden_dropout"])
+@pytest.mark.parametrize("make", [classifier, deep])
+def test_dropout_needs_adam(make, name):
+    with pytest.raises(ValueError, match=rf"needs solver='adam', .*{name}=0.5.*; use"):
+        make(**{name: 0.5}).fit(X, Y)
+    make(**{name: 0.5}, solver="adam").fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"loss": "log_loss"}, "loss='log_loss' needs output_activation='logistic'"),
+        (
+            {"autoencoder": "rbm"},
+            "output_activation='logistic', got .*'identity'; they",
+        ),
+        (
+            {"autoencoder": SparseAutoencoder(), "output_activation": "logistic"},
+            "output_activation='identity', got .*'logistic'; they must agree",
+        ),
+    ],
+)
+def test_outputs_of_the_deep_autoencoder(params, message):
+    with pytest.raises(ValueError, match=message):
+        deep(**params).fit(X)
+
+
+def test_the_deep_autoencoder_needs_biases_to_decode():
+    class Encoder(NoWeights):
+        def fit(self, X, y=None):
+            self.components_ = np.ones((self.n_components, X.shape[1]))
+            self.intercept_hidden_ = np.ones(self.n_components)
+            return self
+
+    with pytest.raises(ValueError, match="has no intercept_visible_ after fit"):
+        deep(autoencoder=Encoder(), output_activation="logistic").fit(X)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("alpha", -1),
+        ("decay", "none"),
+        ("solver", "sgd"),
+        ("activation", "sigmoid"),
+        ("max_iter", 0),
+        ("validation_fraction", 1.0),
+        ("input_dropout", 1.0),
+        ("hidden_dropout", -0.1),
+        ("class_weight", "equal"),
+        ("fine_tune", "no"),
+    ],
+)
+def test_other_parameters(parameter, value):
+    with pytest.raises(ValueError, match=f"The '{parameter}' parameter"):
+        classifier(**{parameter: value}).fit(X, Y)
+
+
+# -- data ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [classifier, regressor, deep])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_inf(make, bad):
+    data, y = X.copy(), NUMBERS if make is regressor else Y
+    data[3, 1] = bad
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+        make().fit(data, y)
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+        make().fit(X, y).predict(data)
+    if make is not deep:
+        with pytest.raises(ValueError, match=r"X_unlabeled contains (NaN|infinity)"):
+            make().fit(X, y, X_unlabeled=data)
+
+
+def test_unlabeled_rows_with_other_columns():
+    with pytest.raises(ValueError, match="X_unlabeled has 3 features, but X has 4"):
+        classifier().fit(X, Y, X_unlabeled=X[:, :3])
+
+
+def test_one_class():
+    with pytest.raises(ValueError, match=r"at least two classes, but .* \[1\]"):
+        classifier().fit(X, np.ones(150, int))
+    only = (Y == 2).astype(float)
+    with pytest.raises(ValueError, match=r"at least two classes, but .* \[2\]"):
+        classifier().fit(X, Y, sample_weight=only)
+
+
+def test_numbers_are_not_classes():
+    with pytest.raises(ValueError, match="Unknown label type"):
+        classifier().fit(X, NUMBERS)
+
+
+def test_several_columns_of_classes():
+    with pytest.raises(ValueError, match=r"several columns of classes; .* takes one"):
+        classifier().fit(X, np.stack([Y, Y[::-1]], axis=1))
+
+
+def test_labels_other_than_0_and_1():
+    with pytest.raises(ValueError, match=r"0 and 1, got the values \[-1, 1\]; use"):
+        classifier().fit(X, 2 * LABELS - 1)
+
+
+def test_sparse_labels():
+    one = classifier().fit(X, scipy.sparse.csr_array(LABELS))
+    np.testing.assert_array_equal(
+        one.predict_proba(X), classifier().fit(X, LABELS).predict_proba(X)
+    )
+
+
+def test_class_weight_of_nothing():
+    with pytest.raises(ValueError, match=r"class_weight=\{.* leaves no row a weight"):
+        classifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor"),
+    [
+        (np.float32, 1e-30),
+        (np.float32, 1e30),
+        (np.float32, 1e60),
+        (np.float64, 1e-110),
+        (np.float64, 1e110),
+    ],
+)
+def test_targets_out_of_range(dtype, factor):
+    with pytest.raises(ValueError, match=r"y is too (small|large).*; scale y, for"):
+        regressor().fit(X.astype(dtype), factor * NUMBERS)
+
+
+def test_one_row_held_out_is_too_few_for_r2():
+    model = regressor(early_stopping=True, validation_fraction=0.006)
+    with pytest.raises(ValueError, match="at least two held-out rows for R²"):
+        model.fit(X, NUMBERS)
+
+
+def test_no_row_held_out():
+    model = classifier(early_stopping=True, validation_fraction=0.001)
+    with pytest.raises(ValueError, match=r"holds out 0 of 150 rows; use more"):
+        model.fit(X, Y)
+
+
+# -- odd, but allowed ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_equal_rows_and_constant_targets(solver):
+    ones = np.ones((20, 3))
+    for model, y in (
+        (classifier(solver=solver), np.arange(20) % 2),
+        (classifier(solver=solver), np.tile([[0, 1]], (20, 1))),
+        (regressor(solver=solver), np.full(20, 7.0)),
+        (deep(solver=solver), None),
+    ):
+        model.fit(ones, y)
+        assert np.isfinite(model.predict(ones)).all() and np.isfinite(model.loss_)
+    np.testing.assert_allclose(regressor().fit(X, np.full(150, 7.0)).predict(X), 7.0)
+
+
+def test_a_class_without_weight():
+    model = classifier(class_weight={2: 0}).fit(X, Y)
+    assert np.isfinite(model.predict_proba(X)).all() and np.isfinite(model.loss_)
+
+
+def test_two_rows():
+    model = classifier().fit(X[[0, 149]], Y[[0, 149]])
+    assert np.isfinite(model.predict_proba(X)).all()
