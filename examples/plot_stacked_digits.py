@@ -108,14 +108,14 @@ print(f"{n_splits} splits in {perf_counter() - begin:.0f} s")
 # Bars are standard errors over five splits.
 #
 # * The start matters. With 50 labels the layers, which have seen 1250 more digits,
-#   gain some three points over the same network from a random start. With all labels
-#   they gain one, though they have seen no other rows than it has.
+#   gain two to five points over the same network from a random start. With all labels
+#   they gain more than one, though they have seen no other rows than it has.
 # * Fine-tuning needs labels. All 1300 give it something to do, the more the deeper
-#   the stack; 50 are classified without an error by the output layer already, and it
-#   stops where it begins.
+#   the stack; 50 are classified without an error by the output layer already, so it
+#   stops where it begins, or a step or two on.
 # * Depth does not pay on digits this small: one layer is as good as two or three.
-# * ``MLPClassifier``, with other units and another solver, makes up for most of the
-#   difference, and the support vector machine is as good with 50 labels and better
+# * ``MLPClassifier``, with other units and another solver, makes up for a good part of
+#   the difference, and the support vector machine is as good with 50 labels and better
 #   with all of them, in a fraction of the time. On data like these, use it. What a
 #   stack gives beyond it are the codes themselves, from ``transform``.
 
