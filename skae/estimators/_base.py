@@ -19,6 +19,7 @@ from skae.core.blocks import Data
 from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.objective import AutoencoderObjective
+from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import HeldOutLoss, hold_out
 from skae.estimators._outputs import OutputMixin
 from skae.estimators._problem import Problem, Settings
@@ -52,7 +53,7 @@ def _is_stochastic(estimator):
 
 
 class BaseAutoencoder(
-    OutputMixin, ReconstructionMixin, BaseEstimator, metaclass=ABCMeta
+    OutputMixin, ReconstructionMixin, DocLinkMixin, BaseEstimator, metaclass=ABCMeta
 ):
     """Fit and partial_fit; a subclass says what it penalises."""
 
@@ -82,12 +83,6 @@ class BaseAutoencoder(
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
     }
-
-    _doc_link_module = "skae"
-    _doc_link_template = "https://skae.readthedocs.io/en/stable/api.html#skae.{name}"
-
-    def _doc_link_url_param_generator(self):
-        return {"name": type(self).__name__}
 
     @abstractmethod
     def _terms(self, data, scale, n_components, random_state):

@@ -15,6 +15,7 @@ from skae._sklearn import HasMethods, Interval, StrOptions
 from skae.core.activations import ACTIVATIONS
 from skae.core.coordinates import NetworkCoordinates
 from skae.core.network import NetworkObjective, propagate
+from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import hold_out
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
 from skae.estimators._problem import Problem, Settings
@@ -25,7 +26,7 @@ from skae.estimators._training import train
 _MAX_SEED = np.iinfo(np.int32).max
 
 
-class BaseStack(BaseEstimator, metaclass=ABCMeta):
+class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
     """Pre-train and fine-tune; a subclass says what lies above the encoder."""
 
     _parameter_constraints: dict = {

@@ -34,7 +34,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
     Pre-training sees no labels, so it also learns from rows that have none. That is
     where it pays: with few labels among many rows. With labels for all rows, expect
-    little over ``MLPClassifier``.
+    little over ``MLPClassifier``; and try a support vector machine in either case.
 
     Parameters
     ----------

@@ -370,3 +370,10 @@ def test_nested_parameters():
 def test_cross_validation_in_two_processes():
     scores = cross_val_score(stack(max_iter=60), X, CLASSES, cv=3, n_jobs=2)
     assert (scores > 0.8).all()
+
+
+@STACKS
+def test_displays_with_a_link_to_its_documentation(cls):
+    shown = cls(autoencoder=SparseAutoencoder())._repr_html_()
+    for name in (cls.__name__, "SparseAutoencoder"):
+        assert f"skae.readthedocs.io/en/stable/api.html#skae.{name}" in shown

@@ -182,6 +182,7 @@ def test_as_low_a_loss_as_scikit_learns_classifier():
     np.testing.assert_allclose(np.median(ours), np.median(theirs), rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")  # to the last digit
 def test_as_low_a_loss_as_scikit_learns_regressor():
     data = StandardScaler().fit_transform(X)
     stack = StackedAutoencoderRegressor(
