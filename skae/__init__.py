@@ -1,5 +1,6 @@
 """Autoencoders that feel like scikit-learn."""
 
+from skae.estimators.coding import SparseCoding
 from skae.estimators.contractive import ContractiveAutoencoder
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.estimators.sparse import SparseAutoencoder
@@ -10,5 +11,6 @@ __all__ = [
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "SparseAutoencoder",
+    "SparseCoding",
     "__version__",
 ]

@@ -5,7 +5,12 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from skae import (
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    SparseCoding,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Training stopped"),
@@ -27,6 +32,8 @@ ESTIMATORS = [
     DenoisingAutoencoder(**SHORT, corruption="gaussian", redraw_every=None),
     ContractiveAutoencoder(**SHORT),
     ContractiveAutoencoder(**SHORT, activation="tanh", tied_weights=True),
+    SparseCoding(**SHORT),
+    SparseCoding(**SHORT, sparsity_weight=0.5, dictionary_penalty=0.1),
 ]
 
 EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"

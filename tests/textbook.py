@@ -87,3 +87,10 @@ def terms(
         norms = [(jacobian(x, W, b, activation) ** 2).sum() for x in X]
         parts["contraction"] = contraction * s @ norms / s.sum()
     return parts
+
+
+def sparse_coding(X, S, A, V, weight, epsilon, penalty):
+    """J of sparse coding: (1/n)‖SA − X‖² + λ (1/n) Σ √((S∘S) Vᵀ + ε) + γ ‖A‖²."""
+    fit = ((S @ A - X) ** 2).sum() / len(X)
+    sparsity = weight * np.sqrt((S * S) @ V.T + epsilon).sum() / len(X)
+    return fit + sparsity + penalty * (A**2).sum()

@@ -1,30 +1,23 @@
 """What every autoencoder shares: the scikit-learn side of the fit path."""
 
 import warnings
-from abc import ABCMeta, abstractmethod
+from abc import abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state, gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
 
 from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
 from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.objective import AutoencoderObjective
+from skae.estimators._coder import DTYPES, BaseCoder
 from skae.estimators._training import Moments, Problem, Scale, random_start, train
-
-_DTYPES = [np.float64, np.float32]
-_ROWS_AT_A_TIME = 2048
 
 
 def _scaled_alpha(spread):
@@ -39,13 +32,8 @@ def _scaled_alpha(spread):
     return min(1e-3, 0.03 * min(1, spread) ** 4)
 
 
-class BaseAutoencoder(
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
-    metaclass=ABCMeta,
-):
-    """Fit, transform and score; a subclass says what it penalises."""
+class BaseAutoencoder(BaseCoder):
+    """Fit, and code by a layer of units; a subclass says what it penalises."""
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
@@ -63,12 +51,6 @@ class BaseAutoencoder(
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
     }
-
-    _doc_link_module = "skae"
-    _doc_link_template = "https://skae.readthedocs.io/en/stable/api.html#skae.{name}"
-
-    def _doc_link_url_param_generator(self):
-        return {"name": type(self).__name__}
 
     @abstractmethod
     def _terms(self, X, scale, n_components, random_state):
@@ -110,7 +92,7 @@ class BaseAutoencoder(
         validate_params(self)
         self._check_combinations()
         continues = self.warm_start and hasattr(self, "components_")
-        X = validate_data(self, X, dtype=_DTYPES, order="C", reset=not continues)
+        X = validate_data(self, X, dtype=DTYPES, order="C", reset=not continues)
         weights = check_sample_weight(sample_weight, X)
         if weights is not None and not weights.all():
             # Absent means absent: from ranges, and from the count of noisy rows.
@@ -260,100 +242,6 @@ class BaseAutoencoder(
         """
         return self._encode(self._validate(X))
 
-    def inverse_transform(self, X):
-        """Decode codes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_components)
-            Codes, as ``transform`` returns them.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features)
-            g(H D + c), for the codes H.
-        """
-        check_is_fitted(self, "components_")
-        codes = check_array(X, dtype=_DTYPES)
-        if codes.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"X has {codes.shape[1]} columns, but inverse_transform takes codes "
-                f"with n_components={self._n_features_out}, as transform returns them."
-            )
-        return self._decode(codes)
-
-    def predict(self, X):
-        """Reconstruct X: ``inverse_transform(transform(X))``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        X_reconstructed : ndarray of shape (n_samples, n_features)
-            The reconstruction of every row.
-        """
-        return self._decode(self._encode(self._validate(X)))
-
-    def score_samples(self, X):
-        """Negative squared reconstruction error of each row.
-
-        Higher is more like the training data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            −‖x̂_i − x_i‖², in squared units of X.
-        """
-        return -self._squared_errors(self._validate(X))
-
-    def score(self, X, y=None, sample_weight=None):
-        """Fraction of the variance of X that the reconstruction explains.
-
-        R² = 1 − Σ_i s_i ‖x̂_i − x_i‖² / Σ_i s_i ‖x_i − x̄‖², to be read beside
-        ``PCA.explained_variance_ratio_.sum()``. It needs no labels, so a grid
-        search without ``y`` works.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-        y : None
-            Ignored; here for scikit-learn's conventions.
-        sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows.
-
-        Returns
-        -------
-        score : float
-            1 is perfect, 0 no better than the column means of X, and there is no
-            lower bound. Where all rows are equal it is 1 if they are
-            reconstructed exactly and 0 otherwise.
-        """
-        X = self._validate(X)
-        weights = check_sample_weight(sample_weight, X)
-        errors = self._squared_errors(X)
-        mean_error = float(np.average(errors, weights=weights))
-        moments = Moments.of(X, weights)
-        if moments.no_variation(X.dtype):
-            return float(mean_error == 0)
-        return 1 - mean_error / moments.variance
-
-    @property
-    def _n_features_out(self):
-        return self.components_.shape[0]
-
-    def _validate(self, X):
-        check_is_fitted(self, "components_")
-        return validate_data(self, X, dtype=_DTYPES, reset=False)
-
     def _encode(self, X):
         codes = X @ self.components_.T.astype(X.dtype, copy=False)
         codes += self.intercept_hidden_
@@ -365,17 +253,3 @@ class BaseAutoencoder(
         X += self.intercept_visible_
         ACTIVATIONS[self.output_activation].apply(X)
         return X
-
-    def _squared_errors(self, X):
-        """‖x̂_i − x_i‖² of each row, returned in float64, a few rows at a time."""
-        errors = np.empty(len(X))
-        for rows in gen_batches(len(X), _ROWS_AT_A_TIME):
-            residual = self._decode(self._encode(X[rows]))
-            residual -= X[rows]
-            np.vecdot(residual, residual, out=errors[rows])
-        return errors
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

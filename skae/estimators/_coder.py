@@ -1,0 +1,149 @@
+"""What everything that turns rows into codes and back has in common."""
+
+from abc import ABCMeta, abstractmethod
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils import check_array, gen_batches
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skae._sklearn import check_sample_weight
+from skae.estimators._training import Moments
+
+DTYPES = [np.float64, np.float32]
+_ROWS_AT_A_TIME = 2048
+
+
+class BaseCoder(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
+    """Transform and score; a subclass says how rows are encoded and codes decoded."""
+
+    _doc_link_module = "skae"
+    _doc_link_template = "https://skae.readthedocs.io/en/stable/api.html#skae.{name}"
+
+    def _doc_link_url_param_generator(self):
+        return {"name": type(self).__name__}
+
+    @abstractmethod
+    def _encode(self, X):
+        """Codes of X, which has been validated."""
+
+    @abstractmethod
+    def _decode(self, codes):
+        """Reconstruction from codes."""
+
+    def inverse_transform(self, X):
+        """Decode codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes, as ``transform`` returns them.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            The rows that the codes stand for.
+        """
+        check_is_fitted(self, "components_")
+        codes = check_array(X, dtype=DTYPES)
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {codes.shape[1]} columns, but inverse_transform takes codes "
+                f"with n_components={self._n_features_out}, as transform returns them."
+            )
+        return self._decode(codes)
+
+    def predict(self, X):
+        """Reconstruct X: ``inverse_transform(transform(X))``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        X_reconstructed : ndarray of shape (n_samples, n_features)
+            The reconstruction of every row.
+        """
+        return self._decode(self._encode(self._validate(X)))
+
+    def score_samples(self, X):
+        """Negative squared reconstruction error of each row.
+
+        Higher is more like the training data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            −‖x̂_i − x_i‖², in squared units of X.
+        """
+        return -self._squared_errors(self._validate(X))
+
+    def score(self, X, y=None, sample_weight=None):
+        """Fraction of the variance of X that the reconstruction explains.
+
+        R² = 1 − Σ_i s_i ‖x̂_i − x_i‖² / Σ_i s_i ‖x_i − x̄‖², to be read beside
+        ``PCA.explained_variance_ratio_.sum()``. It needs no labels, so a grid
+        search without ``y`` works.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+        y : None
+            Ignored; here for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        score : float
+            1 is perfect, 0 no better than the column means of X, and there is no
+            lower bound. Where all rows are equal it is 1 if they are
+            reconstructed exactly and 0 otherwise.
+        """
+        X = self._validate(X)
+        weights = check_sample_weight(sample_weight, X)
+        errors = self._squared_errors(X)
+        mean_error = float(np.average(errors, weights=weights))
+        moments = Moments.of(X, weights)
+        if moments.no_variation(X.dtype):
+            return float(mean_error == 0)
+        return 1 - mean_error / moments.variance
+
+    @property
+    def _n_features_out(self):
+        return self.components_.shape[0]
+
+    def _validate(self, X):
+        check_is_fitted(self, "components_")
+        return validate_data(self, X, dtype=DTYPES, reset=False)
+
+    def _squared_errors(self, X):
+        """‖x̂_i − x_i‖² of each row, returned in float64, a few rows at a time."""
+        errors = np.empty(len(X))
+        for rows in gen_batches(len(X), _ROWS_AT_A_TIME):
+            residual = self._decode(self._encode(X[rows]))
+            residual -= X[rows]
+            np.vecdot(residual, residual, out=errors[rows])
+        return errors
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
