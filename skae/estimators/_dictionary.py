@@ -13,7 +13,7 @@ from skae.solvers import minimize_separable
 # still count. Slower forgetting averages more and learns later.
 _FORGETTING = 20
 # While the dictionary still moves, codes need not be better than this.
-_CODE_TOL = 1e-4
+_CODE_TOL = 1e-5
 # For good codes are found to this, which takes some 30 to 200 iterations.
 _ENCODE_TOL = 1e-9
 MAX_ITER_ENCODE = 5000

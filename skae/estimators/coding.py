@@ -32,7 +32,157 @@ _WEIGHT = 0.003
 
 
 class SparseCoding(BaseCoder):
-    """DOCSTRING"""
+    """Dictionary of which each row is a sum of few atoms; plain or topographic.
+
+    A code s_i is not computed by an encoder but found by optimisation, for each row
+    x_i. With the codes as rows of S and a dictionary A, whose rows are the atoms,
+    the reconstruction is S A, and training minimises
+
+        J = (1/n) ‖S A − X‖²_F + λ (1/n) Σ_i Σ_r sqrt((V s_i²)_r + ε) + γ ‖A‖²_F,
+
+    where s² is taken entry by entry. With V = I the middle term is a smooth Σ|s|,
+    which lets few entries of a code differ much from zero. With ``topography`` the
+    units lie on a grid whose opposite edges meet, V[r, c] = 1 where unit c lies in
+    the window of p x p units that starts at r, and a window is cheap if all of it is
+    silent: units that are active together come to be neighbours.
+
+    Rounds of two steps lead there. The codes of a batch of rows for the present
+    dictionary are independent of each other and convex problems, each of which gets
+    an L-BFGS of its own, from the start X Aᵀ/‖A_j‖²; all are done together. Then
+    the dictionary has a closed form,
+
+        A = (SᵀS/n + γ I)⁻¹ SᵀX/n,
+
+    with the sums over this round's rows and, fading, over those of earlier ones.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Number of units, the length of a code, and of atoms. It may exceed the
+        number of features. None takes as many as there are features, or as the
+        grid of ``topography`` has.
+
+    sparsity_weight : float or "scale", default="scale"
+        λ, in [0, inf), in squared units of X. "scale" uses 0.003 of the mean squared
+        length of a row, divided by the number of units in a window. More makes
+        codes sparser, until units go out of use one by one: their atoms go to zero.
+
+    dictionary_penalty : float or "scale", default="scale"
+        γ, in (0, inf): keeps the dictionary from growing while the codes shrink.
+        "scale" uses 1/``n_components``, with which codes are of order one. Only λ²γ
+        matters, apart from the scale of the codes and for small ε.
+
+    epsilon : float, default=1e-5
+        ε, in (0, inf), in squared units of a code: codes well below its root are as
+        good as zero.
+
+    topography : tuple of two int, default=None
+        (rows, columns) of the grid of units, in the order of ``components_``, row by
+        row; their product must be ``n_components``. None is plain sparse coding.
+
+    pool_size : int, default=3
+        p, the edge of a window of neighbours, at most the shorter edge of the grid.
+        Only used with ``topography``.
+
+    max_iter : int, default=300
+        Most rounds.
+
+    code_max_iter : int, default=20
+        Most iterations of L-BFGS for a code in a round. ``transform`` takes as many
+        as a code needs.
+
+    batch_size : int, default=1000
+        Rows in a round, drawn in a random order; several times ``n_components`` is
+        best. None, or the number of rows or more, takes all of them in every round.
+
+    tol : float, default=0.01
+        Training has converged when a round changes the dictionary by no more,
+        relative to its Frobenius norm. Reading ``loss_curve_`` tells whether less
+        would be worth while.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial dictionary and the batches. Pass an int for reproducible
+        results.
+
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the dictionary of the previous call instead
+        of drawing a new one.
+
+    verbose : int, default=0
+        1 prints a line every tenth round, 2 every round.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        A, the dictionary: what each unit adds to a reconstruction.
+
+    loss_curve_ : ndarray of shape (n_iter_,)
+        J of the rows of each round, before the dictionary changed.
+
+    n_iter_ : int
+        Number of rounds done, by ``fit`` and by ``partial_fit`` since.
+
+    pooling_ : scipy.sparse.csr_array of shape (n_components, n_components)
+        V.
+
+    sparsity_weight_ : float
+        The λ used.
+
+    dictionary_penalty_ : float
+        The γ used.
+
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had any that are all strings.
+
+    See Also
+    --------
+    SparseAutoencoder : Sparse codes by an encoder, without optimisation for each row.
+    sklearn.decomposition.MiniBatchDictionaryLearning : Atoms of unit length, codes
+        with exact zeros.
+    sklearn.decomposition.FastICA : As many units as features at most, and codes that
+        are linear in the rows.
+
+    Notes
+    -----
+    The UFLDL tutorial's code divides the first term by n, but neither λ nor γ: its λ
+    is the λ here divided by n, so that its 5e-5 with batches of 2,000 rows is
+    ``sparsity_weight=0.1`` here; its γ of 1e-2 is ``dictionary_penalty=0.01``.
+
+    There is no bias, and X is not centred, as in scikit-learn's dictionaries. Remove
+    what atoms should not be spent on: column means with
+    ``StandardScaler(with_std=False)``, the mean of every patch of an image. With the
+    default weights the codes of c X are those of X, and its dictionary c times as
+    large.
+
+    Codes are found in float64 by ``transform``, whatever the dtype of X, and returned
+    in that of X; ``fit`` computes in the dtype of X.
+
+    References
+    ----------
+    .. [1] B. A. Olshausen and D. J. Field, "Emergence of simple-cell receptive field
+       properties by learning a sparse code for natural images", Nature 381 (1996)
+       607-609.
+    .. [2] A. Hyvärinen, P. O. Hoyer and M. Inki, "Topographic independent component
+       analysis", Neural Computation 13 (2001) 1527-1558.
+    .. [3] A. Ng, J. Ngiam, C. Y. Foo, Y. Mai and C. Suen, UFLDL Tutorial, "Sparse
+       Coding: Autoencoder Interpretation", Stanford University: the objective, the
+       two steps and the start of the codes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import SparseCoding
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> coding = SparseCoding(topography=(10, 10), random_state=0).fit(X)
+    >>> codes = coding.transform(X[:200])
+    >>> codes.shape
+    (200, 100)
+    >>> bool(coding.score(X[:200]) > 0.9)
+    True
+    """
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
@@ -65,10 +215,10 @@ class SparseCoding(BaseCoder):
         epsilon=1e-5,
         topography=None,
         pool_size=3,
-        max_iter=200,
+        max_iter=300,
         code_max_iter=20,
         batch_size=1000,
-        tol=0.02,
+        tol=0.01,
         random_state=None,
         warm_start=False,
         verbose=0,
@@ -175,33 +325,36 @@ class SparseCoding(BaseCoder):
 
     # -- fitting ---------------------------------------------------------------
 
-    def _pooling(self, n_components):
+    def _pooling(self, n_features):
+        """Which units share a pool; it knows how many units there are."""
         if self.topography is None:
-            return NoPooling(n_components)
-        shape = tuple(self.topography)
-        whole = all(isinstance(edge, Integral) and edge >= 1 for edge in shape)
-        if len(shape) != 2 or not whole:
+            return NoPooling(int(self.n_components or n_features))
+        grid = tuple(self.topography)
+        whole = all(isinstance(edge, Integral) and edge >= 1 for edge in grid)
+        if len(grid) != 2 or not whole:
             raise ValueError(
                 f"topography={self.topography!r} must be two positive integers, "
                 "(rows, columns), or None."
             )
-        if shape[0] * shape[1] != n_components:
+        units = int(grid[0]) * int(grid[1])
+        if self.n_components not in (None, units):
             raise ValueError(
-                f"topography={self.topography!r} is a grid of "
-                f"{shape[0] * shape[1]} units, but n_components={n_components}; "
-                "choose two numbers whose product is n_components."
+                f"topography={self.topography!r} is a grid of {units} units, got "
+                f"n_components={self.n_components}; use n_components={units} or None, "
+                "or a grid of as many units."
             )
-        if self.pool_size > min(shape):
+        if self.pool_size > min(grid):
             raise ValueError(
-                f"pool_size={self.pool_size} exceeds the grid of "
-                f"topography={self.topography!r}; at most {min(shape)} is allowed."
+                f"pool_size={self.pool_size} exceeds an edge of "
+                f"topography={self.topography!r}; use at most {min(grid)}, or a "
+                "larger grid."
             )
-        return TorusPooling(int(shape[0]), int(shape[1]), int(self.pool_size))
+        return TorusPooling(int(grid[0]), int(grid[1]), int(self.pool_size))
 
     def _prepare(self, X, weights, rng, continues, rescale):
         """Set constants and start where there is none: attributes and ``_sums``."""
-        shape = int(self.n_components or X.shape[1]), X.shape[1]
-        pooling = self._pooling(shape[0])
+        pooling = self._pooling(X.shape[1])
+        shape = pooling.n_components, X.shape[1]
         moments = Moments.of(X, weights)
         moments.check_magnitude(len(X), X.dtype)
         if continues and self.components_.shape != shape:
