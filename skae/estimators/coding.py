@@ -87,15 +87,16 @@ class SparseCoding(BaseCoder):
     max_iter : int, default=300
         Most rounds.
 
-    code_max_iter : int, default=20
-        Most iterations of L-BFGS for a code in a round. ``transform`` takes as many
-        as a code needs.
+    code_max_iter : int, default=10
+        Most iterations of L-BFGS for a code in a round. With more, fewer rounds are
+        needed, but each costs more and more units go out of use. ``transform`` takes
+        as many iterations as a code needs.
 
     batch_size : int, default=1000
         Rows in a round, drawn in a random order; several times ``n_components`` is
         best. None, or the number of rows or more, takes all of them in every round.
 
-    tol : float, default=0.01
+    tol : float, default=0.02
         Training has converged when a round changes the dictionary by no more,
         relative to its Frobenius norm. Reading ``loss_curve_`` tells whether less
         would be worth while.
@@ -216,9 +217,9 @@ class SparseCoding(BaseCoder):
         topography=None,
         pool_size=3,
         max_iter=300,
-        code_max_iter=20,
+        code_max_iter=10,
         batch_size=1000,
-        tol=0.01,
+        tol=0.02,
         random_state=None,
         warm_start=False,
         verbose=0,
