@@ -78,13 +78,11 @@ X = X.astype(np.float32)
 #
 # Both have 121 atoms, almost twice as many as there are pixels. With ``topography``
 # the atom of the unit in row ``r`` and column ``c`` of the grid is
-# ``components_[11 * r + c]``. A map folds slowly, so it gets a smaller ``tol``. The
-# weight of the sparsity is the default one: with twice as much, a third of the units of
-# the map go out of use, because fewer units are then the lower :math:`J`.
+# ``components_[11 * r + c]``. A map folds slowly, so it gets a smaller ``tol``.
 
 plain = SparseCoding(121, random_state=0)
 topographic = SparseCoding(
-    topography=(11, 11), pool_size=3, tol=0.005, max_iter=250, random_state=0
+    topography=(11, 11), pool_size=3, tol=0.005, max_iter=500, random_state=0
 )
 for name, coding in [("plain", plain), ("topographic", topographic)]:
     start = perf_counter()
