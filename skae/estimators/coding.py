@@ -426,7 +426,6 @@ class SparseCoding(BaseCoder):
                 f"Codes or dictionary of X overflow {X.dtype}; scale X, for instance "
                 "with StandardScaler, or raise dictionary_penalty."
             )
-        # All in one line, so that Ctrl-C finds a round complete or not begun.
         change = float(np.linalg.norm(A - old)) / (float(np.linalg.norm(A)) or 1.0)
         self.components_, self._sums = A, sums
         self.n_iter_ += 1
