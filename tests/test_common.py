@@ -9,6 +9,7 @@ from skae import (
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     SparseAutoencoder,
+    SparseCoding,
     StackedAutoencoder,
     StackedAutoencoderClassifier,
     StackedAutoencoderRegressor,
@@ -60,6 +61,8 @@ ESTIMATORS = [
     StackedAutoencoderRegressor(**STACK | ADAM, autoencoder=None),
     StackedAutoencoder(**STACK, autoencoder="sparse"),
     StackedAutoencoder(**STACK | ADAM, autoencoder=None),
+    SparseCoding(**SHORT),
+    SparseCoding(**SHORT, sparsity_weight=0.5, dictionary_penalty=0.1),
 ]
 
 EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
@@ -74,7 +77,7 @@ def expected_failures(estimator):
     by_name = getattr(estimator, "autoencoder", None) == "denoising"
     if isinstance(estimator, DenoisingAutoencoder) or by_name:
         return {EQUIVALENCE: "noise is drawn for each row, and a weight repeats none"}
-    if estimator.early_stopping:
+    if getattr(estimator, "early_stopping", False):
         return {EQUIVALENCE: "rows are held out, and each repetition is a row"}
     return {}
 

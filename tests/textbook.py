@@ -146,3 +146,10 @@ def network_loss(X, Y, coefs, intercepts, activations, *, loss, alphas, s=None):
     losses = {**LOSSES, **cross_entropy}[loss](Y, R).sum(axis=1)
     decay = sum(a / 2 * (W**2).sum() for a, W in zip(alphas, coefs, strict=True))
     return s @ losses / s.sum() + decay
+
+
+def sparse_coding(X, S, A, V, weight, epsilon, penalty):
+    """J of sparse coding: (1/n)‖SA − X‖² + λ (1/n) Σ √((S∘S) Vᵀ + ε) + γ ‖A‖²."""
+    fit = ((S @ A - X) ** 2).sum() / len(X)
+    sparsity = weight * np.sqrt((S * S) @ V.T + epsilon).sum() / len(X)
+    return fit + sparsity + penalty * (A**2).sum()

@@ -1,0 +1,213 @@
+"""Sparse coding: the objective of the codes, the pools of units, the dictionary.
+
+With n rows x_i, codes s_i and the dictionary A (n_components, n_features),
+
+    J = (1/n) Σ_i ‖s_i A − x_i‖² + λ (1/n) Σ_i Σ_r sqrt((V s_i²)_r + ε) + γ ‖A‖²_F,
+
+s² taken entry by entry. V = I is plain sparse coding; a V that adds the squares of
+neighbouring units makes neighbours active together. Given A, the rows are independent
+and convex: `CodeObjective`. Given the codes, A is a ridge regression:
+`dictionary_step`. Sample weights replace the means over rows by weighted ones.
+
+Codes are kept as columns, (n_components, n): what belongs to a row then broadcasts
+along contiguous memory, and so do the shifts that pool neighbouring units.
+"""
+
+import numpy as np
+
+# An atom this short beside the longest is one that no row uses.
+_UNUSED = 1e-3
+
+
+class NoPooling:
+    """V = I: every unit is a pool of its own."""
+
+    def __init__(self, n_components):
+        self.n_components, self.size = n_components, 1
+
+    def pool(self, Q):
+        """V Q, here Q itself."""
+        return Q
+
+    def spread(self, W):
+        """Vᵀ W, here W itself."""
+        return W
+
+    def indices(self):
+        """Row and column indices of the ones of V."""
+        return np.arange(self.n_components), np.arange(self.n_components)
+
+
+class TorusPooling:
+    """V[r, c] = 1 where unit c lies in the window that starts at unit r.
+
+    The units lie on a grid, row by row, whose opposite edges meet. Every row and
+    column of V sums to size².
+
+    Parameters
+    ----------
+    rows, columns : int
+        Shape of the grid.
+    size : int
+        Edge of the square window, at most the smaller of the two.
+
+    Notes
+    -----
+    Sums of shifted arrays, first along one edge of the window and then along the
+    other. For 11 x 11 units and windows of 3 x 3 that takes about as long as a sparse
+    product with V, and half as long as a dense one; for 20 x 20 a fifth.
+    """
+
+    def __init__(self, rows, columns, size):
+        self.rows, self.columns, self.size = rows, columns, size
+        self.n_components = rows * columns
+
+    def pool(self, Q):
+        """V Q for Q of shape (n_components, n)."""
+        return self._sums(Q, 0)
+
+    def spread(self, W):
+        """Vᵀ W for W of shape (n_components, n)."""
+        return self._sums(W, self.size - 1)
+
+    def _sums(self, Q, before):
+        """Sums over windows that start ``before`` places before each unit."""
+        rows, columns, margin = self.rows, self.columns, self.size - 1
+        if margin == 0:
+            return Q
+        n = Q.shape[1]
+        padded = np.empty((rows + margin, columns + margin, n), Q.dtype)
+        middle = slice(before, before + rows), slice(before, before + columns)
+        padded[middle] = Q.reshape(rows, columns, n)
+        # The margin is what lies beyond the opposite edge.
+        to, there = (rows, 0) if before == 0 else (0, rows)
+        padded[to : to + margin, middle[1]] = padded[there : there + margin, middle[1]]
+        to, there = (columns, 0) if before == 0 else (0, columns)
+        padded[:, to : to + margin] = padded[:, there : there + margin]
+        strips = padded[:rows] + padded[1 : rows + 1]
+        for i in range(2, self.size):
+            strips += padded[i : i + rows]
+        sums = strips[:, :columns] + strips[:, 1 : columns + 1]
+        for j in range(2, self.size):
+            sums += strips[:, j : j + columns]
+        return sums.reshape(-1, n)
+
+    def indices(self):
+        """Row and column indices of the ones of V."""
+        r, c, i, j = np.ogrid[: self.rows, : self.columns, : self.size, : self.size]
+        members = (r + i) % self.rows * self.columns + (c + j) % self.columns
+        pools = np.repeat(np.arange(self.rows * self.columns), self.size**2)
+        return pools, members.ravel()
+
+
+class CodeObjective:
+    """The part of J that depends on the codes, for one dictionary.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n_components, n_features)
+        Dictionary; its dtype is that of everything else.
+    sparsity_weight, epsilon : float
+        λ and ε.
+    pooling : NoPooling or TorusPooling
+        V.
+    """
+
+    def __init__(self, A, sparsity_weight, epsilon, pooling):
+        self.A, self.pooling = A, pooling
+        self.sparsity_weight, self.epsilon = sparsity_weight, epsilon
+        self.squares = np.vecdot(A, A)[:, np.newaxis]
+        k, d = A.shape
+        # The cheaper of S ↦ 2 A Aᵀ S and S ↦ 2 A (Aᵀ S).
+        self._gram = 2 * (A @ A.T) if k <= 2 * d else None
+        # Where an atom is 0 and λ too, J does not depend on its code.
+        self.curvature = np.maximum(2 * self.squares, np.finfo(A.dtype).tiny)
+
+    def of_rows(self, X):
+        """The objective of the codes of X, (n, n_features)."""
+        return RowCodes(self, 2 * (self.A @ X.T))
+
+    def product(self, S, out):
+        """2 A Aᵀ S."""
+        if self._gram is not None:
+            return np.matmul(self._gram, S, out=out)
+        np.matmul(self.A, self.A.T @ S, out=out)
+        out *= 2
+        return out
+
+
+class RowCodes:
+    """f_i(s) = ‖s A − x_i‖² − ‖x_i‖² + λ Σ_r sqrt((V s²)_r + ε) of some rows.
+
+    Without the constant ‖x_i‖², so that f is as small as its differences are.
+    Column i of every array belongs to row i.
+
+    Parameters
+    ----------
+    objective : CodeObjective
+        A, λ, ε and V.
+    B : ndarray of shape (n_components, n)
+        2 A Xᵀ.
+    """
+
+    def __init__(self, objective, B):
+        self.objective, self.B = objective, B
+
+    def take(self, columns):
+        """The objective of the codes of these rows only."""
+        return RowCodes(self.objective, self.B.take(columns, axis=1))
+
+    def start(self):
+        """The codes A x_i / ‖A_j‖², (n_components, n); 0 for atoms as good as 0."""
+        squares = self.objective.squares
+        used = squares > _UNUSED**2 * squares.max()
+        return self.B * np.divide(0.5, squares, out=np.zeros_like(squares), where=used)
+
+    def scale(self):
+        """How large entries of the gradient may be, (n,): λ + 2 max_j |A_j x_i|."""
+        return np.abs(self.B).max(axis=0) + self.objective.sparsity_weight
+
+    def __call__(self, S, gradient, curvature):
+        """Values (n,), with gradient and curvature written to arrays like S.
+
+        The gradient is 2 A (Aᵀ s − x) + s ∘ w with w = λ Vᵀ (1 / sqrt(V s² + ε)).
+        The curvature 2 ‖A_j‖² + w_j is the diagonal of a quadratic that touches f
+        at s and lies above its penalty, as the root is concave in s².
+        """
+        it = self.objective
+        it.product(S, out=gradient)
+        gradient -= self.B
+        np.subtract(gradient, self.B, out=curvature)
+        value = np.einsum("kn,kn->n", S, curvature)
+        value *= 0.5
+        np.square(S, out=curvature)
+        roots = it.pooling.pool(curvature)
+        roots += it.epsilon
+        np.sqrt(roots, out=roots)
+        value += it.sparsity_weight * roots.sum(axis=0)
+        np.divide(it.sparsity_weight, roots, out=roots)
+        weights = it.pooling.spread(roots)
+        gradient += S * weights
+        np.add(weights, it.curvature, out=curvature)
+        return value
+
+
+def dictionary_step(SS, SX, penalty):
+    """The dictionary that minimises J for given codes: (SᵀS/n + γ I)⁻¹ SᵀX/n.
+
+    Parameters
+    ----------
+    SS : ndarray of shape (n_components, n_components)
+        Mean of s_i s_iᵀ, in float64.
+    SX : ndarray of shape (n_components, n_features)
+        Mean of s_i x_iᵀ, in float64.
+    penalty : float
+        γ > 0.
+
+    Returns
+    -------
+    A : ndarray of shape (n_components, n_features), float64
+    """
+    ridge = SS.copy()
+    ridge.flat[:: len(SS) + 1] += penalty
+    return np.linalg.solve(ridge, SX)

@@ -1,0 +1,189 @@
+"""Rounds of sparse coding: codes of a batch, then the dictionary in closed form."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from skae.core.coding import CodeObjective, NoPooling, TorusPooling, dictionary_step
+from skae.engines.rows import RowEngine, row_blocks
+from skae.solvers import minimize_separable
+
+# How fast sums of earlier rounds are forgotten: after t rounds about the last t/20
+# still count. Slower forgetting averages more and learns later.
+_FORGETTING = 20
+# While the dictionary still moves, codes need not be better than this.
+_CODE_TOL = 1e-5
+# For good codes are found to this, which takes some 30 to 200 iterations.
+_ENCODE_TOL = 1e-9
+MAX_ITER_ENCODE = 5000
+
+
+@dataclass
+class Sums:
+    """Weighted sums over the rows of this round and, fading, of those before it."""
+
+    SS: np.ndarray  # Σ w s sᵀ, (n_components, n_components), float64
+    SX: np.ndarray  # Σ w s xᵀ, (n_components, n_features), float64
+    weight: float = 0.0  # Σ w
+    rounds: int = 0
+
+    @classmethod
+    def of_nothing(cls, n_components, n_features):
+        return cls(
+            np.zeros((n_components, n_components)), np.zeros((n_components, n_features))
+        )
+
+    def faded(self, entirely):
+        """What counts in the next round of them: a copy."""
+        rounds = self.rounds + 1
+        kept = 0.0 if entirely else (1 - 1 / rounds) ** _FORGETTING
+        return Sums(self.SS * kept, self.SX * kept, self.weight * kept, rounds)
+
+
+@dataclass(frozen=True)
+class Model:
+    """The constants of J."""
+
+    sparsity_weight: float
+    dictionary_penalty: float
+    epsilon: float
+    pooling: NoPooling | TorusPooling
+
+    def codes(self, A):
+        """The objective of the codes, for the dictionary A."""
+        return CodeObjective(A, self.sparsity_weight, self.epsilon, self.pooling)
+
+
+def random_dictionary(rng, shape, size, model):
+    """Gaussian atoms of one length.
+
+    It is the length at which the penalties of a dictionary and of the codes it would
+    have are about equal, but at least one with which λ does not silence a typical
+    code.
+
+    Parameters
+    ----------
+    rng : RandomState
+    shape : tuple of int
+        (n_components, n_features).
+    size : float
+        Root mean square length of a row of data.
+    model : Model
+    """
+    A = rng.standard_normal(shape)
+    balanced = size * (2 * shape[0] * model.dictionary_penalty) ** -0.5
+    audible = model.sparsity_weight / size * shape[1] ** 0.5
+    return A * (max(balanced, audible) / np.linalg.norm(A, axis=1, keepdims=True))
+
+
+def improve(engine, A, X, weights, model, code_max_iter, sums):
+    """One round: code X with the dictionary A, and return the next dictionary.
+
+    Parameters
+    ----------
+    engine : RowEngine
+    A : ndarray of shape (n_components, n_features)
+        In the dtype of X.
+    X : ndarray of shape (n, n_features)
+    weights : ndarray of shape (n,) or None
+    model : Model
+    code_max_iter : int
+    sums : Sums
+        What of earlier rounds is to count; this round is added.
+
+    Returns
+    -------
+    A : ndarray of shape (n_components, n_features)
+    loss : float
+        J of this round's rows, before the dictionary changed.
+    """
+    codes = model.codes(A)
+
+    def compute(rows):
+        x = X[rows]
+        w = None if weights is None else weights[rows]
+        S, value = _solve(codes.of_rows(x), code_max_iter, _CODE_TOL)[:2]
+        value = value.astype(np.float64) + np.vecdot(x, x)
+        T = S if w is None else S * w
+        total = value.sum() if w is None else value @ w
+        weight = len(x) if w is None else w.sum(dtype=np.float64)
+        return T @ S.T, T @ x, float(total), float(weight)
+
+    objective = weight = 0.0
+    for SS, SX, part, part_weight in engine.map(compute, row_blocks(len(X), len(A))):
+        sums.SS += SS
+        sums.SX += SX
+        objective += part
+        weight += part_weight
+    sums.weight += weight
+    loss = objective / weight
+    loss += model.dictionary_penalty * float(np.vdot(A, A))
+    A = dictionary_step(
+        sums.SS / sums.weight, sums.SX / sums.weight, model.dictionary_penalty
+    )
+    return A.astype(X.dtype), loss
+
+
+def encode(A, X, model):
+    """Codes of X, (n, n_components), and whether all of them converged.
+
+    In float64 whatever the dtype of X: where atoms are alike J is nearly flat, and in
+    float32 the codes of a row would differ visibly by how rounding falls in its block.
+    """
+    codes = model.codes(A.astype(np.float64, copy=False))
+    S = np.empty((len(X), len(A)), X.dtype)
+
+    def compute(rows):
+        of_rows = codes.of_rows(X[rows].astype(np.float64, copy=False))
+        found, _, _, converged = _solve(of_rows, MAX_ITER_ENCODE, _ENCODE_TOL)
+        S[rows] = found.T
+        return converged.all()
+
+    with RowEngine() as engine:
+        converged = list(engine.map(compute, row_blocks(len(X), len(A))))
+    return S, all(converged)
+
+
+def _solve(codes, max_iter, tol):
+    return minimize_separable(
+        codes, codes.start(), max_iter=max_iter, tol=tol * codes.scale()
+    )
+
+
+class Batches:
+    """Endless batches: the rows in a random order, then in another one."""
+
+    def __init__(self, n_samples, batch_size, rng):
+        self._n, self._size, self._rng = n_samples, batch_size, rng
+        self._order, self._next = None, n_samples
+
+    @property
+    def all_rows(self):
+        """Whether every batch holds all rows, in their own order."""
+        return self._size >= self._n
+
+    def take(self):
+        """An index of the rows of the next batch."""
+        if self.all_rows:
+            return slice(None)
+        # Batches are of one size; the few rows left over are other ones each time.
+        if self._next + self._size > self._n:
+            self._order, self._next = self._rng.permutation(self._n), 0
+        self._next += self._size
+        return self._order[self._next - self._size : self._next]
+
+
+class Report:
+    """Prints a line now and then: every tenth round, or each if verbose > 1."""
+
+    def __init__(self, verbose):
+        self._verbose, self._start = verbose, time.perf_counter()
+
+    def __call__(self, n_iter, loss, change):
+        every = 1 if self._verbose > 1 else 10
+        if self._verbose and (n_iter % every == 0 or n_iter == 1):
+            print(
+                f"round {n_iter:5d}  loss {loss:.6e}  change {change:.2e}  "
+                f"{time.perf_counter() - self._start:7.2f} s"
+            )

@@ -1,0 +1,474 @@
+"""Sparse coding, plain and topographic."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
+
+from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
+from skae.core.coding import NoPooling, TorusPooling
+from skae.engines.rows import RowEngine
+from skae.estimators._dictionary import (
+    MAX_ITER_ENCODE,
+    Batches,
+    Model,
+    Report,
+    Sums,
+    encode,
+    improve,
+    random_dictionary,
+)
+from skae.estimators._doc_link import DocLinkMixin
+from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
+from skae.estimators._scales import Moments
+from skae.solvers import NotFiniteError
+
+# sparsity_weight="scale" is this fraction of the mean squared length of a row. On
+# patches of photographs it leaves 1 % of the variance and silences 86 % of the codes.
+_WEIGHT = 0.01
+
+
+class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
+    """Dictionary of which each row is a sum of few atoms; plain or topographic.
+
+    A code s_i is not computed by an encoder but found by optimisation, for each row
+    x_i. With the codes as rows of S and a dictionary A, whose rows are the atoms,
+    the reconstruction is S A, and training minimises
+
+        J = (1/n) ‖S A − X‖²_F + λ (1/n) Σ_i Σ_r sqrt((V s_i²)_r + ε) + γ ‖A‖²_F,
+
+    where s² is taken entry by entry. With V = I the middle term is a smooth Σ|s|,
+    which lets few entries of a code differ much from zero. With ``topography`` the
+    units lie on a grid whose opposite edges meet, V[r, c] = 1 where unit c lies in
+    the window of p x p units that starts at r, and a window is cheap if all of it is
+    silent: units that are active together come to be neighbours.
+
+    Rounds of two steps lead there. The codes of a batch of rows for the present
+    dictionary are independent of each other and convex problems, each of which gets
+    an L-BFGS of its own, from the start X Aᵀ/‖A_j‖²; all are done together. Then
+    the dictionary has a closed form,
+
+        A = (SᵀS/n + γ I)⁻¹ SᵀX/n,
+
+    with the sums over this round's rows and, fading, over those of earlier ones.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Number of units, the length of a code, and of atoms. It may exceed the
+        number of features. None takes as many as there are features, or as the
+        grid of ``topography`` has.
+
+    sparsity_weight : float or "scale", default="scale"
+        λ, in [0, inf), in squared units of X. "scale" uses 0.01 of the mean squared
+        length of a row, divided by the number of units in a window. More makes
+        codes sparser, until units go out of use one by one: their atoms go to zero.
+
+    dictionary_penalty : float or "scale", default="scale"
+        γ, in (0, inf): keeps the dictionary from growing while the codes shrink.
+        "scale" uses 1/``n_components``, with which codes are of order one. Only λ²γ
+        matters, apart from the scale of the codes and for small ε.
+
+    epsilon : float, default=1e-5
+        ε, in (0, inf), in squared units of a code: codes well below its root are as
+        good as zero.
+
+    topography : tuple of two int, default=None
+        (rows, columns) of the grid of units, in the order of ``components_``, row by
+        row; their product must be ``n_components``. None is plain sparse coding.
+
+    pool_size : int, default=3
+        p, the edge of a window of neighbours, at most the shorter edge of the grid.
+        Only used with ``topography``.
+
+    max_iter : int, default=300
+        Most rounds.
+
+    code_max_iter : int, default=10
+        Most iterations of L-BFGS for a code in a round. With more, fewer rounds are
+        needed, but each costs more and more units go out of use. ``transform`` takes
+        as many iterations as a code needs.
+
+    batch_size : int, default=1000
+        Rows in a round, drawn in a random order; several times ``n_components`` is
+        best. None, or the number of rows or more, takes all of them in every round.
+
+    tol : float, default=0.02
+        Training has converged when a round changes the dictionary by no more,
+        relative to its Frobenius norm. Reading ``loss_curve_`` tells whether less
+        would be worth while.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial dictionary and the batches. Pass an int for reproducible
+        results.
+
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the dictionary of the previous call instead
+        of drawing a new one.
+
+    verbose : int, default=0
+        1 prints a line every tenth round, 2 every round.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        A, the dictionary: what each unit adds to a reconstruction.
+
+    loss_curve_ : ndarray of shape (n_iter_,)
+        J of the rows of each round, before the dictionary changed.
+
+    n_iter_ : int
+        Number of rounds done, by ``fit`` and by ``partial_fit`` since.
+
+    pooling_ : scipy.sparse.csr_array of shape (n_components, n_components)
+        V.
+
+    sparsity_weight_ : float
+        The λ used.
+
+    dictionary_penalty_ : float
+        The γ used.
+
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had any that are all strings.
+
+    See Also
+    --------
+    SparseAutoencoder : Sparse codes by an encoder, without optimisation for each row.
+    sklearn.decomposition.MiniBatchDictionaryLearning : Atoms of unit length, codes
+        with exact zeros.
+    sklearn.decomposition.FastICA : As many units as features at most, and codes that
+        are linear in the rows.
+
+    Notes
+    -----
+    The UFLDL tutorial's code divides the first term by n, but neither λ nor γ: its λ
+    is the λ here divided by n, so that its 5e-5 with batches of 2,000 rows is
+    ``sparsity_weight=0.1`` here; its γ of 1e-2 is ``dictionary_penalty=0.01``.
+
+    There is no bias, and X is not centred, as in scikit-learn's dictionaries. Remove
+    what atoms should not be spent on: column means with
+    ``StandardScaler(with_std=False)``, the mean of every patch of an image. With the
+    default weights the codes of c X are those of X, and its dictionary c times as
+    large.
+
+    Codes are found in float64 by ``transform``, whatever the dtype of X, and returned
+    in that of X; ``fit`` computes in the dtype of X.
+
+    References
+    ----------
+    .. [1] B. A. Olshausen and D. J. Field, "Emergence of simple-cell receptive field
+       properties by learning a sparse code for natural images", Nature 381 (1996)
+       607-609.
+    .. [2] A. Hyvärinen, P. O. Hoyer and M. Inki, "Topographic independent component
+       analysis", Neural Computation 13 (2001) 1527-1558.
+    .. [3] A. Ng, J. Ngiam, C. Y. Foo, Y. Mai and C. Suen, UFLDL Tutorial, "Sparse
+       Coding: Autoencoder Interpretation", Stanford University: the objective, the
+       two steps and the start of the codes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import SparseCoding
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> coding = SparseCoding(topography=(10, 10), random_state=0).fit(X)
+    >>> codes = coding.transform(X[:200])
+    >>> codes.shape
+    (200, 100)
+    >>> bool(coding.score(X[:200]) > 0.9)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "sparsity_weight": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"scale"}),
+        ],
+        "dictionary_penalty": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"scale"}),
+        ],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "topography": ["array-like", None],
+        "pool_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "code_max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        sparsity_weight="scale",
+        dictionary_penalty="scale",
+        epsilon=1e-5,
+        topography=None,
+        pool_size=3,
+        max_iter=300,
+        code_max_iter=10,
+        batch_size=1000,
+        tol=0.02,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.sparsity_weight = sparsity_weight
+        self.dictionary_penalty = dictionary_penalty
+        self.epsilon = epsilon
+        self.topography = topography
+        self.pool_size = pool_size
+        self.max_iter = max_iter
+        self.code_max_iter = code_max_iter
+        self.batch_size = batch_size
+        self.tol = tol
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn the dictionary from X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data, dense. float32 and float64 are kept, anything else becomes
+            float64.
+        y : None
+            Ignored; here for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows. A row of weight zero counts as absent;
+            a weight of two counts as the row twice within its batch.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or sample_weight is not what is allowed; the
+            message names it.
+
+        Notes
+        -----
+        Ctrl-C ends training, keeps the dictionary of the last complete round and
+        warns.
+        """
+        validate_params(self)
+        continues = self.warm_start and hasattr(self, "components_")
+        X, weights = self._validate_rows(X, sample_weight, reset=not continues)
+        rng = check_random_state(self.random_state)
+        self._prepare(X, weights, rng, continues, rescale=True)
+        status = self._rounds(X, weights, rng)
+        if status == "max_iter":
+            warnings.warn(
+                f"Training stopped at max_iter={self.max_iter} before it converged; "
+                "increase max_iter, or tol if the loss has levelled off.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        elif status == "interrupted":
+            warnings.warn(
+                "Training interrupted by user; the dictionary so far is kept.",
+                stacklevel=2,
+            )
+        return self
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """One round with these rows: their codes, then the dictionary.
+
+        The dictionary fits the codes of earlier calls too, the more recent the
+        better. The first call sets what "scale" stands for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            A batch of training data; several times ``n_components`` rows are best.
+        y : None
+            Ignored; here for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        self : object
+            The estimator itself.
+        """
+        validate_params(self)
+        continues = hasattr(self, "components_")
+        X, weights = self._validate_rows(X, sample_weight, reset=not continues)
+        rng = check_random_state(self.random_state)
+        self._prepare(X, weights, rng, continues, rescale=False)
+        with RowEngine() as engine:
+            self._round(engine, X, weights)
+        return self
+
+    def _validate_rows(self, X, sample_weight, reset):
+        X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
+        weights = check_sample_weight(sample_weight, X)
+        if weights is not None and not weights.all():
+            X, weights = X[weights > 0], weights[weights > 0]
+        return X, weights
+
+    # -- fitting ---------------------------------------------------------------
+
+    def _pooling(self, n_features):
+        """Which units share a pool; it knows how many units there are."""
+        if self.topography is None:
+            return NoPooling(int(self.n_components or n_features))
+        grid = tuple(self.topography)
+        whole = all(isinstance(edge, Integral) and edge >= 1 for edge in grid)
+        if len(grid) != 2 or not whole:
+            raise ValueError(
+                f"topography={self.topography!r} must be two positive integers, "
+                "(rows, columns), or None."
+            )
+        units = int(grid[0]) * int(grid[1])
+        if self.n_components not in (None, units):
+            raise ValueError(
+                f"topography={self.topography!r} is a grid of {units} units, got "
+                f"n_components={self.n_components}; use n_components={units} or None, "
+                "or a grid of as many units."
+            )
+        if self.pool_size > min(grid):
+            raise ValueError(
+                f"pool_size={self.pool_size} exceeds an edge of "
+                f"topography={self.topography!r}; use at most {min(grid)}, or a "
+                "larger grid."
+            )
+        return TorusPooling(int(grid[0]), int(grid[1]), int(self.pool_size))
+
+    def _prepare(self, X, weights, rng, continues, rescale):
+        """Set constants and start where there is none: attributes and ``_sums``."""
+        pooling = self._pooling(X.shape[1])
+        shape = pooling.n_components, X.shape[1]
+        moments = Moments.of(X, weights)
+        moments.check_magnitude(len(X), X.dtype)
+        if continues and self.components_.shape != shape:
+            raise ValueError(
+                "Training continues from components_ of shape "
+                f"{self.components_.shape}, but X and n_components now ask for "
+                f"{shape}; use warm_start=False, or clone, to start afresh."
+            )
+        size = float(moments.mean @ moments.mean + moments.variance) ** 0.5 or 1.0
+        if rescale or not continues:
+            self._set_constants(size, pooling)
+        if not continues:
+            A = random_dictionary(rng, shape, size, self._model)
+            self.components_ = A.astype(X.dtype)
+            self._sums = Sums.of_nothing(*shape)
+            self.n_iter_, self.loss_curve_ = 0, np.empty(0)
+
+    def _set_constants(self, size, pooling):
+        """Give numbers to what is "scale"; ``size`` is the typical length of a row."""
+        k, window = pooling.n_components, pooling.size
+        scaled = self.sparsity_weight == "scale", self.dictionary_penalty == "scale"
+        # A code that is active alone counts in window² pools.
+        weight = _WEIGHT * (size / window) ** 2 if scaled[0] else self.sparsity_weight
+        penalty = 1 / k if scaled[1] else self.dictionary_penalty
+        self.sparsity_weight_ = float(weight)
+        self.dictionary_penalty_ = float(penalty)
+        self._model = Model(
+            self.sparsity_weight_,
+            self.dictionary_penalty_,
+            float(self.epsilon),
+            pooling,
+        )
+        indices = pooling.indices()
+        self.pooling_ = csr_array((np.ones(len(indices[0])), indices), shape=(k, k))
+
+    def _rounds(self, X, weights, rng):
+        """Rounds until the dictionary stands still; returns why they ended."""
+        batches = Batches(len(X), int(self.batch_size or len(X)), rng)
+        report = Report(int(self.verbose))
+        self.n_iter_, self.loss_curve_ = 0, np.empty(0)
+        try:
+            with RowEngine() as engine:
+                while self.n_iter_ < self.max_iter:
+                    rows = batches.take()
+                    part = None if weights is None else weights[rows]
+                    change = self._round(engine, X[rows], part, batches.all_rows)
+                    report(self.n_iter_, self.loss_curve_[-1], change)
+                    if change <= self.tol:
+                        return "converged"
+        except KeyboardInterrupt:
+            if self.n_iter_ == 0:
+                raise
+            return "interrupted"
+        return "max_iter"
+
+    def _round(self, engine, X, weights, all_rows=False):
+        """Codes of X and the next dictionary; returns how far that is, relatively."""
+        sums = self._sums.faded(all_rows)
+        old = self.components_.astype(X.dtype, copy=False)
+        try:
+            A, loss = improve(
+                engine, old, X, weights, self._model, int(self.code_max_iter), sums
+            )
+        except NotFiniteError:
+            A = np.full_like(old, np.nan)
+        if not np.isfinite(A).all():
+            raise ValueError(
+                f"Codes or dictionary of X overflow {X.dtype}; scale X, for instance "
+                "with StandardScaler, or raise dictionary_penalty."
+            )
+        change = float(np.linalg.norm(A - old)) / (float(np.linalg.norm(A)) or 1.0)
+        self.components_, self._sums = A, sums
+        self.n_iter_ += 1
+        self.loss_curve_ = np.append(self.loss_curve_, loss)
+        return change
+
+    # -- using what was learnt -------------------------------------------------
+
+    def transform(self, X):
+        """Code X with the dictionary.
+
+        The code of a row is the minimum of the row's part of J, so it depends neither
+        on the other rows nor on how they are batched.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_components)
+            In the dtype of X if that is float32 or float64. The root of s² + ε is
+            smooth, so codes that stand for nothing are small, not exactly zero.
+        """
+        return self._encode(self._validate(X))
+
+    @property
+    def _n_features_out(self):
+        return self.components_.shape[0]
+
+    def _encode(self, X):
+        codes, converged = encode(self.components_, X, self._model)
+        if not converged:
+            warnings.warn(
+                f"Some codes did not converge within {MAX_ITER_ENCODE} iterations; "
+                "a larger epsilon or sparsity_weight makes them easier to find.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return codes
+
+    def _decode(self, codes):
+        return codes @ self.components_.astype(codes.dtype, copy=False)
