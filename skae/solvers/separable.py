@@ -4,8 +4,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from skae.solvers.lbfgs import NOISE, PATIENCE
 from skae.solvers.result import NotFiniteError
+from skae.solvers.run import NOISE, PATIENCE
 from skae.solvers.separable_history import SeparableHistory, column_dots
 from skae.solvers.separable_search import Trials, acceptable, search
 
