@@ -3,12 +3,14 @@
 With h⁰ = x, hidden layers hˡ = f_l(W_l hˡ⁻¹ + b_l) for l = 1 … L and outputs
 ŷ = g(V h^L + c), where V and c are the weights and biases of layer L + 1,
 
-    J(θ) = (1/n) Σ_i ℓ(y_i, ŷ_i) + Σ_l (α_l/2) ‖W_l‖²,
+    J(θ) = (1/n) Σ_i ℓ(y_i, ŷ_i) + Σ_l (α_l/2) ‖W_l − A_l‖²,
 
 and by back-propagation, with δ^{L+1} = ∂ℓ/∂(V h^L + c),
 
     δˡ = (W_{l+1}ᵀ δ^{l+1}) ∘ f_l′
-    ∂J/∂W_l = (1/n) Σ_i δˡ_i hˡ⁻¹_iᵀ + α_l W_l        ∂J/∂b_l = (1/n) Σ_i δˡ_i.
+    ∂J/∂W_l = (1/n) Σ_i δˡ_i hˡ⁻¹_iᵀ + α_l (W_l − A_l)    ∂J/∂b_l = (1/n) Σ_i δˡ_i.
+
+A_l is 0, or given: weights that the layer is to stay near.
 
 Sample weights s_i turn every mean over rows into Σ s_i (·) / Σ s_i. The targets y
 are the rows x themselves if none are given: a deep autoencoder. L = 0 is a linear
@@ -119,6 +121,8 @@ class NetworkObjective:
     ----------
     names : list of str
         Of the activations of all layers, the output's last.
+    anchors : list of ndarray or None
+        A_l of each of the L + 1 layers, None for 0; to be set by who has them.
     """
 
     needs_mean_code = False
@@ -142,6 +146,7 @@ class NetworkObjective:
         self.activations = [ACTIVATIONS[name] for name in activations]
         self.output, self.loss = OUTPUTS[output], TARGET_LOSSES[loss]
         self.alphas = tuple(alphas)
+        self.anchors = [None] * len(self.alphas)  # the A_l that are not 0
         levels = [0.0] * (self.depth + 1) if dropout is None else dropout
         for name, given, length in (
             ("activations", self.activations, self.depth),
@@ -337,7 +342,9 @@ class NetworkObjective:
         """
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
-        layers = zip(self.alphas, parameters.coefs, gradient.coefs, strict=True)
+        layers = zip(
+            self.alphas, parameters.coefs, gradient.coefs, self.anchors, strict=True
+        )
         terms = {
             "loss": total.terms["loss"] / weight_sum,
             "decay": sum(add_decay(*layer) for layer in layers),

@@ -10,10 +10,12 @@ and ``slope(mean)``, the derivative by each unit's code in any row. One that is 
 import numpy as np
 
 
-def add_decay(alpha, weight, gradient):
-    """Add α W to ``gradient``, in place, and return (α/2) ‖W‖²."""
+def add_decay(alpha, weight, gradient, anchor=None):
+    """Add α (W − A) to ``gradient``, in place, and return (α/2) ‖W − A‖²."""
     if not alpha:
         return 0.0
+    if anchor is not None:
+        weight = weight - anchor
     gradient += alpha * weight
     return 0.5 * alpha * float(np.vecdot(weight, weight).sum(dtype=np.float64))
 

@@ -156,6 +156,7 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             )
         trained = None
         if self.fine_tune:
+            self._set_anchors(objective, autoencoders)
             problem = Problem(
                 objective, data, coordinates, Settings.of(self, len(data.X))
             )
@@ -228,6 +229,9 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             if not self.fine_tune:
                 self._warn("The output layer", above.status)
         return theta, curves
+
+    def _set_anchors(self, objective, autoencoders):
+        """Say what weights a layer is to stay near, if not 0."""
 
     def _fitted_theta(self, objective):
         theta = np.empty(objective.layout.size, objective.dtype)

@@ -26,7 +26,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
 
     _parameter_constraints: dict = {
         **BaseStack._parameter_constraints,
-        "decay": [StrOptions({"all", "output"})],
+        "decay": [StrOptions({"all", "start", "output"})],
     }
 
     def transform(self, X):
@@ -91,13 +91,18 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
 
     def _alphas(self):
         alpha = float(self.alpha)
-        hidden = alpha if self.decay == "all" else 0.0
+        hidden = 0.0 if self.decay == "output" else alpha
         return [*(hidden for _ in self._sizes()), alpha]
 
     def _activations(self, autoencoders):
         if autoencoders is None:
             return self._encoder_names()
         return [activation_of(autoencoder) for autoencoder in autoencoders]
+
+    def _set_anchors(self, objective, autoencoders):
+        if self.decay == "start" and autoencoders is not None:
+            starts = [autoencoder.components_ for autoencoder in autoencoders]
+            objective.anchors[: len(starts)] = starts
 
     def _start_above(self, parameters, objective, loss, autoencoders, data):
         """Train the output layer on the top codes, which is a convex problem."""

@@ -70,9 +70,11 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         times larger, the first layer's weights are a thousandth, and hardly decay.
         Scale X first.
 
-    decay : {"all", "output"}, default="all"
-        Whether α reaches the weights of every layer or V only, as in Stanford's UFLDL
-        tutorial.
+    decay : {"all", "start", "output"}, default="all"
+        What α reaches beside V: "all", the weights W_l of every layer; "start", how
+        far they are from what pre-training made of them, (α/2) Σ_l ‖W_l − W_l⁰‖²
+        [3]_, which keeps pre-training from being forgotten where labels are few;
+        "output", nothing, as in Stanford's UFLDL tutorial.
 
     max_iter : int, default=1000
         Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
@@ -183,6 +185,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     .. [2] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol,
        "Stacked denoising autoencoders", Journal of Machine Learning Research
        11, 2010: section 2.1 and figure 3.
+    .. [3] X. Li, Y. Grandvalet and F. Davoine, "Explicit inductive bias for transfer
+       learning with convolutional networks", ICML 2018: L2-SP.
 
     Examples
     --------

@@ -540,3 +540,19 @@ def test_scale_and_place_of_the_data_do_not_matter(depth, targets):
         curves.append(losses)
     assert len(curves[0]) > 5 and curves[0][-1] < 0.5
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-5)
+
+
+def test_decay_towards_anchors():
+    objective = network((5, 4, 3), "softmax", "cross_entropy", alpha=0.3)
+    rng = np.random.default_rng(0)
+    X, T = rng.normal(size=(N, 5)), np.eye(3)[rng.integers(0, 3, N)]
+    theta = rng.normal(size=objective.layout.size)
+    W, V = objective.parameters(theta).coefs
+    A = rng.normal(size=W.shape)
+    objective.anchors[0] = A
+    expected = 0.15 * (((W - A) ** 2).sum() + (V**2).sum())
+    assert run(objective, X, T, None, theta)[2]["decay"] == pytest.approx(expected)
+    with ThreadEngine(objective, X, targets=T) as evaluate:
+        gradient = evaluate(theta)[1].copy()
+        numeric = central_differences(lambda point: evaluate(point)[0], theta)
+    assert_same_direction_and_size(gradient, numeric)

@@ -1,5 +1,7 @@
 """Fine-tuning minimises what the docstrings say, against a textbook transcription."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 import textbook
@@ -66,6 +68,11 @@ def textbook_loss(stack, targets, output, loss, *, hidden="logistic", s=None):
     )
 
 
+def clone_with_decay(stack, decay):
+    """The fitted stack under another reach of alpha."""
+    return copy(stack).set_params(decay=decay)
+
+
 # -- the objective -------------------------------------------------------------------
 
 
@@ -78,6 +85,24 @@ def test_loss_is_the_textbooks(name, weights, decay):
     expected = textbook_loss(stack, targets, output, loss, s=weights)
     np.testing.assert_allclose(stack.loss_, expected, rtol=1e-10)
     assert stack.loss_curve_[-1] == stack.loss_ and len(stack.loss_curve_) == 25
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_decay_towards_the_start(name):
+    cls, y, targets, output, loss = SUPERVISED[name]
+    stack = cls((5, 3), decay="start", **SHORT).fit(X, y)
+    moved = [
+        W - layer.components_.T
+        for W, layer in zip(stack.coefs_[:-1], stack.layers_, strict=True)
+    ]
+    expected = textbook_loss(clone_with_decay(stack, "output"), targets, output, loss)
+    expected += ALPHA / 2 * sum((D**2).sum() for D in moved)
+    np.testing.assert_allclose(stack.loss_, expected, rtol=1e-10)
+    everywhere = cls((5, 3), **SHORT).fit(X, y)
+    again = cls((5, 3), decay="start", **SHORT | {"autoencoder": None}).fit(X, y)
+    plain = cls((5, 3), **SHORT | {"autoencoder": None}).fit(X, y)
+    assert everywhere.loss_ != stack.loss_
+    assert again.loss_ == plain.loss_  # nothing to stay near but 0
 
 
 @pytest.mark.parametrize("hidden", ["logistic", "tanh", "relu", "identity"])
