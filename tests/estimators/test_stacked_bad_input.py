@@ -268,7 +268,7 @@ def test_one_row_held_out_is_too_few_for_r2():
 
 def test_no_row_held_out():
     model = classifier(early_stopping=True, validation_fraction=0.001)
-    with pytest.raises(ValueError, match=r"holds out 0 of 150 rows; use more"):
+    with pytest.raises(ValueError, match=r"holds out 0 of the rows, n_samples=150; use more"):
         model.fit(X, Y)
 
 
