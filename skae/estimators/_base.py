@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
+from copy import deepcopy
 from dataclasses import replace
 from numbers import Integral, Real
 
@@ -50,6 +51,11 @@ def _is_stochastic(estimator):
         "works on all rows at once; use set_params(solver='adam'), or warm_start=True "
         "with fit."
     )
+
+
+def _badness(run):
+    scores = run.validation_scores
+    return run.loss if scores is None or not len(scores) else -scores.max()
 
 
 class BaseAutoencoder(
@@ -116,7 +122,7 @@ class BaseAutoencoder(
 
         Notes
         -----
-        Ctrl-C ends training, keeps the best weights so far and warns. Inside a
+        Ctrl-C ends training, keeps the weights so far and warns. Inside a
         grid search it ends the fit of the moment only.
         """
         continues = self.warm_start and hasattr(self, "components_")
@@ -176,8 +182,9 @@ class BaseAutoencoder(
         else:
             start = random_start(problem.objective, seed)
         batches = getattr(self, "_mini_batches", None)
-        if batches is not None and not batches.suits(problem):
-            batches = None
+        if batches is not None:
+            # A copy: a piece that is refused must leave no trace.
+            batches = deepcopy(batches) if batches.suits(problem) else None
         trained = train(problem, start, seed, batches)
         self._keep(problem, trained)
         if trained.status == "interrupted":
@@ -199,9 +206,10 @@ class BaseAutoencoder(
     def _problem(self, data, random_state, moments=None, held_out=None):
         """What is to be minimised, and how; sets what "scale" came to."""
         dtype, n_features = data.X.dtype, data.X.shape[1]
-        if moments is None:
-            moments = Moments.of(data.X, data.weights)
-        moments.check_magnitude(len(data.X), dtype)
+        own = Moments.of(data.X, data.weights)
+        own.check_magnitude(len(data.X), dtype)
+        if moments is None or moments.no_variation(dtype):
+            moments = own
         spread = moments.spread
         unit = LOSSES[self.loss].at_mean(moments.mean, moments.variance)
         if moments.no_variation(dtype):
@@ -231,7 +239,10 @@ class BaseAutoencoder(
         )
 
     def _best(self, problem, seeds):
-        """Train from every start; the lowest loss is kept, as KMeans does."""
+        """Train from every start; the best is kept, as KMeans keeps it.
+
+        That is the lowest loss or, where rows are held out, the highest score.
+        """
         starts = [random_start(problem.objective, seed) for seed in seeds]
         if len(starts) == 1:
             return train(problem, starts[0], seeds[0])
@@ -244,7 +255,7 @@ class BaseAutoencoder(
             runs.append(run)
             if run.status == "interrupted":
                 break
-        best = min(runs, key=lambda run: run.loss)
+        best = min(runs, key=_badness)
         if runs[-1].status == "interrupted":
             best = replace(best, status="interrupted")
         return best
@@ -303,7 +314,7 @@ class BaseAutoencoder(
             )
         elif status == "interrupted":
             warnings.warn(
-                "Training interrupted by user; the best weights so far are kept.",
+                "Training interrupted by user; the weights so far are kept.",
                 stacklevel=3,
             )
 

@@ -34,7 +34,11 @@ def hold_out(data, fraction, random_state, labels=None):
     ValueError
         If no row would be left on one side.
     """
-    n_rows = len(data.X)
+    # Rows of weight zero are as good as absent: neither side counts them.
+    rows = np.arange(len(data.X))
+    if data.weights is not None:
+        rows = np.flatnonzero(data.weights)
+    n_rows = len(rows)
     n_out = round(fraction * n_rows)
     if not 0 < n_out < n_rows:
         raise ValueError(
@@ -47,13 +51,16 @@ def hold_out(data, fraction, random_state, labels=None):
     if labels is not None:
         # A row's rank within its label, over the label's count: taking the lowest
         # fractions takes the same share of every label.
+        labels = labels[rows]
         _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
         by_label = order[np.argsort(codes[order], kind="stable")]
         rank = np.concatenate([(np.arange(c) + 0.5) / c for c in counts])
         order = by_label[np.argsort(rank, kind="stable")]
-    out = np.sort(order[:n_out])
+    out = np.sort(rows[order[:n_out]])
     dtype = data.X.dtype
-    weights = np.ones(n_rows, dtype) if data.weights is None else data.weights.copy()
+    weights = (
+        np.ones(len(data.X), dtype) if data.weights is None else data.weights.copy()
+    )
     weights[out] = 0
     held_out = Data(
         *(None if a is None else a[out] for a in (data.X, data.weights, data.targets))

@@ -21,6 +21,7 @@ class MiniBatches:
         coordinates = problem.coordinates
         self._random_state = np.random.RandomState(seed)
         self._draw, self._mean_code = 0, None
+        self._fixed = self._what_is_fixed(problem)
         # Adam for θ′ and J/unit, written for θ and J.
         self._adam = Adam(
             problem.objective.layout.size,
@@ -30,8 +31,14 @@ class MiniBatches:
         )
 
     def suits(self, problem):
-        """Whether the problem's parameters are those of this state."""
-        return len(self._adam.m) == problem.objective.layout.size
+        """Whether the problem is in the coordinates that this state is in."""
+        same_size = len(self._adam.m) == problem.objective.layout.size
+        return same_size and self._fixed == self._what_is_fixed(problem)
+
+    @staticmethod
+    def _what_is_fixed(problem):
+        unit, scale = problem.coordinates.unit, problem.coordinates.scale
+        return unit, float(scale[0]), float(scale[-1])
 
     def run(self, problem, theta, n_iter_no_change, callback):
         """Minimise from θ, that of centred rows, for up to ``max_iter`` epochs.

@@ -104,6 +104,11 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
                 f"{self.input_dropout} and hidden_dropout={self.hidden_dropout}; use "
                 "solver='adam' or no dropout."
             )
+        if self._continues and not self.fine_tune:
+            raise ValueError(
+                "warm_start=True continues fine-tuning, which fine_tune=False leaves "
+                "out; use fine_tune=True, or warm_start=False to start afresh."
+            )
         if self.autoencoder is None and not self.fine_tune:
             raise ValueError(
                 "fine_tune=False with autoencoder=None would leave weights random; use "
@@ -271,7 +276,7 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             )
         elif status == "interrupted":
             warnings.warn(
-                "Training interrupted by user; the best weights so far are kept.",
+                "Training interrupted by user; the weights so far are kept.",
                 stacklevel=4,
             )
 

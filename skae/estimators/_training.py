@@ -59,6 +59,9 @@ def train(problem, start, seed, batches=None):
         if watch.best_theta is not None:
             theta = watch.best_theta
             loss, terms = watch.best_iteration.aux
+    if status == "max_iter" and solver == "adam":
+        # A rate that has fallen to nothing has come to the end it was given.
+        status = "scheduled" if problem.settings.learning_rate == "linear" else status
     progress.report.close(result, loss, MESSAGES[status])
     return Trained(
         theta=theta,

@@ -274,8 +274,8 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         continues = self.warm_start and hasattr(self, "components_")
         X, weights = self._validate_rows(X, sample_weight, reset=not continues)
         rng = check_random_state(self.random_state)
-        self._prepare(X, weights, rng, continues, rescale=True)
-        status = self._rounds(X, weights, rng)
+        start, sums = self._prepare(X, weights, rng, continues, rescale=True)
+        status = self._rounds(start, sums, X, weights, rng)
         if status == "max_iter":
             warnings.warn(
                 f"Training stopped at max_iter={self.max_iter} before it converged; "
@@ -314,9 +314,9 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         continues = hasattr(self, "components_")
         X, weights = self._validate_rows(X, sample_weight, reset=not continues)
         rng = check_random_state(self.random_state)
-        self._prepare(X, weights, rng, continues, rescale=False)
+        start, sums = self._prepare(X, weights, rng, continues, rescale=False)
         with RowEngine() as engine:
-            self._round(engine, X, weights)
+            self._round(engine, start, sums, X, weights, first=not continues)
         return self
 
     def _validate_rows(self, X, sample_weight, reset):
@@ -355,7 +355,7 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         return TorusPooling(int(grid[0]), int(grid[1]), int(self.pool_size))
 
     def _prepare(self, X, weights, rng, continues, rescale):
-        """Set constants and start where there is none: attributes and ``_sums``."""
+        """Set the constants; return the dictionary to start from, and its sums."""
         pooling = self._pooling(X.shape[1])
         shape = pooling.n_components, X.shape[1]
         moments = Moments.of(X, weights)
@@ -369,11 +369,31 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         size = float(moments.mean @ moments.mean + moments.variance) ** 0.5 or 1.0
         if rescale or not continues:
             self._set_constants(size, pooling)
-        if not continues:
+        else:
+            self._check_same_model(pooling)
+        if continues:
+            start = self.components_
+            sums = Sums.of_nothing(*shape) if rescale else self._sums
+        else:
             A = random_dictionary(rng, shape, size, self._model)
-            self.components_ = A.astype(X.dtype)
-            self._sums = Sums.of_nothing(*shape)
-            self.n_iter_, self.loss_curve_ = 0, np.empty(0)
+            start, sums = A.astype(X.dtype), Sums.of_nothing(*shape)
+        return start, sums
+
+    def _check_same_model(self, pooling):
+        """Refuse parameters of J that changed between two calls of partial_fit."""
+        model = self._model
+        for name in ("sparsity_weight", "dictionary_penalty"):
+            given, used = getattr(self, name), getattr(model, name)
+            if given != "scale" and float(given) != used:
+                raise ValueError(
+                    f"partial_fit goes on with {name}={used:g}, got {name}={given!r}; "
+                    f"set {name} back, or fit afresh."
+                )
+        if float(self.epsilon) != model.epsilon or vars(pooling) != vars(model.pooling):
+            raise ValueError(
+                "partial_fit goes on with the epsilon, topography and pool_size of the "
+                "first call; set them back, or fit afresh."
+            )
 
     def _set_constants(self, size, pooling):
         """Give numbers to what is "scale"; ``size`` is the typical length of a row."""
@@ -393,30 +413,38 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         indices = pooling.indices()
         self.pooling_ = csr_array((np.ones(len(indices[0])), indices), shape=(k, k))
 
-    def _rounds(self, X, weights, rng):
+    def _rounds(self, start, sums, X, weights, rng):
         """Rounds until the dictionary stands still; returns why they ended."""
         batches = Batches(len(X), int(self.batch_size or len(X)), rng)
         report = Report(int(self.verbose))
-        self.n_iter_, self.loss_curve_ = 0, np.empty(0)
+        n_iter = 0
         try:
             with RowEngine() as engine:
-                while self.n_iter_ < self.max_iter:
+                while n_iter < self.max_iter:
                     rows = batches.take()
                     part = None if weights is None else weights[rows]
-                    change = self._round(engine, X[rows], part, batches.all_rows)
-                    report(self.n_iter_, self.loss_curve_[-1], change)
+                    first = n_iter == 0
+                    change = self._round(
+                        engine, start, sums, X[rows], part, batches.all_rows, first
+                    )
+                    start, sums, n_iter = self.components_, self._sums, self.n_iter_
+                    report(n_iter, self.loss_curve_[-1], change)
                     if change <= self.tol:
                         return "converged"
         except KeyboardInterrupt:
-            if self.n_iter_ == 0:
+            if n_iter == 0:
                 raise
             return "interrupted"
         return "max_iter"
 
-    def _round(self, engine, X, weights, all_rows=False):
-        """Codes of X and the next dictionary; returns how far that is, relatively."""
-        sums = self._sums.faded(all_rows)
-        old = self.components_.astype(X.dtype, copy=False)
+    def _round(self, engine, old, sums, X, weights, all_rows=False, first=False):
+        """Codes of X and the next dictionary; returns how far that is, relatively.
+
+        Attributes change in the end only, so that what a round that fails leaves is
+        what was there before.
+        """
+        sums = sums.faded(all_rows)
+        old = old.astype(X.dtype, copy=False)
         try:
             A, loss = improve(
                 engine, old, X, weights, self._model, int(self.code_max_iter), sums
@@ -429,10 +457,15 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
                 "with StandardScaler, or raise dictionary_penalty."
             )
         change = float(np.linalg.norm(A - old)) / (float(np.linalg.norm(A)) or 1.0)
+        if first:
+            self._begin()
         self.components_, self._sums = A, sums
         self.n_iter_ += 1
         self.loss_curve_ = np.append(self.loss_curve_, loss)
         return change
+
+    def _begin(self):
+        self.n_iter_, self.loss_curve_ = 0, np.empty(0)
 
     # -- using what was learnt -------------------------------------------------
 

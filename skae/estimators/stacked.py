@@ -283,7 +283,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Notes
         -----
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
-        Ctrl-C while fine-tuning keeps the best weights so far and warns. Before that
+        Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
         leaves the weights of an earlier fit.
         """

@@ -173,7 +173,9 @@ def _legend(ax, parts):
 def _curves(estimator, name):
     """Label -> curve, from whichever form the estimator keeps its curves in."""
     for attribute in ("loss_curves_", "loss_curve_"):
-        if hasattr(estimator, attribute):
+        curves = getattr(estimator, attribute, None)
+        # A stack of RBMs that is not fine-tuned has an empty dict, and then None.
+        if curves is not None and not (isinstance(curves, Mapping) and not curves):
             break
     else:
         raise ValueError(
@@ -181,7 +183,6 @@ def _curves(estimator, name):
             f"which {type(estimator).__name__} has not; pass one that is trained by "
             "iterations, or the step of the pipeline that is."
         )
-    curves = getattr(estimator, attribute)
     if isinstance(curves, Mapping):
         return {f"{name}: {stage}": curve for stage, curve in curves.items()}
     in_stages = len(curves) > 0 and np.ndim(curves[0]) > 0

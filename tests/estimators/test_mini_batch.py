@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
 from skae.engines.batches import BatchEngine
 from skae.engines.threads import ThreadEngine
+from skae.estimators import _base
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
@@ -605,3 +606,43 @@ def test_interrupt_while_a_line_is_printed(monkeypatch, solver):
         model.fit(X)
     assert model.n_iter_ == len(model.validation_scores_) == 1
     assert model.loss_ == model.loss_curve_[0]
+
+
+# -- pieces that are refused, and pieces unlike the others ----------------------------
+
+
+def test_a_refused_piece_leaves_no_trace():
+    kept, refused = autoencoder().partial_fit(X), autoencoder().partial_fit(X)
+    for scale in (1e110, 1e200):
+        with pytest.raises(ValueError, match="scale X"):
+            refused.partial_fit(X * scale)
+    assert_same_bits(kept.partial_fit(X), refused.partial_fit(X))
+
+
+def test_a_first_piece_without_variation_sets_no_scale():
+    model = autoencoder().partial_fit(X[:1])
+    assert model.partial_fit(X).alpha_ == autoencoder().partial_fit(X).alpha_
+
+
+def test_restarts_are_judged_by_the_rows_held_out(monkeypatch):
+    runs = []
+
+    def recorded(*args):
+        runs.append(train(*args))
+        return runs[-1]
+
+    train = _base.train
+    monkeypatch.setattr(_base, "train", recorded)
+    model = autoencoder(n_init=4, early_stopping=True, max_iter=30).fit(X)
+    best = [run.validation_scores.max() for run in runs]
+    assert len(set(best)) == 4
+    assert model.validation_scores_.max() == max(best)
+
+
+def test_a_rate_that_falls_ends_as_scheduled():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        falling = autoencoder(learning_rate="linear").fit(X)
+    constant = autoencoder().fit(X)
+    assert falling.loss_curve_[0] == constant.loss_curve_[0]  # the first rate is whole
+    assert falling.loss_curve_[1] != constant.loss_curve_[1]

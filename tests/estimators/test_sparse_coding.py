@@ -393,3 +393,40 @@ def test_finite_whatever_the_data(rows, weight, dtype):
 def test_a_weight_far_too_large_silences_everything():
     fit = coder(sparsity_weight=1e9, max_iter=50).fit(X)
     assert np.linalg.norm(fit.predict(X)) < 1e-3 * np.linalg.norm(X)
+
+
+# -- refits --------------------------------------------------------------------------
+
+
+def test_warm_start_forgets_the_rows_of_the_last_fit():
+    options = {"warm_start": True, "max_iter": 200, "tol": 1e-3}
+    coder_ = coder(n_components=8, **options).fit(X)
+    other = np.roll(X, 1, axis=1) ** 3
+    warm = coder_.fit(other).score(other)
+    cold = coder(n_components=8, **options).fit(other).score(other)
+    assert warm > cold - 0.02
+
+
+def test_a_refit_that_fails_keeps_what_was_there(monkeypatch):
+    fitted = coder(n_components=4).fit(X)
+    before = fitted.components_.copy(), fitted.n_iter_
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "improve", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.fit(X)
+    np.testing.assert_array_equal(fitted.components_, before[0])
+    assert fitted.n_iter_ == before[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sparsity_weight": 5.0}, {"dictionary_penalty": 2.0}, {"epsilon": 0.1}],
+    ids=str,
+)
+def test_partial_fit_refuses_another_objective(change):
+    fitted = coder(n_components=6).partial_fit(X).set_params(**change)
+    with pytest.raises(ValueError, match="fit afresh"):
+        fitted.partial_fit(X)

@@ -268,7 +268,7 @@ def test_one_row_held_out_is_too_few_for_r2():
 
 def test_no_row_held_out():
     model = classifier(early_stopping=True, validation_fraction=0.001)
-    with pytest.raises(ValueError, match=r"holds out 0 of the rows, n_samples=150; use more"):
+    with pytest.raises(ValueError, match=r"holds out 0 of the rows, n_samples=150"):
         model.fit(X, Y)
 
 
@@ -297,3 +297,16 @@ def test_a_class_without_weight():
 def test_two_rows():
     model = classifier().fit(X[[0, 149]], Y[[0, 149]])
     assert np.isfinite(model.predict_proba(X)).all()
+
+
+def test_warm_start_has_nothing_to_do_without_fine_tuning():
+    model = classifier(warm_start=True, autoencoder="sparse", max_iter=5).fit(X, Y)
+    with pytest.raises(ValueError, match="use fine_tune=True, or warm_start=False"):
+        model.set_params(fine_tune=False).fit(X, Y)
+
+
+def test_classes_without_weight_are_not_held_out():
+    model = classifier(
+        early_stopping=True, class_weight={0: 1.0, 1: 1.0, 2: 0.0}, max_iter=5
+    )
+    assert np.isfinite(model.fit(X, Y).validation_scores_).all()
