@@ -40,6 +40,7 @@ class MiniBatches:
         """
         data, settings = problem.data, problem.settings
         self._adam.learning_rate = settings.learning_rate_init
+        self._adam.penalise(problem.objective.penalty_weights)
         unit = problem.coordinates.unit
         rows = np.arange(len(data.X))
         mean_weight = 1.0
