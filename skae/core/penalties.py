@@ -1,10 +1,10 @@
 """Penalties: those on the weights, and those on the codes.
 
 Weight decay and the L1 norm are functions of the weights alone. A penalty on the
-codes is part of the mean over rows, like the loss. One that is a function of the *mean code of all
-rows* (``of_mean``) needs that mean before any gradient: it gives ``value(mean)``
-and ``slope(mean)``, the derivative by each unit's code in any row. One that is a
-*sum over rows* gives ``add_rows``.
+codes is part of the mean over rows, like the loss. One that is a
+function of the *mean code of all rows* (``of_mean``) needs that mean before any
+gradient: it gives ``value(mean)`` and ``slope(mean)``, the derivative by each unit's
+code in any row. One that is a *sum over rows* gives ``add_rows``.
 """
 
 import numpy as np
