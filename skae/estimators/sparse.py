@@ -63,8 +63,10 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         soft-thresholding after each step. Use it for units that look at few
         features each and can be read: pixels of one stroke, a handful of genes.
         alpha="scale" is then 1/(l1_ratio/a₁ + (1 − l1_ratio)/a₂), with the value
-        above for a₂ and a₁ = 0.02 min(s, s³): absolute values of weights change
-        with the unit of X as 1/s and s where their squares change as 1/s² and s².
+        above for a₂ and a₁ = min(0.005 s, 0.02 s³): absolute values of weights
+        change with the unit of X as 1/s and s where their squares change as 1/s²
+        and s². In small units it is mostly weights of the encoder that become
+        zero, in large ones of the decoder: where s is about 1, both.
 
     sparsity : {"kl", "l1"} or None, default="kl"
         Penalty on the codes: the Kullback-Leibler divergence above, for

@@ -233,7 +233,10 @@ def test_scale_lets_neither_part_exceed_what_it_would_be_alone(spread, l1_ratio)
         alpha = fitted(
             *(SparseAutoencoder, X), l1_ratio=l1_ratio, solver="adam", max_iter=200
         ).alpha_
-    squares, absolute = min(1e-3, 0.03 * spread**4), 0.02 * min(spread, spread**3)
+    squares, absolute = (
+        min(1e-3, 0.03 * spread**4),
+        min(0.005 * spread, 0.02 * spread**3),
+    )
     assert 1 / alpha == pytest.approx(l1_ratio / absolute + (1 - l1_ratio) / squares)
 
 
