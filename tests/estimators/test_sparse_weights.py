@@ -32,7 +32,7 @@ def arrays(model):
     return [getattr(model, name) for name in (*names, "intercept_visible_")]
 
 
-def textbook_terms(model, X, s=None, weights=None, l1_ratio=None):
+def textbook_terms(model, X, s=None, weights=None):
     W, b, D, c = weights or arrays(model)
     penalty = {"alpha": model.alpha_, "l1_ratio": model.l1_ratio}
     if getattr(model, "sparsity", None) == "kl":
