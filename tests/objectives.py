@@ -18,7 +18,7 @@ from skae.core.objective import AutoencoderObjective
 from skae.core.penalties import L1, Contraction, KullbackLeibler
 
 N, D, K = 13, 5, 4  # rows, features, components
-ALPHA, RHO, KL_BETA, L1_BETA, CONTRACTION = 0.1, 0.1, 3.0, 0.3, 0.5
+ALPHA, L1_RATIO, RHO, KL_BETA, L1_BETA, CONTRACTION = 0.1, 0.3, 0.1, 3.0, 0.3, 0.5
 
 
 def _kl(activation):
@@ -59,6 +59,10 @@ EXTRAS = {
     "kl": _kl,
     "l1": lambda activation: {"sparsity": L1(L1_BETA)},
     "contraction": _contraction,
+    "sparse weights": lambda activation: {
+        "alpha": (1 - L1_RATIO) * ALPHA,
+        "l1": L1_RATIO * ALPHA,
+    },
     **dict(_corruptions()),
 }
 
@@ -83,10 +87,9 @@ class Case(NamedTuple):
             activation=self.activation,
             output=self.output,
             loss=self.loss,
-            alpha=ALPHA,
             tied_weights=self.tied,
             dtype=dtype,
-            **extra,
+            **{"alpha": ALPHA, **extra},
         )
 
     def draw(self, seed=0):

@@ -3,7 +3,9 @@
 Nothing here imports skae. With rows x_i, codes h_i = f(W x_i + b), reconstructions
 x̂_i = g(Dᵀ h_i + c) and sample weights s_i,
 
-    J = Σ s_i ℓ(x_i, x̂_i) / Σ s_i + (α/2)(‖W‖² + ‖D‖²) + sparsity.
+    J = Σ s_i ℓ(x_i, x̂_i) / Σ s_i + (α/2)(‖W‖² + ‖D‖²) + sparsity,
+
+with l1_ratio of α on ‖W‖₁ + ‖D‖₁ and the rest on the squares.
 """
 
 import numpy as np
@@ -66,6 +68,7 @@ def terms(
     output,
     loss,
     alpha,
+    l1_ratio=0.0,
     sparsity=None,
     contraction=None,
     s=None,
@@ -82,9 +85,11 @@ def terms(
     }
     parts = {
         "reconstruction": s @ LOSSES[loss](X, R).sum(axis=1) / s.sum(),
-        "decay": alpha / 2 * ((W**2).sum() + (D**2).sum()),
+        "decay": (1 - l1_ratio) * alpha / 2 * ((W**2).sum() + (D**2).sum()),
         "sparsity": sparsities[sparsity](),
     }
+    if l1_ratio > 0:
+        parts["l1"] = alpha * l1_ratio * (np.abs(W).sum() + np.abs(D).sum())
     if contraction is not None:
         norms = [(jacobian(x, W, b, activation) ** 2).sum() for x in X]
         parts["contraction"] = contraction * s @ norms / s.sum()
@@ -110,10 +115,16 @@ def network_terms(X, T, coefs, intercepts, *, activations, loss, alphas, s, fact
     return {"loss": s @ losses / s.sum(), "decay": decay}
 
 
-def adam(gradients, x, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+def soft_threshold(x, threshold):
+    """The z that makes ½(z − x)² + threshold |z| least, entry by entry."""
+    return np.sign(x) * np.maximum(np.abs(x) - threshold, 0)
+
+
+def adam(gradients, x, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, l1=0.0):
     """Algorithm 1 of Kingma and Ba (2015): x after each of the given gradients.
 
-    ``gradients`` is a list of functions of x.
+    ``gradients`` is a list of functions of x. With weights ``l1`` of |x_j|, each step
+    is followed by the proximal operator of l1 |x_j| in the metric of that step.
     """
     m, v = np.zeros_like(x), np.zeros_like(x)
     for t, gradient in enumerate(gradients, start=1):
@@ -122,6 +133,7 @@ def adam(gradients, x, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
         v = beta_2 * v + (1 - beta_2) * g**2
         m_hat, v_hat = m / (1 - beta_1**t), v / (1 - beta_2**t)
         x = x - rate * m_hat / (np.sqrt(v_hat) + epsilon)
+        x = soft_threshold(x, rate * l1 / (np.sqrt(v_hat) + epsilon))
         yield x
 
 

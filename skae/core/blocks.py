@@ -9,6 +9,7 @@ all rows or a solver on a batch, asks it for
 * ``workspace(rows)``: buffers for blocks of up to that many rows;
 * ``block(parameters, block, codes, workspace)``: the ``Sums`` of one block;
 * ``finish(parameters, total, weight_sum, mean)``: loss, gradient and terms;
+* ``penalty_weights``: c of a term Σ c_j |θ_j|, left out of the gradient, or None;
 * ``needs_mean_code``: whether the codes' mean must be gathered first.
 """
 

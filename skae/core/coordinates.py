@@ -111,6 +111,14 @@ class _Affine:
         inner /= self.scale
         return inner
 
+    def pull_weights(self, c):
+        """c′ of the penalty Σ c′_j |θ′_j| that is Σ c_j |θ_j| / unit, or None.
+
+        No biases may be penalised: only of the other parameters is θ = scale ∘ θ′, so
+        that zero stays zero and the penalty stays a sum over single entries.
+        """
+        return None if c is None else c * self._pull
+
     def pull_back(self, gradient):
         """∂(J/unit)/∂θ′ for ∂J/∂θ, in place."""
         for W, b, mean in self._centred(gradient):

@@ -126,6 +126,7 @@ class NetworkObjective:
     """
 
     needs_mean_code = False
+    penalty_weights = None  # every penalty is smooth
     data_term = "loss"  # of the terms, the one that is no penalty
 
     def __init__(

@@ -2,7 +2,8 @@
 
 With codes h_i = f(W x_i + b) and outputs x̂_i = g(Dᵀ h_i + c),
 
-    J(θ) = (1/n) Σ_i ℓ(x_i, x̂_i) + (α/2)(‖W‖² + ‖D‖²) + β · sparsity(h_1 … h_n),
+    J(θ) = (1/n) Σ_i ℓ(x_i, x̂_i) + (α/2)(‖W‖² + ‖D‖²) + λ (‖W‖₁ + ‖D‖₁)
+           + β · sparsity(h_1 … h_n),
 
 and by back-propagation, with δ_i = ∂ℓ/∂(Dᵀ h_i + c),
 
@@ -11,6 +12,9 @@ and by back-propagation, with δ_i = ∂ℓ/∂(Dᵀ h_i + c),
     ∂J/∂W = (1/n) Σ_i ε_i x_iᵀ + α W        ∂J/∂b = (1/n) Σ_i ε_i.
 
 Sample weights s_i turn every mean over rows into Σ s_i (·) / Σ s_i.
+
+The term in λ has a kink at zero, where solvers that know of it leave weights. So it
+counts in J, but not in the gradients; ``penalty_weights`` tells a solver of it.
 
 Every sum over i is a sum over blocks of rows, so the temporaries are as small
 as a block, stay in cache, and blocks can be computed anywhere. A penalty on the
@@ -30,7 +34,7 @@ from skae.core.activations import ACTIVATIONS, Identity
 from skae.core.blocks import Sums, Workspace
 from skae.core.layout import Layout
 from skae.core.losses import LOSSES
-from skae.core.penalties import add_decay
+from skae.core.penalties import absolute_sum, add_decay
 
 
 @dataclass
@@ -75,6 +79,8 @@ class AutoencoderObjective:
         Name in ``LOSSES``.
     alpha : float
         Weight decay; biases are never penalised.
+    l1 : float
+        λ, the weight of ‖W‖₁ + ‖D‖₁, the sums of absolute values.
     sparsity : object or None
         A penalty of ``skae.core.penalties``.
     contraction : Contraction or None
@@ -84,7 +90,7 @@ class AutoencoderObjective:
     emphasis : tuple of float or None
         Weights (a, b) of the loss on corrupted and on kept entries.
     tied_weights : bool
-        Whether D is W itself; ‖W‖² + ‖D‖² is then 2‖W‖².
+        Whether D is W itself; ‖W‖² + ‖D‖² is then 2‖W‖², and ‖W‖₁ too counts twice.
     dtype : dtype
         float32 or float64, of parameters, rows and gradient.
     """
@@ -100,6 +106,7 @@ class AutoencoderObjective:
         output="identity",
         loss="squared_error",
         alpha=0.0,
+        l1=0.0,
         sparsity=None,
         contraction=None,
         noise=None,
@@ -111,7 +118,7 @@ class AutoencoderObjective:
         self.activation = ACTIVATIONS[activation]
         self.output = ACTIVATIONS[output]
         self.loss = LOSSES[loss]
-        self.alpha, self.sparsity = alpha, sparsity
+        self.alpha, self.l1, self.sparsity = alpha, l1, sparsity
         self.contraction = contraction
         self.noise, self.emphasis = noise, emphasis
         self.tied_weights = tied_weights
@@ -127,6 +134,17 @@ class AutoencoderObjective:
     def needs_mean_code(self):
         """Whether ``code_sums`` must be gathered before ``block``."""
         return self.sparsity is not None and self.sparsity.of_mean
+
+    @property
+    def penalty_weights(self):
+        """c of the penalty Σ_j c_j |θ_j|, (size,), or None where there is none."""
+        if not self.l1:
+            return None
+        c = np.zeros(self.layout.size, self.dtype)
+        parts = self.parameters(c)
+        parts.encoder += self.l1
+        parts.decoder[:-1] += self.l1  # tied weights are both
+        return c
 
     def parameters(self, theta):
         """See ``theta`` as arrays, without a copy."""
@@ -285,10 +303,10 @@ class AutoencoderObjective:
         loss : float
             J(θ).
         gradient : ndarray
-            ``total.gradient``, now ∂J/∂θ.
+            ``total.gradient``, now ∂J/∂θ without the term ``"l1"``.
         terms : dict of str to float
             ``"reconstruction"``, ``"decay"``, ``"sparsity"`` and, where there is
-            one, ``"contraction"``; they sum to J.
+            one, ``"contraction"`` and ``"l1"``; they sum to J.
         """
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
@@ -299,4 +317,7 @@ class AutoencoderObjective:
             means["sparsity"] += self.sparsity.value(mean)
         # In this order everywhere: floating-point sums depend on it.
         terms = {"reconstruction": means.pop("reconstruction"), "decay": decay, **means}
+        if self.l1:
+            matrices = (parameters.encoder, parameters.decoder[:-1])
+            terms["l1"] = self.l1 * sum(map(absolute_sum, matrices))
         return sum(terms.values()), total.gradient, terms

@@ -1,10 +1,10 @@
-"""Penalties: weight decay, and those on the codes.
+"""Penalties: those on the weights, and those on the codes.
 
-Weight decay is a function of the weights alone. A penalty on the codes is part of
-the mean over rows, like the loss. One that is a function of the *mean code of all
-rows* (``of_mean``) needs that mean before any gradient: it gives ``value(mean)``
-and ``slope(mean)``, the derivative by each unit's code in any row. One that is a
-*sum over rows* gives ``add_rows``.
+Weight decay and the L1 norm are functions of the weights alone. A penalty on the
+codes is part of the mean over rows, like the loss. One that is a
+function of the *mean code of all rows* (``of_mean``) needs that mean before any
+gradient: it gives ``value(mean)`` and ``slope(mean)``, the derivative by each unit's
+code in any row. One that is a *sum over rows* gives ``add_rows``.
 """
 
 import numpy as np
@@ -18,6 +18,11 @@ def add_decay(alpha, weight, gradient, anchor=None):
         weight = weight - anchor
     gradient += alpha * weight
     return 0.5 * alpha * float(np.vecdot(weight, weight).sum(dtype=np.float64))
+
+
+def absolute_sum(weight):
+    """‖W‖₁, the sum of the absolute values, in float64."""
+    return float(np.abs(weight).sum(dtype=np.float64))
 
 
 class KullbackLeibler:

@@ -43,6 +43,27 @@ def _scaled_alpha(spread):
     return min(1e-3, 0.03 * min(1, spread) ** 4)
 
 
+def _scaled_elastic_net(spread, l1_ratio):
+    """alpha="scale" beside an L1 part: 1/(l1_ratio/a₁ + (1 − l1_ratio)/a₂).
+
+    a₂ is ``_scaled_alpha``, for squares of the weights. a₁ is for absolute values: an
+    encoder's grow as 1/s and a decoder's as s while the loss falls and grows as s², so
+    a₁ = min(0.005 s, 0.02 s³) keeps the penalty of either small beside the loss. The
+    constants were chosen by trial on digits in three units, for codes that classify
+    about as well as with weight decay. The harmonic mean lets neither part exceed
+    what it would be alone: l1_ratio α ≤ a₁ and (1 − l1_ratio) α ≤ a₂.
+    """
+    if not l1_ratio:
+        return _scaled_alpha(spread)
+    absolute = min(0.005 * spread, 0.02 * spread**3)
+    return 1 / (l1_ratio / absolute + (1 - l1_ratio) / _scaled_alpha(spread))
+
+
+def _zeros(weight):
+    """The fraction of entries that are exactly zero."""
+    return 1 - int(np.count_nonzero(weight)) / weight.size
+
+
 def _is_stochastic(estimator):
     if estimator.solver == "adam":
         return True
@@ -69,6 +90,7 @@ class BaseAutoencoder(
         **OutputMixin._parameter_constraints,
         "tied_weights": ["boolean"],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "solver": [StrOptions({"lbfgs", "adam"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
@@ -217,14 +239,16 @@ class BaseAutoencoder(
         n_components = int(self.n_components or n_features)
         scaled = self.alpha == "scale"
         # A float of Python's promotes no float32 array, a NumPy one would.
-        self.alpha_ = float(_scaled_alpha(spread) if scaled else self.alpha)
+        alpha, l1_ratio = self.alpha, float(self.l1_ratio)
+        self.alpha_ = float(_scaled_elastic_net(spread, l1_ratio) if scaled else alpha)
         objective = AutoencoderObjective(
             n_features,
             n_components,
             activation=self.activation,
             output=self.output_activation,
             loss=self.loss,
-            alpha=self.alpha_,
+            alpha=(1 - l1_ratio) * self.alpha_,
+            l1=l1_ratio * self.alpha_,
             tied_weights=self.tied_weights,
             dtype=dtype,
             **self._terms(data, Scale(unit, spread), n_components, random_state),
@@ -292,6 +316,10 @@ class BaseAutoencoder(
             self.components_ if self.tied_weights else parameters.decoder[:-1].copy()
         )
         self.intercept_visible_ = parameters.decoder[-1].copy()
+        self.sparsity_of_weights_ = {
+            "encoder": _zeros(self.components_),
+            "decoder": _zeros(self.decoder_components_),
+        }
         mean = mean_code(objective, problem.data, trained.theta)
         self.mean_activation_ = mean.astype(objective.dtype)
         self.loss_ = trained.loss

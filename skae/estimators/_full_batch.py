@@ -35,7 +35,8 @@ def train_on_all_rows(problem, start, progress):
 
     def evaluate(inner):
         loss, gradient, terms = engine(coordinates.to_data(inner, out=buffer))
-        return loss / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
+        smooth = loss - terms.get("l1", 0.0)  # which the solver adds itself
+        return smooth / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
 
     def each_iteration(iteration):
         progress(iteration, lambda: coordinates.to_data(iteration.x))
@@ -45,11 +46,12 @@ def train_on_all_rows(problem, start, progress):
     ) as engine:
         once = problem.settings.redraw_every is None
         minimise = _in_one_run if once else _in_rounds
-        result = minimise(problem.settings, engine, evaluate, start, each_iteration)
+        result = minimise(problem, engine, evaluate, start, each_iteration)
     return result, coordinates.to_data(result.x)
 
 
-def _in_one_run(settings, engine, evaluate, start, each_iteration):
+def _in_one_run(problem, engine, evaluate, start, each_iteration):
+    settings = problem.settings
     return minimize_lbfgs(
         evaluate,
         start,
@@ -57,16 +59,23 @@ def _in_one_run(settings, engine, evaluate, start, each_iteration):
         max_fun=settings.max_fun,
         tol=settings.tol,
         callback=each_iteration,
+        l1=_penalty_weights(problem),
     )
 
 
-def _in_rounds(settings, engine, evaluate, start, each_iteration):
+def _penalty_weights(problem):
+    return problem.coordinates.pull_weights(problem.objective.penalty_weights)
+
+
+def _in_rounds(problem, engine, evaluate, start, each_iteration):
     """Runs of ``redraw_every`` iterations, each with noise drawn afresh.
 
     The first value of a run is the loss on noise that the run before did not
     meet, which estimates the expected loss. Training has converged when
     the lowest of these has not fallen by ``tol`` in ``_PATIENCE`` runs.
     """
+    settings, unit = problem.settings, problem.coordinates.unit
+    l1 = _penalty_weights(problem)
     n_iter = n_fun = stale = 0
     lowest, result = np.inf, None
     x = start
@@ -75,7 +84,8 @@ def _in_rounds(settings, engine, evaluate, start, each_iteration):
 
         def recorded(inner, values=values):
             evaluation = evaluate(inner)
-            values.append(evaluation[0])
+            loss, _ = evaluation[2]
+            values.append(loss / unit)
             return evaluation
 
         def shifted(iteration, n_iter=n_iter, n_fun=n_fun):
@@ -93,6 +103,7 @@ def _in_rounds(settings, engine, evaluate, start, each_iteration):
                 max_fun=settings.max_fun - n_fun,
                 tol=settings.tol,
                 callback=shifted,
+                l1=l1,
             )
         except KeyboardInterrupt:
             # The solver has nothing to keep before its first value; we may.

@@ -47,6 +47,7 @@ class MiniBatches:
         """
         data, settings = problem.data, problem.settings
         rates = iter(_rates(settings))
+        self._adam.penalise(problem.objective.penalty_weights)
         unit = problem.coordinates.unit
         rows = np.arange(len(data.X))
         mean_weight = 1.0

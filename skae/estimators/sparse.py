@@ -50,7 +50,23 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
         min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
         decay stays small beside the loss of the column means in whatever unit X
-        is measured.
+        is measured. See ``l1_ratio`` for what it is with that.
+
+    l1_ratio : float, default=0.0
+        Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
+        decay becomes, for W and likewise for D,
+
+            α (l1_ratio ‖W‖₁ + ½ (1 − l1_ratio) ‖W‖²),
+
+        and the more weights are exactly zero the larger it is, at a minimum that
+        L-BFGS finds orthant by orthant [4]_, and that Adam approaches by
+        soft-thresholding after each step. Use it for units that look at few
+        features each and can be read: pixels of one stroke, a handful of genes.
+        alpha="scale" is then 1/(l1_ratio/a₁ + (1 − l1_ratio)/a₂), with the value
+        above for a₂ and a₁ = min(0.005 s, 0.02 s³): absolute values of weights
+        change with the unit of X as 1/s and s where their squares change as 1/s²
+        and s². In small units it is mostly weights of the encoder that become
+        zero, in large ones of the decoder: where s is about 1, both.
 
     sparsity : {"kl", "l1"} or None, default="kl"
         Penalty on the codes: the Kullback-Leibler divergence above, for
@@ -166,7 +182,8 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         iteration or epoch whose weights are kept.
 
     loss_terms_ : dict of str to float
-        The parts of ``loss_``: "reconstruction", "decay" and "sparsity".
+        The parts of ``loss_``: "reconstruction", "decay" and "sparsity";
+        with ``l1_ratio`` also "l1", that of the absolute values of the weights.
 
     loss_curve_ : ndarray of shape (n_iter_,)
         J after each iteration, or its mean over the batches of each epoch.
@@ -188,6 +205,10 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
 
     sparsity_weight_ : float
         The β used; 0 where ``sparsity=None``.
+
+    sparsity_of_weights_ : dict of str to float
+        The fractions of ``components_``, as "encoder", and of
+        ``decoder_components_``, as "decoder", that are exactly zero.
 
     n_features_in_ : int
         Number of features seen in ``fit``.
@@ -229,6 +250,8 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
        Springer, 2006, chapters 3 and 7: L-BFGS and its line search.
     .. [3] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization",
        ICLR 2015, Algorithm 1.
+    .. [4] G. Andrew and J. Gao, "Scalable training of L1-regularized log-linear
+       models", ICML 2007: L-BFGS for an L1 penalty.
 
     Examples
     --------
@@ -266,6 +289,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         loss="squared_error",
         tied_weights=False,
         alpha="scale",
+        l1_ratio=0.0,
         sparsity="kl",
         sparsity_target=0.05,
         sparsity_weight="scale",
@@ -292,6 +316,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         self.loss = loss
         self.tied_weights = tied_weights
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.sparsity = sparsity
         self.sparsity_target = sparsity_target
         self.sparsity_weight = sparsity_weight

@@ -25,6 +25,15 @@ class Adam:
     A step is about η s whatever the scale of the gradient, so it has to suit the
     scale of x.
 
+    A penalty Σ c_j |x_j| beside f enters as its proximal step in the metric of the
+    step before it [2]_, which draws each entry towards zero and stops it there:
+
+        x ← sign(x) max(|x| − η_x c, 0),    η_x = η (s²/u) / (√v̂ + ε).
+
+    η_x is what multiplies the gradient of f. With η c for a threshold, the same for
+    all entries, x would come to rest elsewhere than at a minimum of the sum; with c
+    sign(x) as part of g, entries would pass through zero and none stay.
+
     Parameters
     ----------
     size : int
@@ -47,6 +56,9 @@ class Adam:
     ----------
     .. [1] D. P. Kingma and J. Ba, Adam: a method for stochastic optimization, ICLR
        2015, Algorithm 1.
+    .. [2] J. Yun, A. C. Lozano and E. Yang, Adaptive proximal gradient methods for
+       structured neural networks, NeurIPS 2021, where η_x for the L1 penalty is the
+       diagonal of their preconditioner's inverse, as in Adam.
     """
 
     def __init__(
@@ -65,7 +77,17 @@ class Adam:
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.t = 0
         self.m, self.v = np.zeros(size, dtype), np.zeros(size, dtype)
-        self._chunks = _chunks(np.broadcast_to(scale, size))
+        self._scale = np.broadcast_to(scale, size)
+        self.penalise(None)
+
+    def penalise(self, l1):
+        """Set the weights c_j of Σ c_j |x_j|, (size,) or one number, or None.
+
+        They are best constant over long stretches.
+        """
+        self._penalised = l1 is not None
+        c = np.broadcast_to(l1 if self._penalised else 0.0, self._scale.shape)
+        self._chunks = _chunks(self._scale, c)
 
     def step(self, x, gradient):
         """Update x in place.
@@ -81,10 +103,10 @@ class Adam:
         bias_2 = (1 - self.beta_2**self.t) ** 0.5
         rate = self.learning_rate * bias_2 / bias_1
         epsilon = self.epsilon * bias_2
-        buffer = np.empty(min(_CHUNK, len(x)), self.m.dtype)
-        for chunk, scale in self._chunks:
+        buffers = np.empty((1 + self._penalised, min(_CHUNK, len(x))), self.m.dtype)
+        for chunk, scale, c in self._chunks:
             g, m, v = gradient[chunk], self.m[chunk], self.v[chunk]
-            s = buffer[: len(g)]
+            s = buffers[0, : len(g)]
             np.multiply(g, (1 - self.beta_1) * scale / self.unit, out=s)
             m *= self.beta_1
             m += s
@@ -94,16 +116,31 @@ class Adam:
             v += s
             np.sqrt(v, out=s)
             s += epsilon
+            if c:
+                threshold = buffers[1, : len(g)]
+                pull = self.learning_rate * bias_2 * scale * (scale / self.unit) * c
+                np.divide(pull, s, out=threshold)
             np.divide(m, s, out=s)
             s *= rate * scale
             x[chunk] -= s
+            if c:
+                _shrink(x[chunk], threshold, s)
 
 
-def _chunks(scale):
-    """(slice, scale) of chunks over each of which the scale is one number."""
-    edges = [0, *(np.flatnonzero(np.diff(scale)) + 1), len(scale)]
+def _shrink(x, threshold, buffer):
+    """Soft-thresholding in place: x less what of it lies within the threshold."""
+    np.minimum(x, threshold, out=buffer)
+    np.negative(threshold, out=threshold)
+    np.maximum(buffer, threshold, out=buffer)
+    x -= buffer
+
+
+def _chunks(scale, c):
+    """(slice, scale, c) of chunks over each of which both are one number."""
+    changes = np.flatnonzero((np.diff(scale) != 0) | (np.diff(c) != 0))
+    edges = [0, *(changes + 1), len(scale)]
     return [
-        (slice(start, min(start + _CHUNK, last)), float(scale[first]))
+        (slice(start, min(start + _CHUNK, last)), float(scale[first]), float(c[first]))
         for first, last in pairwise(edges)
         for start in range(first, last, _CHUNK)
     ]

@@ -10,6 +10,7 @@ from objectives import (
     CONTRACTION,
     KL_BETA,
     L1_BETA,
+    L1_RATIO,
     RHO,
     Case,
     D,
@@ -27,10 +28,16 @@ PENALTY = {
     "contraction": {"contraction": CONTRACTION},
     "kl": {"sparsity": "kl", "beta": KL_BETA, "rho": RHO},
     "l1": {"sparsity": "l1", "beta": L1_BETA},
+    "sparse weights": {"l1_ratio": L1_RATIO},
 }
 
 # The coordinates are those of the parameters: neither weights nor noise matter.
 PLAIN_CASES = [c for c in CASES if not c.weighted and not is_noisy(c)]
+
+
+def with_kinks(gradient, c, theta):
+    """The gradient with that of Σ c_j |θ_j|, which objectives leave to the solver."""
+    return gradient if c is None else gradient + c * np.sign(theta)
 
 
 def test_tables_multiply():
@@ -45,6 +52,7 @@ def test_gradient_against_central_differences(case):
     with ThreadEngine(objective, X, s, rows=4) as evaluate:
         gradient = evaluate(theta)[1].copy()
         numeric = central_differences(lambda point: evaluate(point)[0], theta)
+    gradient = with_kinks(gradient, objective.penalty_weights, theta)
     assert_same_direction_and_size(gradient, numeric)
 
 
@@ -86,6 +94,8 @@ def test_gradient_in_the_solvers_coordinates(case, spread):
         _, gradient, _ = evaluate(coordinates.to_data(inner))
         gradient = coordinates.pull_back(gradient).copy()
         numeric = central_differences(value, inner)
+    c = coordinates.pull_weights(objective.penalty_weights)
+    gradient = with_kinks(gradient, c, inner)
     assert_same_direction_and_size(gradient, numeric)
 
 

@@ -114,6 +114,61 @@ def test_unit_keeps_squares_of_gradients_within_float32(size):
 # -- the loop over epochs --------------------------------------------------------
 
 
+# -- with an L1 penalty ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-12), (np.float32, 2e-4)])
+def test_iterates_with_l1_are_soft_thresholded(dtype, rtol):
+    """In y = x/s and for f/u, as without: the penalty is then Σ c s/u |y|."""
+    size, unit = 60, 37.0
+    scale = np.repeat([2.0, 0.5, 2.0, 50.0], [1, 30, 28, 1])
+    l1 = np.repeat([0.3, 2.0, 0.0], [20, 30, 10])
+    gradients, x = quadratics(size, 25), np.linspace(-0.5, 0.5, size)
+    in_y = [lambda y, g=g: g(scale * y) * scale / unit for g in gradients]
+    expected = textbook.adam(in_y, x / scale, 0.05, epsilon=1e-4, l1=l1 * scale / unit)
+    adam = Adam(size, dtype, learning_rate=0.05, scale=scale, unit=unit, epsilon=1e-4)
+    adam.penalise(l1)
+    ours, zeros = x.astype(dtype), 0
+    for gradient, y in zip(gradients, expected, strict=True):
+        adam.step(ours, gradient(ours).astype(dtype))
+        np.testing.assert_allclose(ours, scale * y, rtol=rtol, atol=rtol)
+        zeros = max(zeros, np.count_nonzero(ours == 0))
+    assert zeros > 5
+
+
+def test_without_a_penalty_again_the_bits_are_those_of_plain_adam():
+    gradients, x = quadratics(50, 10), np.linspace(-2, 2, 50)
+    plain = list(iterates(gradients, x))
+    adam = Adam(x.size, x.dtype)
+    adam.penalise(np.ones(x.size))
+    adam.penalise(None)
+    for gradient, expected in zip(gradients, plain, strict=True):
+        adam.step(x, gradient(x))
+        assert x.tobytes() == expected.tobytes()
+
+
+def test_a_separable_quadratic_comes_to_rest_at_its_soft_threshold():
+    """Curvatures differ by 10⁴: a threshold that did not know of them would miss."""
+    curvature, centre = 10.0 ** np.linspace(-2, 2, 9), np.linspace(-2, 2, 9)
+    c = 0.7 * curvature
+    adam = Adam(9, np.float64, learning_rate=0.01)
+    adam.penalise(c)
+
+    def fun(x, batch):
+        return 0.0, curvature * (x - centre), 1.0
+
+    result = minimize_adam(
+        fun,
+        np.ones(9),
+        lambda: range(5000),
+        max_iter=1,
+        adam=adam,
+    )
+    expected = textbook.soft_threshold(centre, 0.7)
+    np.testing.assert_allclose(result.x, expected, atol=1e-6)
+    assert (result.x == 0).tolist() == (expected == 0).tolist()
+
+
 def least_squares(noise=0.1, n=120, d=4, seed=0):
     """½ mean (A x − b)², by rows; and its minimum by LAPACK."""
     rng = np.random.default_rng(seed)
