@@ -98,7 +98,7 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         Rows in a round, drawn in a random order; several times ``n_components`` is
         best. None, or the number of rows or more, takes all of them in every round.
 
-    tol : float, default=0.02
+    tol : float, default=0.05
         Training has converged when a round changes the dictionary by no more,
         relative to its Frobenius norm. Reading ``loss_curve_`` tells whether less
         would be worth while.
@@ -221,7 +221,7 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         max_iter=300,
         code_max_iter=10,
         batch_size=1000,
-        tol=0.02,
+        tol=0.05,
         random_state=None,
         warm_start=False,
         verbose=0,

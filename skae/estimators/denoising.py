@@ -155,7 +155,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
 
     learning_rate_init : float, default=3e-3
         Length of Adam's steps, in (0, inf): how far an entry of the weights moves
-        at a time, in the units in which ``tol`` is. It stays the same throughout.
+        at a time, in the units in which ``tol`` is.
 
     shuffle : bool, default=True
         Whether Adam goes through the rows in another order every epoch.

@@ -32,9 +32,10 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         J = −(1/n) Σ_i log p_i[y_i] + (α/2) Σ_l ‖W_l‖² + (α/2) ‖V‖².
 
-    Pre-training sees no labels, so it also learns from rows that have none. That is
-    where it pays: with few labels among many rows. With labels for all rows, expect
-    little over ``MLPClassifier``; and try a support vector machine in either case.
+    Pre-training sees no labels, so it also learns from rows that have none. If it
+    pays, it does so with few labels among many rows, and depends on the autoencoder;
+    compare with ``autoencoder=None``. With labels for all rows, expect little over
+    ``MLPClassifier``; and try a support vector machine in either case.
 
     Parameters
     ----------
@@ -270,7 +271,9 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Classes; or, for multilabel targets, an indicator matrix of 0 and 1.
         X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
-            More rows to pre-train on.
+            More rows to pre-train on, in the units in which this step sees X: a
+            Pipeline scales them only if told to, by ``transform_input``. A search
+            hands them to every fold whole, unless they are as many as X's rows.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative weights of the labelled rows, zero for absence. Pre-training
             heeds them where the autoencoder takes weights; rows without a label

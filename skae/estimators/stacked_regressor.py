@@ -58,10 +58,11 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised. Training does
-        not depend on the units of X, but for this: where its numbers are a thousand
-        times larger, the first layer's weights are a thousandth, and hardly decay.
-        Scale X first.
+        α, the weight decay, in [0, inf), in squared units of y: y in tens wants a
+        hundred times the α of y in ones, and the default is next to none for y that
+        is not scaled. Search it. Biases are never penalised. Scale X first: where
+        its numbers are a thousand times larger, the first layer's weights are a
+        thousandth, and hardly decay.
 
     decay : {"all", "start", "output"}, default="all"
         What α reaches beside V: "all", the weights W_l of every layer; "start", how
@@ -249,7 +250,9 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
-            More rows to pre-train on.
+            More rows to pre-train on, in the units in which this step sees X: a
+            Pipeline scales them only if told to, by ``transform_input``. A search
+            hands them to every fold whole, unless they are as many as X's rows.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative weights of the rows with a target, zero for absence.
             Pre-training heeds them where the autoencoder takes weights; rows without a
