@@ -84,6 +84,35 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
     def _validator(self, objective, held_out, unit):
         """A callable θ -> score on the rows held out, higher is better."""
 
+    def set_params(self, **params):
+        """Set parameters, as of any scikit-learn estimator.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name; those of the autoencoder as ``autoencoder__name``.
+
+        Returns
+        -------
+        self : object
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or ``autoencoder`` is a name or a list,
+            whose parameters cannot be set.
+        """
+        given = params.get("autoencoder", self.autoencoder)
+        nested = [name for name in params if name.startswith("autoencoder__")]
+        if nested and not hasattr(given, "set_params"):
+            raise ValueError(
+                f"{nested[0]} sets a parameter of an estimator, but autoencoder is "
+                f"{given!r}; pass an estimator, such as "
+                "autoencoder=DenoisingAutoencoder()."
+            )
+        return super().set_params(**params)
+
     # -- fitting ---------------------------------------------------------------
 
     def _sizes(self):

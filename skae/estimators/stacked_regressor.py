@@ -276,6 +276,11 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         leaves the weights of an earlier fit.
         """
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
+        if y.dtype.kind not in "biuf":
+            raise ValueError(
+                f"y must be numbers, got {y.dtype}; for classes, use "
+                "StackedAutoencoderClassifier."
+            )
         targets = y.reshape(len(X), -1)
         Moments.of(targets, weights).check_magnitude(len(X), X.dtype, "y")
         targets = np.ascontiguousarray(targets, X.dtype)

@@ -111,7 +111,8 @@ class ComponentsDisplay:
             At most so many, the first in that order. None draws all.
 
         n_columns : int, default=None
-            Tiles in a row. None makes the canvas nearly square.
+            Tiles in a row. None makes the canvas nearly square, or as wide as the
+            grid of an estimator that has a ``topography``.
 
         contrast : {"tile", "common"}, default="tile"
             Whether black and white are minus and plus the largest absolute weight
@@ -150,6 +151,9 @@ class ComponentsDisplay:
         title = f"{type(estimator).__name__}: {attribute}"
         if which:
             title += "\n" + ", ".join(which)
+        grid = getattr(estimator, "topography", None)
+        if n_columns is None and grid is not None and order == "fitted":
+            n_columns = grid[1]  # so that neighbours on the map are neighbours here
         display = cls(rows[:n_tiles], image_shape=image_shape, title=title)
         return display.plot(ax, n_columns=n_columns, contrast=contrast, cmap=cmap)
 

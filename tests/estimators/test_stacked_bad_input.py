@@ -310,3 +310,17 @@ def test_classes_without_weight_are_not_held_out():
         early_stopping=True, class_weight={0: 1.0, 1: 1.0, 2: 0.0}, max_iter=5
     )
     assert np.isfinite(model.fit(X, Y).validation_scores_).all()
+
+
+@pytest.mark.parametrize("given", ["denoising", None, ["sparse", "sparse"]], ids=str)
+def test_a_name_has_no_parameters_to_set(given):
+    model = classifier(autoencoder=given)
+    with pytest.raises(ValueError, match="sets a parameter of an estimator"):
+        model.set_params(autoencoder__alpha=1.0)
+    model.set_params(autoencoder=SparseAutoencoder(), autoencoder__alpha=1.0)
+    assert model.autoencoder.alpha == 1.0
+
+
+def test_regression_on_words():
+    with pytest.raises(ValueError, match="y must be numbers"):
+        regressor().fit(X, np.array(["a", "b", "c"])[Y])

@@ -10,7 +10,12 @@ from sklearn.neural_network import BernoulliRBM
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from skae import (
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    SparseCoding,
+)
 from skae.plotting import ComponentsDisplay
 
 X = load_digits().data[:200] / 16
@@ -99,6 +104,13 @@ def test_columns_make_the_canvas_nearly_square(plt):
     assert flat.image_.get_array().shape == (4 * 2 - 1, 17)
     asked = ComponentsDisplay(np.ones((4, 4))).plot(n_columns=4)
     assert asked.image_.get_array().shape == (2, 4 * 3 - 1)
+
+
+@pytest.mark.filterwarnings("ignore:Training stopped")
+def test_a_topographic_map_is_drawn_as_its_grid(plt):
+    coder = SparseCoding(topography=(3, 8), max_iter=2, random_state=0).fit(X)
+    display = ComponentsDisplay.from_estimator(coder)
+    assert display.image_.get_array().shape == (3 * 9 - 1, 8 * 9 - 1)
 
 
 def test_axes_given(plt):
