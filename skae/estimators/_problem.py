@@ -49,7 +49,6 @@ class Problem:
     settings: Settings
     # θ -> score on held-out rows, higher is better; None is no early stopping.
     validate: Callable | None = None
-    name: str = ""  # what verbose calls this run
     moments: Any = None  # of the rows that set the scale of things
 
 

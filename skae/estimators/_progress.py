@@ -88,7 +88,6 @@ class Report:
 
     def __init__(self, problem):
         self._verbose = problem.settings.verbose
-        self._name = f"{problem.name}: " if problem.name else ""
         self._unit = "epoch" if problem.settings.solver == "adam" else "iteration"
         self._printed = None
         self._start = time.perf_counter()
@@ -100,7 +99,7 @@ class Report:
 
     def _line(self, at, loss, gradient_norm=None, score=None):
         self._printed = at.n_iter
-        parts = [f"{self._name}{self._unit} {at.n_iter:5d}", f"loss {loss:.6e}"]
+        parts = [f"{self._unit} {at.n_iter:5d}", f"loss {loss:.6e}"]
         if gradient_norm is not None:
             parts.append(f"gradient {gradient_norm:.2e}")
         if score is not None:
@@ -115,4 +114,4 @@ class Report:
             return
         if result.n_iter != self._printed:
             self._line(result, loss, result.gradient_norm)
-        print(f"{self._name}stopped: {message}")
+        print(f"stopped: {message}")
