@@ -210,11 +210,19 @@ def test_blas_is_limited_until_the_last_one_leaves():
     before = blas_threads()
     with single_threaded_blas() as first:
         assert set(blas_threads()) <= {1}
-        with single_threaded_blas() as second:
+        with single_threaded_blas() as again:  # as one who waits here
             assert set(blas_threads()) <= {1}
+        with ThreadPoolExecutor(1) as pool:
+
+            def enter():
+                with single_threaded_blas() as share:
+                    assert set(blas_threads()) <= {1}
+                    return share
+
+            second = in_thread(pool, enter)
         assert set(blas_threads()) <= {1}
     assert blas_threads() == before
-    assert first == max(before, default=1)
+    assert first == again == max(before, default=1)
     assert second == max(1, first // 2)
 
 
