@@ -20,6 +20,8 @@ import numpy as np
 LARGE = 2**28
 # A page fault maps the pages around it, too; 64 KB on Linux.
 _AROUND = 2**16
+# Of rows read here and there, this much is mapped before all is given back.
+_GATHERED = 2**26
 
 
 def is_large_map(X):
@@ -75,7 +77,7 @@ class Release:
         if self._memory is None:
             return
         self._gathered += n_rows
-        if self._gathered * _AROUND >= LARGE:
+        if self._gathered * _AROUND >= _GATHERED:
             self(self._X)
             self._gathered = 0
 
