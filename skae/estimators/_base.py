@@ -124,7 +124,8 @@ class BaseAutoencoder(
         ----------
         X : array-like of shape (n_samples, n_features)
             Training data, dense. float32 and float64 are kept, anything else becomes
-            float64. A C-contiguous array of these types is not copied.
+            float64. A C-contiguous array of these types is not copied; if it is a
+            ``numpy.memmap``, it may be larger than memory.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
