@@ -95,8 +95,6 @@ class AutoencoderObjective:
         float32 or float64, of parameters, rows and gradient.
     """
 
-    data_term = "reconstruction"  # of the terms, the one that is no penalty
-
     def __init__(
         self,
         n_features,
@@ -170,6 +168,7 @@ class AutoencoderObjective:
             "hidden": lambda rows: (2, k, rows),
             "visible": lambda rows: (rows, d),
             "inputs": lambda rows: (rows, d),
+            "gathered": lambda rows: (rows, d),
             "spare": lambda rows: (2, rows, d),
         }
         return Workspace(self, shapes, max_rows)
@@ -228,20 +227,13 @@ class AutoencoderObjective:
         sums : Sums
             Overwritten by the next call with the same workspace.
         """
-        rows, weights = len(block.X), block.weights
-        inputs, corrupted = self.inputs(parameters, block, workspace)
-        if H is None:
-            H = workspace["codes", rows]
-            self.encode(parameters, inputs, H)
-        delta = workspace["visible", rows]
-        np.matmul(H.T, parameters.decoder, out=delta)
-        losses = self._losses(delta, block.X, corrupted, workspace)
+        weights = block.weights
+        inputs, H, delta, loss = self._forward(parameters, block, H, workspace)
         if weights is not None:
             delta *= weights[:, np.newaxis]
-            losses = losses * weights
 
         gradient = workspace.parts
-        epsilon, scratch = workspace["hidden", rows]
+        epsilon, scratch = workspace["hidden", len(block.X)]
         np.matmul(parameters.decoder[:-1], delta.T, out=epsilon)
         sparsity = self._add_sparsity(parameters, H[:-1], epsilon, weights, scratch)
         self.activation.pull_back(H[:-1], epsilon, scratch)
@@ -258,8 +250,25 @@ class AutoencoderObjective:
         if self.contraction is not None:
             gradient.encoder += slope[:, np.newaxis] * parameters.encoder
         np.sum(epsilon, axis=1, out=gradient.hidden)
-        terms["reconstruction"] = float(losses.sum(dtype=np.float64))
+        terms["reconstruction"] = loss
         return Sums(terms, workspace.gradient)
+
+    def data_loss(self, parameters, block, workspace):
+        """Σ s_i ℓ(x_i, x̂_i) over one block of rows: two matrix products of five."""
+        return self._forward(parameters, block, None, workspace)[-1]
+
+    def _forward(self, parameters, block, H, workspace):
+        """What was encoded, its codes, the δ_i, not yet weighted, and Σ s_i ℓ."""
+        inputs, corrupted = self.inputs(parameters, block, workspace)
+        if H is None:
+            H = workspace["codes", len(block.X)]
+            self.encode(parameters, inputs, H)
+        delta = workspace["visible", len(block.X)]
+        np.matmul(H.T, parameters.decoder, out=delta)
+        losses = self._losses(delta, block.X, corrupted, workspace)
+        if block.weights is not None:
+            losses = losses * block.weights
+        return inputs, H, delta, float(losses.sum(dtype=np.float64))
 
     def _losses(self, Z, X, corrupted, workspace):
         """Loss of each row; Z becomes its derivative by Z."""

@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
@@ -25,7 +24,8 @@ from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import HeldOutLoss, hold_out
 from skae.estimators._outputs import OutputMixin
 from skae.estimators._problem import Problem, Settings
-from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
+from skae.estimators._reconstruction import ReconstructionMixin
+from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments, Scale
 from skae.estimators._training import mean_code, random_start, train
 
@@ -124,7 +124,8 @@ class BaseAutoencoder(
         ----------
         X : array-like of shape (n_samples, n_features)
             Training data, dense. float32 and float64 are kept, anything else becomes
-            float64. A C-contiguous array of these types is not copied.
+            float64. A C-contiguous array of these types is not copied; if it is a
+            ``numpy.memmap``, it may be larger than memory.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
@@ -218,19 +219,16 @@ class BaseAutoencoder(
         """Validate parameters and data."""
         validate_params(self)
         self._check_combinations()
-        X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
+        X = validate_rows(self, X, order="C", reset=reset)
         weights = check_sample_weight(sample_weight, X)
-        if weights is not None and not weights.all():
-            # Absent means absent: from ranges, and from the count of noisy rows.
-            X, weights = X[weights > 0], weights[weights > 0]
-        self._check_range(X)
+        self._check_range(X, weights)
         return Data(X, weights)
 
     def _problem(self, data, random_state, moments=None, held_out=None):
         """What is to be minimised, and how; sets what "scale" came to."""
         dtype, n_features = data.X.dtype, data.X.shape[1]
         own = Moments.of(data.X, data.weights)
-        own.check_magnitude(len(data.X), dtype)
+        own.check_magnitude(data.n_rows, dtype)
         if moments is None or moments.no_variation(dtype):
             moments = own
         spread = moments.spread
@@ -258,7 +256,7 @@ class BaseAutoencoder(
         if held_out is not None:
             validate = HeldOutLoss(objective, held_out, unit)
         coordinates = Coordinates(objective, moments.mean, spread, unit)
-        settings = Settings.of(self, len(data.X))
+        settings = Settings.of(self, data.n_rows)
         return Problem(
             objective, data, coordinates, settings, validate, moments=moments
         )

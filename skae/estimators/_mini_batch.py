@@ -3,6 +3,7 @@
 import numpy as np
 
 from skae.engines.batches import BatchEngine, shuffled_batches
+from skae.engines.memory_map import Release
 from skae.solvers.adam import Adam, minimize_adam
 
 
@@ -49,7 +50,7 @@ class MiniBatches:
         rates = iter(_rates(settings))
         self._adam.penalise(problem.objective.penalty_weights)
         unit = problem.coordinates.unit
-        rows = np.arange(len(data.X))
+        rows = np.arange(data.X.shape[0])
         mean_weight = 1.0
         if data.weights is not None:
             rows = np.flatnonzero(data.weights)  # those held out have weight zero
@@ -58,7 +59,7 @@ class MiniBatches:
             problem.objective, settings.batch_size, problem.coordinates.means
         )
         engine.draw, engine.mean_code = self._draw, self._mean_code
-        epoch = _Mean()
+        epoch, release = _Mean(), Release(data.X)
 
         def batches():
             epoch.clear()
@@ -71,6 +72,7 @@ class MiniBatches:
         def evaluate(theta, index):
             weight = mean_weight * len(index)
             loss, gradient, terms = engine(theta, data, index, weight)
+            release.after_gathering(len(index))
             epoch.add(weight, loss, terms)
             return loss / unit, gradient, weight
 

@@ -5,13 +5,12 @@ from functools import partial
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import check_sample_weight
 from skae.engines.rows import apply_layers, fill
+from skae.estimators._rows import DTYPES, validate_rows
 from skae.estimators._scales import Moments
-
-DTYPES = [np.float64, np.float32]
 
 
 class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -128,7 +127,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _validate(self, X):
         check_is_fitted(self, "n_iter_")
-        return validate_data(self, X, dtype=DTYPES, reset=False)
+        return validate_rows(self, X)
 
     def _squared_errors(self, X):
         """‖x̂_i − x_i‖² of each row, returned in float64."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skae.engines.memory_map import blocks_of
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -16,15 +18,13 @@ class Moments:
     @np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
     def of(cls, X, weights):
         """Weighted moments of X, a few rows at a time, in float64."""
-        step = max(1, 2**18 // X.shape[1])
-        blocks = [slice(start, start + step) for start in range(0, len(X), step)]
         if weights is None:
             weights = np.ones(1)
-            weights = np.broadcast_to(weights, len(X))
+            weights = np.broadcast_to(weights, X.shape[0])
         total = weights.sum(dtype=np.float64)
-        mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks) / total
+        mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks_of(X)) / total
         squares = 0.0
-        for b in blocks:
+        for b in blocks_of(X):
             deviations = X[b] - mean
             squares += weights[b] @ np.vecdot(deviations, deviations)
         return cls(mean, float(squares / total))
@@ -68,3 +68,14 @@ class Scale:
 
     unit: float  # loss of reconstructing every row by the column means
     spread: float  # root mean square deviation of an entry
+
+
+def ranges_of(X, weights):
+    """Minimum and maximum of each feature, (2, n_features), where weights are not 0."""
+    low = np.full(X.shape[1], np.inf, X.dtype)
+    high = -low
+    for b in blocks_of(X):
+        there = True if weights is None else weights[b, np.newaxis] > 0
+        np.minimum(low, X[b].min(axis=0, where=there, initial=np.inf), out=low)
+        np.maximum(high, X[b].max(axis=0, where=there, initial=-np.inf), out=high)
+    return np.stack([low, high])
