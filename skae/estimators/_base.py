@@ -22,7 +22,7 @@ from skae.core.losses import LOSSES
 from skae.core.objective import AutoencoderObjective
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import HeldOutLoss, hold_out
-from skae.estimators._outputs import OutputMixin
+from skae.estimators._outputs import OutputMixin, zeros
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
 from skae.estimators._scales import Moments, Scale
@@ -57,11 +57,6 @@ def _scaled_elastic_net(spread, l1_ratio):
         return _scaled_alpha(spread)
     absolute = min(0.005 * spread, 0.02 * spread**3)
     return 1 / (l1_ratio / absolute + (1 - l1_ratio) / _scaled_alpha(spread))
-
-
-def _zeros(weight):
-    """The fraction of entries that are exactly zero."""
-    return 1 - int(np.count_nonzero(weight)) / weight.size
 
 
 def _is_stochastic(estimator):
@@ -317,8 +312,8 @@ class BaseAutoencoder(
         )
         self.intercept_visible_ = parameters.decoder[-1].copy()
         self.sparsity_of_weights_ = {
-            "encoder": _zeros(self.components_),
-            "decoder": _zeros(self.decoder_components_),
+            "encoder": zeros(self.components_),
+            "decoder": zeros(self.decoder_components_),
         }
         mean = mean_code(objective, problem.data, trained.theta)
         self.mean_activation_ = mean.astype(objective.dtype)

@@ -13,10 +13,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._sklearn import HasMethods, Interval, StrOptions
 from skae.core.activations import ACTIVATIONS
-from skae.core.coordinates import NetworkCoordinates
 from skae.core.network import NetworkObjective, propagate
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import hold_out
+from skae.estimators._layer_penalties import NetworkScale, layer_penalties
+from skae.estimators._outputs import zeros
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES
@@ -35,7 +36,8 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "fine_tune": ["boolean"],
         "solver": [StrOptions({"lbfgs", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -63,8 +65,8 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         """Units of all layers, input and output included, as a tuple of int."""
 
     @abstractmethod
-    def _alphas(self):
-        """Weight decay of each layer, the output's last."""
+    def _penalised_layers(self):
+        """Whether each layer's weights are, as a list of bool, the output's last."""
 
     @abstractmethod
     def _activations(self, autoencoders):
@@ -177,8 +179,9 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         moments.check_magnitude(len(data.X), data.X.dtype)
 
         autoencoders = self._autoencoders(output, data, random_state)
-        objective = self._objective(autoencoders, output, loss, data, seed)
-        coordinates = network_coordinates(objective, data, moments)
+        scale = NetworkScale.of(data, moments)
+        objective = self._objective(autoencoders, output, loss, data, scale, seed)
+        coordinates = scale.coordinates(objective)
         curves = {}
         if self._continues:
             theta, curves = self._fitted_theta(objective), self.loss_curves_
@@ -223,17 +226,20 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             )
         return self.layers_
 
-    def _objective(self, autoencoders, output, loss, data, seed):
+    def _objective(self, autoencoders, output, loss, data, scale, seed):
         if self._continues:
             activations = self._names[:-1]
         else:
             activations = self._activations(autoencoders)
+        reach = self._penalised_layers()
+        alphas, l1 = layer_penalties(self, reach, scale, output, loss)
         return NetworkObjective(
             self._layer_sizes(data),
             activations,
             output=output,
             loss=loss,
-            alphas=self._alphas(),
+            alphas=alphas,
+            l1=l1,
             dropout=[self.input_dropout, *(self.hidden_dropout for _ in activations)],
             seed=seed,
             dtype=data.X.dtype,
@@ -286,6 +292,8 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         self.layers_ = autoencoders
         self.coefs_ = [W.T for W in parameters.coefs]
         self.intercepts_ = parameters.intercepts
+        self.penalties_ = {"squares": [*objective.alphas], "absolute": [*objective.l1]}
+        self.sparsity_of_weights_ = [zeros(W) for W in self.coefs_]
         self._names = objective.names
         self.loss_ = None if trained is None else trained.loss
         self.loss_curve_ = None if trained is None else trained.loss_curve
@@ -320,26 +328,6 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         layers = slice(first, last)
         coefs = [W.T for W in self.coefs_[layers]]
         return propagate(X, coefs, self.intercepts_[layers], self._names[layers])
-
-
-def network_coordinates(objective, data, moments):
-    """The solver's coordinates for a network's data."""
-    spread = moments.spread
-    if moments.no_variation(data.X.dtype):
-        spread = 1.0
-    if data.targets is None:
-        targets, target_spread = moments, spread
-    else:
-        targets = Moments.of(data.targets, data.weights)
-        target_spread = targets.spread
-        if targets.no_variation(data.X.dtype):
-            target_spread = 1.0
-    unit = objective.loss.at_mean(targets.mean, targets.variance)
-    if targets.no_variation(data.X.dtype):
-        unit = 1.0
-    return NetworkCoordinates(
-        objective, moments.mean, spread, unit, targets.mean, target_spread
-    )
 
 
 def _random_start(objective, random_state):

@@ -8,11 +8,12 @@ from sklearn.utils.validation import validate_data
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.blocks import Data
 from skae.core.network import NetworkObjective, propagate
+from skae.estimators._layer_penalties import NetworkScale
 from skae.estimators._pretraining import activation_of
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES
 from skae.estimators._scales import Moments
-from skae.estimators._stack import BaseStack, network_coordinates
+from skae.estimators._stack import BaseStack
 from skae.estimators._training import train
 
 # Of the output layer alone: a convex problem of few parameters. Where all weights are
@@ -53,6 +54,15 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
+    def _check_stages(self):
+        super()._check_stages()
+        if self.decay == "start" and self.l1_ratio:
+            raise ValueError(
+                "decay='start' keeps weights near those of pre-training, which an L1 "
+                f"part, l1_ratio={self.l1_ratio}, would draw to zero; use "
+                "decay='all' or 'output' with it, or l1_ratio=0."
+            )
+
     def _inputs(self, X, y, X_unlabeled, sample_weight):
         """Validate parameters and data: X, y, rows without a target, and weights."""
         validate_params(self)
@@ -89,10 +99,8 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
     def _layer_sizes(self, data):
         return (data.X.shape[1], *self._sizes(), data.targets.shape[1])
 
-    def _alphas(self):
-        alpha = float(self.alpha)
-        hidden = 0.0 if self.decay == "output" else alpha
-        return [*(hidden for _ in self._sizes()), alpha]
+    def _penalised_layers(self):
+        return [*(self.decay != "output" for _ in self._sizes()), True]
 
     def _activations(self, autoencoders):
         if autoencoders is None:
@@ -120,10 +128,12 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
             output=objective.names[-1],
             loss=loss,
             alphas=objective.alphas[-1:],
+            l1=objective.l1[-1:],
             dtype=codes.dtype,
         )
         data = Data(codes, data.weights, data.targets)
-        coordinates = network_coordinates(output, data, Moments.of(codes, data.weights))
+        moments = Moments.of(codes, data.weights)
+        coordinates = NetworkScale.of(data, moments).coordinates(output)
         max_iter = _OUTPUT_ITERATIONS if self.fine_tune else int(self.max_iter)
         settings = Settings(max_iter=max_iter, tol=self.tol)
         problem = Problem(output, data, coordinates, settings)

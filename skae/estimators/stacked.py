@@ -214,6 +214,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         fine_tune=True,
         solver="lbfgs",
         alpha=1e-4,
+        l1_ratio=0.0,
         max_iter=1000,
         max_fun=15000,
         tol=2e-4,
@@ -239,6 +240,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         self.fine_tune = fine_tune
         self.solver = solver
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.max_iter = max_iter
         self.max_fun = max_fun
         self.tol = tol
@@ -308,8 +310,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         d, sizes = data.X.shape[1], self._sizes()
         return (d, *sizes, *sizes[-2::-1], d)
 
-    def _alphas(self):
-        return [float(self.alpha)] * (2 * len(self._sizes()))
+    def _penalised_layers(self):
+        return [True] * (2 * len(self._sizes()))
 
     def _activations(self, autoencoders):
         if autoencoders is None:

@@ -218,6 +218,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         fine_tune=True,
         solver="lbfgs",
         alpha=1e-4,
+        l1_ratio=0.0,
         decay="all",
         max_iter=1000,
         max_fun=15000,
@@ -242,6 +243,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         self.fine_tune = fine_tune
         self.solver = solver
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.decay = decay
         self.max_iter = max_iter
         self.max_fun = max_fun

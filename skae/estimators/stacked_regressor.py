@@ -199,6 +199,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         fine_tune=True,
         solver="lbfgs",
         alpha=1e-4,
+        l1_ratio=0.0,
         decay="all",
         max_iter=1000,
         max_fun=15000,
@@ -222,6 +223,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         self.fine_tune = fine_tune
         self.solver = solver
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.decay = decay
         self.max_iter = max_iter
         self.max_fun = max_fun
