@@ -4,6 +4,7 @@ import warnings
 from abc import ABCMeta, abstractmethod
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,7 +15,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
+from skae._sklearn import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    validate_params,
+)
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
 from skae.core.coordinates import Coordinates
@@ -26,6 +33,7 @@ from skae.estimators._outputs import OutputMixin, zeros
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
 from skae.estimators._scales import Moments, Scale
+from skae.estimators._tasks import fit_task
 from skae.estimators._training import mean_code, random_start, train
 
 _MAX_SEED = np.iinfo(np.int32).max
@@ -69,13 +77,36 @@ def _is_stochastic(estimator):
     )
 
 
+def _with_task(problem, index):
+    """The problem of one of several starts: each is a task."""
+    if problem.task is None:
+        return problem
+    max_iter = problem.settings.max_iter
+    return replace(problem, task=problem.task.subtask("start", max_iter, index))
+
+
+def _train_once(problem, start, seed):
+    """Train from one of several starts, maybe in another process."""
+    if problem.task is not None:
+        problem.task.begin()
+    trained = train(problem, start, seed)
+    if problem.task is not None:
+        problem.task.end()
+    return trained
+
+
 def _badness(run):
     scores = run.validation_scores
     return run.loss if scores is None or not len(scores) else -scores.max()
 
 
 class BaseAutoencoder(
-    OutputMixin, ReconstructionMixin, DocLinkMixin, BaseEstimator, metaclass=ABCMeta
+    OutputMixin,
+    ReconstructionMixin,
+    DocLinkMixin,
+    CallbackSupportMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
 ):
     """Fit and partial_fit; a subclass says what it penalises."""
 
@@ -146,15 +177,19 @@ class BaseAutoencoder(
         data = self._rows(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(_MAX_SEED, size=int(self.n_init))
-        held_out = None
+        weights, held_out = data.weights, None
         if self.early_stopping:
             data, held_out = hold_out(data, self.validation_fraction, random_state)
         problem = self._problem(data, random_state, held_out=held_out)
-        if continues:
-            trained = train(problem, self._warm_start(problem), seeds[0])
-        else:
-            trained = self._best(problem, seeds)
-        self._keep(problem, trained)
+        once = continues or len(seeds) == 1
+        n_tasks = problem.settings.max_iter if once else len(seeds)
+        with fit_task(self, data.X, data.X, weights, n_tasks, sequential=once) as task:
+            problem = replace(problem, task=task)
+            if continues:
+                trained = train(problem, self._warm_start(problem), seeds[0])
+            else:
+                trained = self._best(problem, seeds)
+            self._keep(problem, trained)
         self._warn(trained.status)
         return self
 
@@ -254,7 +289,9 @@ class BaseAutoencoder(
         coordinates = Coordinates(objective, moments.mean, spread, unit)
         settings = Settings.of(self, len(data.X))
         return Problem(
-            objective, data, coordinates, settings, validate, moments=moments
+            *(objective, data, coordinates, settings, validate),
+            moments=moments,
+            attributes=partial(self._attributes, objective),
         )
 
     def _best(self, problem, seeds):
@@ -268,8 +305,8 @@ class BaseAutoencoder(
         runs = []
         parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
         for run in parallel(
-            delayed(train)(problem, start, seed)
-            for start, seed in zip(starts, seeds, strict=True)
+            delayed(_train_once)(_with_task(problem, index), start, seed)
+            for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
         ):
             runs.append(run)
             if run.status == "interrupted":
@@ -296,6 +333,19 @@ class BaseAutoencoder(
         parameters.hidden[:] = self.intercept_hidden_
         return problem.coordinates.from_data(theta)
 
+    def _attributes(self, objective, theta, n_iter):
+        """Those fitted attributes that encoding and decoding take."""
+        parameters = objective.parameters(theta)
+        components = parameters.encoder.copy()
+        decoder = components if self.tied_weights else parameters.decoder[:-1].copy()
+        return {
+            "components_": components,
+            "intercept_hidden_": parameters.hidden.copy(),
+            "decoder_components_": decoder,
+            "intercept_visible_": parameters.decoder[-1].copy(),
+            "n_iter_": n_iter,
+        }
+
     def _keep(self, problem, trained):
         """Set the fitted attributes."""
         objective = problem.objective
@@ -304,13 +354,9 @@ class BaseAutoencoder(
                 f"The weights that fit X overflow {objective.dtype}; scale X, for "
                 "instance with StandardScaler."
             )
-        parameters = objective.parameters(trained.theta)
-        self.components_ = parameters.encoder.copy()
-        self.intercept_hidden_ = parameters.hidden.copy()
-        self.decoder_components_ = (
-            self.components_ if self.tied_weights else parameters.decoder[:-1].copy()
-        )
-        self.intercept_visible_ = parameters.decoder[-1].copy()
+        weights = self._attributes(objective, trained.theta, trained.n_iter)
+        for name, value in weights.items():
+            setattr(self, name, value)
         self.sparsity_of_weights_ = {
             "encoder": zeros(self.components_),
             "decoder": zeros(self.decoder_components_),
@@ -322,7 +368,6 @@ class BaseAutoencoder(
         self.loss_curve_ = trained.loss_curve
         self.loss_curve_terms_ = trained.terms_curve
         self.validation_scores_ = trained.validation_scores
-        self.n_iter_ = trained.n_iter
         self._mini_batches, self._moments = trained.batches, problem.moments
         self._status = trained.status  # a stack must know of an interrupt
 

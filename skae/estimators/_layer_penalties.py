@@ -7,9 +7,6 @@ import numpy as np
 from skae.core.coordinates import NetworkCoordinates
 from skae.estimators._scales import Moments
 
-# alpha="scale" is this for X and targets of unit spread.
-_ALPHA = 1e-4
-
 
 @dataclass(frozen=True)
 class NetworkScale:
@@ -78,7 +75,7 @@ def layer_penalties(stack, reach, scale, output, loss):
     Parameters
     ----------
     stack : BaseStack
-        Gives ``alpha`` and ``l1_ratio``.
+        Gives ``alpha`` and ``l1_ratio``, and what "scale" is for data of unit spread.
     reach : sequence of bool
         Which layers are penalised, the output's last.
     scale : NetworkScale
@@ -92,7 +89,7 @@ def layer_penalties(stack, reach, scale, output, loss):
     """
     l1_ratio = float(stack.l1_ratio)
     if stack.alpha == "scale":
-        alpha = _ALPHA
+        alpha = stack._unit_alpha
         squares, absolute = scale.penalties(len(reach), output, loss)
     else:
         alpha = float(stack.alpha)

@@ -50,6 +50,9 @@ class Problem:
     # θ -> score on held-out rows, higher is better; None is no early stopping.
     validate: Callable | None = None
     moments: Any = None  # of the rows that set the scale of things
+    task: Any = None  # whose parts are the iterations; None where nobody follows them
+    # (θ, n_iter) -> attributes of an estimator that stopped there.
+    attributes: Callable | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skae._sklearn import HasMethods, Interval, StrOptions
+from skae._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skae.core.activations import ACTIVATIONS
 from skae.core.network import NetworkObjective, propagate
 from skae.estimators._doc_link import DocLinkMixin
@@ -22,12 +23,13 @@ from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES
 from skae.estimators._scales import Moments
+from skae.estimators._tasks import fit_task, subtask
 from skae.estimators._training import train
 
 _MAX_SEED = np.iinfo(np.int32).max
 
 
-class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Pre-train and fine-tune; a subclass says what lies above the encoder."""
 
     _parameter_constraints: dict = {
@@ -73,8 +75,10 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         """Names of the activations of all hidden layers."""
 
     @abstractmethod
-    def _start_above(self, parameters, objective, loss, autoencoders, data):
+    def _start_above(self, theta, objective, loss, autoencoders, data, task, beside):
         """Fill in the weights above the encoder, which is pre-trained.
+
+        ``task`` and ``beside`` are as in ``_train``.
 
         Returns
         -------
@@ -155,7 +159,16 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         """Activations of the encoder's layers where the stack itself chooses them."""
         return [self.activation] * len(self._sizes())
 
-    def _train(self, data, output, loss, more_rows=None, labels=None):
+    def _fit_task(self, X, y, weights):
+        """The task of ``fit``, whose parts are the stages."""
+        n_stages = int(self.fine_tune)
+        if not self._continues and self.autoencoder is not None:
+            n_stages += len(self._sizes()) + self._trains_output
+        return fit_task(self, X, y, weights, n_stages)
+
+    def _train(
+        self, data, output, loss, more_rows=None, labels=None, *, task=None, beside=None
+    ):
         """Pre-train and fine-tune; set the fitted attributes in the end.
 
         Parameters
@@ -168,7 +181,17 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             Rows to pre-train on as well.
         labels : ndarray of shape (n_samples,), optional
             Every label keeps its share of the rows held out.
+        task : Task, optional
+            Whose parts are the stages.
+        beside : dict, optional
+            Fitted attributes beside those of the network.
+
+        Returns
+        -------
+        trained : dict of str to Trained
+            From the name of a stage to what came of it, of those to warn of.
         """
+        beside = beside or {}
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
         held_out = None
@@ -182,15 +205,17 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         scale = NetworkScale.of(data, moments)
         objective = self._objective(autoencoders, output, loss, data, scale, seed)
         coordinates = scale.coordinates(objective)
-        curves = {}
+        curves, to_warn_of = {}, {}
         if self._continues:
             theta, curves = self._fitted_theta(objective), self.loss_curves_
         elif autoencoders is None:
             theta = coordinates.to_data(_random_start(objective, random_state))
         else:
-            theta, curves = self._pretrained(
-                objective, loss, autoencoders, data, more_rows
+            theta, curves, above = self._pretrained(
+                objective, loss, autoencoders, data, more_rows, task, beside
             )
+            if above is not None and not self.fine_tune:
+                to_warn_of["The output layer"] = above
         trained = None
         if self.fine_tune:
             self._set_anchors(objective, autoencoders)
@@ -202,12 +227,15 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
                 problem = replace(problem, validate=validate)
             if self.verbose:
                 print("fine-tuning")
-            trained = train(problem, coordinates.from_data(theta), seed)
+            with subtask(task, "fine-tuning", problem.settings.max_iter) as part:
+                attributes = partial(self._attributes, objective, beside)
+                problem = replace(problem, task=part, attributes=attributes)
+                trained = train(problem, coordinates.from_data(theta), seed)
             theta = trained.theta
+            to_warn_of["Fine-tuning"] = trained
             curves = {**curves, "fine-tuning": trained.loss_curve}
-        self._keep(objective, autoencoders, theta, trained, curves)
-        if trained is not None:
-            self._warn("Fine-tuning", trained.status)
+        self._keep(objective, autoencoders, theta, trained, curves, beside)
+        return to_warn_of
 
     def _autoencoders(self, output, data, random_state):
         """Unfitted ones to pre-train by; the fitted ones where ``fit`` continues."""
@@ -245,15 +273,15 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             dtype=data.X.dtype,
         )
 
-    def _pretrained(self, objective, loss, autoencoders, data, more_rows):
-        """θ after pre-training, and the loss curve of each of its stages."""
+    def _pretrained(self, objective, loss, autoencoders, data, more_rows, task, beside):
+        """θ, the loss curve of each stage, and how the output layer was trained."""
         X, weights = data.X, data.weights
         if more_rows is not None:
             X = np.concatenate([X, more_rows])
             if weights is not None:
                 ones = np.ones(len(more_rows), weights.dtype)
                 weights = np.concatenate([weights, ones])
-        pretrain(autoencoders, X, weights, int(self.verbose))
+        pretrain(autoencoders, X, weights, int(self.verbose), task)
         theta = np.zeros(objective.layout.size, objective.dtype)
         parameters = objective.parameters(theta)
         curves = {}
@@ -263,12 +291,12 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             # BernoulliRBM records none.
             if hasattr(autoencoder, "loss_curve_"):
                 curves[f"layer {layer + 1}"] = autoencoder.loss_curve_
-        above = self._start_above(parameters, objective, loss, autoencoders, data)
+        above = self._start_above(
+            theta, objective, loss, autoencoders, data, task, beside
+        )
         if above is not None:
             curves["output"] = above.loss_curve
-            if not self.fine_tune:
-                self._warn("The output layer", above.status)
-        return theta, curves
+        return theta, curves, above
 
     def _set_anchors(self, objective, autoencoders):
         """Say what weights a layer is to stay near, if not 0."""
@@ -281,29 +309,43 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             parameters.intercepts[layer][:] = b
         return theta
 
-    def _keep(self, objective, autoencoders, theta, trained, curves):
+    def _attributes(self, objective, beside, theta, n_iter):
+        """Those fitted attributes that using what was learnt takes."""
+        parameters = objective.parameters(theta.copy())
+        return {
+            **beside,
+            "coefs_": [W.T for W in parameters.coefs],
+            "intercepts_": parameters.intercepts,
+            "_names": objective.names,
+            "n_iter_": n_iter,
+        }
+
+    def _keep(self, objective, autoencoders, theta, trained, curves, beside):
         """Set the fitted attributes."""
         if not np.isfinite(theta).all():
             raise ValueError(
                 f"The weights that fit X overflow {objective.dtype}; scale X, for "
                 "instance with StandardScaler."
             )
-        parameters = objective.parameters(theta.copy())
+        n_iter = 0 if trained is None else trained.n_iter
+        attributes = self._attributes(objective, beside, theta, n_iter)
+        for name, value in attributes.items():
+            setattr(self, name, value)
         self.layers_ = autoencoders
-        self.coefs_ = [W.T for W in parameters.coefs]
-        self.intercepts_ = parameters.intercepts
         self.penalties_ = {"squares": [*objective.alphas], "absolute": [*objective.l1]}
         self.sparsity_of_weights_ = [zeros(W) for W in self.coefs_]
-        self._names = objective.names
         self.loss_ = None if trained is None else trained.loss
         self.loss_curve_ = None if trained is None else trained.loss_curve
         self.loss_curves_ = curves
         self.validation_scores_ = None if trained is None else trained.validation_scores
-        self.n_iter_ = 0 if trained is None else trained.n_iter
         self.n_layers_ = len(self.coefs_) + 1
 
+    def _warn_of(self, trained):
+        """Warn of stages that were cut short, at the caller of ``fit``."""
+        for stage, status in ((name, run.status) for name, run in trained.items()):
+            self._warn(stage, status)
+
     def _warn(self, stage, status):
-        """Warn if a stage was cut short."""
         if status in ("max_iter", "max_fun"):
             warnings.warn(
                 f"{stage} stopped at {status}={getattr(self, status)} before it "

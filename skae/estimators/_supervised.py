@@ -14,6 +14,7 @@ from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES
 from skae.estimators._scales import Moments
 from skae.estimators._stack import BaseStack
+from skae.estimators._tasks import subtask
 from skae.estimators._training import train
 
 # Of the output layer alone: a convex problem of few parameters. Where all weights are
@@ -112,8 +113,20 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
             starts = [autoencoder.components_ for autoencoder in autoencoders]
             objective.anchors[: len(starts)] = starts
 
-    def _start_above(self, parameters, objective, loss, autoencoders, data):
+    _trains_output = True
+
+    def _start_above(self, theta, objective, loss, autoencoders, data, task, beside):
         """Train the output layer on the top codes, which is a convex problem."""
+        parameters = objective.parameters(theta)
+
+        def whole(top):
+            whole = theta.copy()
+            whole[-len(top) :] = top  # the last of the layers, and laid out alike
+            return whole
+
+        def attributes(top, n_iter):
+            return self._attributes(objective, beside, whole(top), n_iter)
+
         if self.verbose:
             print("output layer")
         codes = propagate(
@@ -136,12 +149,13 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         coordinates = NetworkScale.of(data, moments).coordinates(output)
         max_iter = _OUTPUT_ITERATIONS if self.fine_tune else int(self.max_iter)
         settings = Settings(max_iter=max_iter, tol=self.tol)
-        problem = Problem(output, data, coordinates, settings)
         start = np.zeros(output.layout.size, output.dtype)
-        trained = train(problem, start, seed=0)
+        with subtask(task, "output layer", max_iter) as part:
+            problem = Problem(
+                *(output, data, coordinates, settings), task=part, attributes=attributes
+            )
+            trained = train(problem, start, seed=0)
         if trained.status == "interrupted":
             raise KeyboardInterrupt
-        learnt = output.parameters(trained.theta)
-        parameters.coefs[-1][:] = learnt.coefs[0]
-        parameters.intercepts[-1][:] = learnt.intercepts[0]
+        theta[:] = whole(trained.theta)
         return trained

@@ -10,7 +10,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
+from skae._sklearn import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    validate_params,
+)
 from skae.core.coding import NoPooling, TorusPooling
 from skae.engines.rows import RowEngine
 from skae.estimators._dictionary import (
@@ -26,6 +32,7 @@ from skae.estimators._dictionary import (
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
 from skae.estimators._scales import Moments
+from skae.estimators._tasks import Iterations, fit_task
 from skae.solvers import NotFiniteError
 
 # sparsity_weight="scale" is this fraction of the mean squared length of a row: a row
@@ -33,7 +40,9 @@ from skae.solvers import NotFiniteError
 _WEIGHT = 0.01
 
 
-class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
+class SparseCoding(
+    ReconstructionMixin, DocLinkMixin, CallbackSupportMixin, BaseEstimator
+):
     """Dictionary of which each row is a sum of few atoms; plain or topographic.
 
     A code s_i is not computed by an encoder but found by optimisation, for each row
@@ -275,7 +284,8 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         X, weights = self._validate_rows(X, sample_weight, reset=not continues)
         rng = check_random_state(self.random_state)
         start, sums = self._prepare(X, weights, rng, continues, rescale=True)
-        status = self._rounds(start, sums, X, weights, rng)
+        with fit_task(self, X, X, weights, int(self.max_iter)) as task:
+            status = self._rounds(start, sums, X, weights, rng, task)
         if status == "max_iter":
             warnings.warn(
                 f"Training stopped at max_iter={self.max_iter} before it converged; "
@@ -413,14 +423,19 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         indices = pooling.indices()
         self.pooling_ = csr_array((np.ones(len(indices[0])), indices), shape=(k, k))
 
-    def _rounds(self, start, sums, X, weights, rng):
+    def _rounds(self, start, sums, X, weights, rng, task):
         """Rounds until the dictionary stands still; returns why they ended."""
         batches = Batches(len(X), int(self.batch_size or len(X)), rng)
         report = Report(int(self.verbose))
+        tasks = None
+        if task is not None:
+            tasks = Iterations(task, "round", lambda theta, n_iter: {})
         n_iter = 0
         try:
             with RowEngine() as engine:
                 while n_iter < self.max_iter:
+                    if tasks is not None:
+                        tasks.begin()
                     rows = batches.take()
                     part = None if weights is None else weights[rows]
                     first = n_iter == 0
@@ -429,6 +444,8 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
                     )
                     start, sums, n_iter = self.components_, self._sums, self.n_iter_
                     report(n_iter, self.loss_curve_[-1], change)
+                    if tasks is not None and tasks.end(n_iter, lambda: None):
+                        return "stopped"
                     if change <= self.tol:
                         return "converged"
         except KeyboardInterrupt:

@@ -74,10 +74,24 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         "lbfgs" works on all rows at once, and is the better choice for up to some
         ten thousand rows; "adam" on mini-batches.
 
-    alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised. It is a fixed
-        number beside a loss that grows with the square of X's units, so scale X, or
-        choose it by the unit.
+    alpha : float or "scale", default="scale"
+        α, the weight decay, in [0, inf). Biases are never penalised. A number is the
+        same for all layers, in squared units of X. "scale" decays the weights as 1e-4
+        would for data of unit spread, in whatever unit X is measured: with s² the mean
+        variance of a feature, α is 1e-4 s⁴ for the first layer, 1e-4 for the last one
+        and 1e-4 s² between, because their weights grow as 1/s, s and not at all while
+        the loss grows as s² (behind logistic outputs the last one's do not grow
+        either, nor does ``loss="log_loss"``).
+
+    l1_ratio : float, default=0.0
+        Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
+        penalty of a layer becomes
+
+            α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
+
+        and the more weights are exactly zero the larger it is: L-BFGS finds a minimum
+        orthant by orthant, Adam soft-thresholds after each step. Pre-training
+        is not penalised so unless its autoencoder is: its own ``l1_ratio`` says.
 
     max_iter : int, default=1000
         Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
@@ -141,6 +155,13 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
     intercepts_ : list of ndarray of shape (n_units,)
         Biases of each layer.
 
+    penalties_ : dict of str to list of float
+        What multiplies ½‖W_l‖², as "squares", and ‖W_l‖₁, as "absolute", of each
+        layer in ``coefs_``.
+
+    sparsity_of_weights_ : list of float
+        The fraction of each layer's weights, as in ``coefs_``, that are exactly zero.
+
     loss_ : float or None
         J after fine-tuning; with "adam" the mean over the last epoch's batches, each
         at the weights of its time. With ``early_stopping``, of the weights kept.
@@ -201,6 +222,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         **OutputMixin._parameter_constraints,
         "code_activation": [StrOptions(set(ACTIVATIONS)), None],
     }
+    _unit_alpha = 1e-4
 
     def __init__(
         self,
@@ -213,7 +235,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         loss="squared_error",
         fine_tune=True,
         solver="lbfgs",
-        alpha=1e-4,
+        alpha="scale",
         l1_ratio=0.0,
         max_iter=1000,
         max_fun=15000,
@@ -298,7 +320,10 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         if weights is not None and not weights.all():
             X, weights = X[weights > 0], weights[weights > 0]
         self._check_range(X)
-        self._train(Data(X, weights), self.output_activation, self.loss)
+        with self._fit_task(X, X, weights) as task:
+            data = Data(X, weights)
+            trained = self._train(data, self.output_activation, self.loss, task=task)
+        self._warn_of(trained)
         return self
 
     def _encoder_names(self):
@@ -326,9 +351,11 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
             )
         return [*(activation_of(a) for a in autoencoders), *others[::-1]]
 
-    def _start_above(self, parameters, objective, loss, autoencoders, data):
+    _trains_output = False
+
+    def _start_above(self, theta, objective, loss, autoencoders, data, task, beside):
         """Put the decoders, in reverse, above the encoders."""
-        depth = len(self._sizes())
+        parameters, depth = objective.parameters(theta), len(self._sizes())
         for layer, autoencoder in enumerate(reversed(autoencoders), depth):
             if not hasattr(autoencoder, "intercept_visible_"):
                 raise ValueError(

@@ -65,11 +65,23 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         "lbfgs" works on all rows at once, and is the better choice for up to some
         ten thousand rows; "adam" on mini-batches.
 
-    alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised. Training does
+    alpha : float or "scale", default=1e-4
+        α, the weight decay, in [0, inf). Biases are never penalised. Fine-tuning does
         not depend on the units of X, but for this: where its numbers are a thousand
         times larger, the first layer's weights are a thousandth, and hardly decay.
-        Scale X first.
+        Scale X first, or use "scale": 1e-3, for the first layer times the mean
+        variance of a feature, which is 1e-3 as it would be for X of unit spread.
+
+    l1_ratio : float, default=0.0
+        Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
+        penalty of a layer becomes
+
+            α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
+
+        and the more weights are exactly zero the larger it is: L-BFGS finds a minimum
+        orthant by orthant, Adam soft-thresholds after each step. It does not
+        go with ``decay="start"``. Pre-training
+        is not penalised so unless its autoencoder is: its own ``l1_ratio`` says.
 
     decay : {"all", "start", "output"}, default="all"
         What α reaches beside V: "all", the weights W_l of every layer; "start", how
@@ -147,6 +159,13 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     intercepts_ : list of ndarray of shape (n_units,)
         Biases of each layer.
 
+    penalties_ : dict of str to list of float
+        What multiplies ½‖W_l‖², as "squares", and ‖W_l‖₁, as "absolute", of each
+        layer in ``coefs_``.
+
+    sparsity_of_weights_ : list of float
+        The fraction of each layer's weights, as in ``coefs_``, that are exactly zero.
+
     loss_ : float or None
         J after fine-tuning; with "adam" the mean over the last epoch's batches, each
         at the weights of its time. With ``early_stopping``, of the weights kept.
@@ -208,6 +227,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
     _y_numeric = False
+    _unit_alpha = 1e-3
 
     def __init__(
         self,
@@ -317,14 +337,20 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             )
         if kind == "multilabel-indicator":
             classes, targets = self._labels(y, X.dtype)
-            self._train(Data(X, weights, targets), "logistic", "log_loss", X_unlabeled)
+            codes, output = None, ("logistic", "log_loss")
         else:
-            classes, codes = self._codes(column_or_1d(y, warn=True))
+            y = column_or_1d(y, warn=True)
+            classes, codes = self._codes(y)
             targets = np.zeros((len(y), len(classes)), X.dtype)
             targets[np.arange(len(y)), codes] = 1
-            data = Data(X, weights, targets)
-            self._train(data, "softmax", "cross_entropy", X_unlabeled, codes)
-        self.classes_ = classes
+            output = "softmax", "cross_entropy"
+        with self._fit_task(X, y, weights) as task:
+            trained = self._train(
+                *(Data(X, weights, targets), *output, X_unlabeled, codes),
+                task=task,
+                beside={"classes_": classes},
+            )
+        self._warn_of(trained)
         return self
 
     def _labels(self, y, dtype):
