@@ -1,16 +1,14 @@
 """What every autoencoder of one hidden layer shares: fit, on either path."""
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
@@ -28,9 +26,15 @@ from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.objective import AutoencoderObjective
 from skae.estimators._doc_link import DocLinkMixin
+from skae.estimators._fitting import present, unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutLoss, hold_out
 from skae.estimators._outputs import OutputMixin, zeros
-from skae.estimators._problem import Problem, Settings
+from skae.estimators._problem import (
+    PENALTY_CONSTRAINTS,
+    TRAINING_CONSTRAINTS,
+    Problem,
+    Settings,
+)
 from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
 from skae.estimators._scales import Moments, Scale
 from skae.estimators._tasks import fit_task
@@ -115,27 +119,10 @@ class BaseAutoencoder(
         "activation": [StrOptions(set(ACTIVATIONS))],
         **OutputMixin._parameter_constraints,
         "tied_weights": ["boolean"],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "solver": [StrOptions({"lbfgs", "adam"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "learning_rate": [StrOptions({"constant", "linear"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "shuffle": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        **PENALTY_CONSTRAINTS,
+        **TRAINING_CONSTRAINTS,
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
     }
 
     @abstractmethod
@@ -173,6 +160,13 @@ class BaseAutoencoder(
         Ctrl-C ends training, keeps the weights so far and warns. Inside a
         grid search it ends the fit of the moment only.
         """
+        with unchanged_on_error(self):
+            status = self._fit(X, sample_weight)
+        warn_if_cut_short(self, status)
+        return self
+
+    def _fit(self, X, sample_weight):
+        """Fit, and return how training ended."""
         continues = self.warm_start and hasattr(self, "components_")
         data = self._rows(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
@@ -190,8 +184,7 @@ class BaseAutoencoder(
             else:
                 trained = self._best(problem, seeds)
             self._keep(problem, trained)
-        self._warn(trained.status)
-        return self
+        return trained.status
 
     @available_if(_is_stochastic)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -223,6 +216,13 @@ class BaseAutoencoder(
             If a parameter, X or sample_weight is not what is allowed; the
             message names it.
         """
+        with unchanged_on_error(self):
+            status = self._partial_fit(X, sample_weight)
+        if status == "interrupted":  # and not for the limit of one epoch
+            warn_if_cut_short(self, status)
+        return self
+
+    def _partial_fit(self, X, sample_weight):
         data = self._rows(X, sample_weight, reset=not hasattr(self, "components_"))
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
@@ -239,19 +239,14 @@ class BaseAutoencoder(
             batches = deepcopy(batches) if batches.suits(problem) else None
         trained = train(problem, start, seed, batches)
         self._keep(problem, trained)
-        if trained.status == "interrupted":
-            self._warn(trained.status)
-        return self
+        return trained.status
 
     def _rows(self, X, sample_weight, reset):
         """Validate parameters and data."""
         validate_params(self)
         self._check_combinations()
         X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
-        weights = check_sample_weight(sample_weight, X)
-        if weights is not None and not weights.all():
-            # Absent means absent: from ranges, and from the count of noisy rows.
-            X, weights = X[weights > 0], weights[weights > 0]
+        weights, X = present(check_sample_weight(sample_weight, X), X)
         self._check_range(X)
         return Data(X, weights)
 
@@ -370,21 +365,6 @@ class BaseAutoencoder(
         self.validation_scores_ = trained.validation_scores
         self._mini_batches, self._moments = trained.batches, problem.moments
         self._status = trained.status  # a stack must know of an interrupt
-
-    def _warn(self, status):
-        """Warn if training was cut short."""
-        if status in ("max_iter", "max_fun"):
-            warnings.warn(
-                f"Training stopped at {status}={getattr(self, status)} before it "
-                f"converged; increase {status}, or tol if the loss has levelled off.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        elif status == "interrupted":
-            warnings.warn(
-                "Training interrupted by user; the weights so far are kept.",
-                stacklevel=3,
-            )
 
     @property
     def _n_features_out(self):

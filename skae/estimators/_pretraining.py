@@ -10,6 +10,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skae.core.activations import ACTIVATIONS
 from skae.core.network import propagate
+from skae.estimators._fitting import present
 from skae.estimators._tasks import fit_of
 from skae.estimators.contractive import ContractiveAutoencoder
 from skae.estimators.denoising import DenoisingAutoencoder
@@ -161,7 +162,7 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
         The last layer's, of the rows that are not left out.
     """
     if weights is not None and not weights.all():
-        X, weights = X[weights > 0], weights[weights > 0]
+        weights, X = present(weights, X)
         if np.all(weights == 1):
             weights = None
     n_layers = len(autoencoders)

@@ -1,6 +1,5 @@
 """What stacks share: pre-training, then fine-tuning of all weights together."""
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
 from functools import partial
@@ -8,7 +7,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -20,7 +18,11 @@ from skae.estimators._held_out import hold_out
 from skae.estimators._layer_penalties import NetworkScale, layer_penalties
 from skae.estimators._outputs import zeros
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
-from skae.estimators._problem import Problem, Settings
+from skae.estimators._problem import (
+    TRAINING_CONSTRAINTS,
+    Problem,
+    Settings,
+)
 from skae.estimators._reconstruction import DTYPES
 from skae.estimators._scales import Moments
 from skae.estimators._tasks import fit_task, subtask
@@ -37,27 +39,9 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         "autoencoder": [StrOptions(set(NAMES)), HasMethods(["fit"]), list, tuple, None],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "fine_tune": ["boolean"],
-        "solver": [StrOptions({"lbfgs", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "learning_rate": [StrOptions({"constant", "linear"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "shuffle": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        **TRAINING_CONSTRAINTS,
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "hidden_dropout": [Interval(Real, 0, 1, closed="left")],
-        "random_state": ["random_state"],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
     }
 
     # -- what a subclass supplies ----------------------------------------------
@@ -144,6 +128,11 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
                 "warm_start=True continues fine-tuning, which fine_tune=False leaves "
                 "out; use fine_tune=True, or warm_start=False to start afresh."
             )
+        if self.early_stopping and not self.fine_tune:
+            raise ValueError(
+                "early_stopping=True ends fine-tuning, which fine_tune=False leaves "
+                "out; use fine_tune=True, or early_stopping=False."
+            )
         if self.autoencoder is None and not self.fine_tune:
             raise ValueError(
                 "fine_tune=False with autoencoder=None would leave weights random; use "
@@ -188,14 +177,16 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
 
         Returns
         -------
-        trained : dict of str to Trained
-            From the name of a stage to what came of it, of those to warn of.
+        status : str or None
+            How the stage that comes last ended; None if there is none.
+        stage : str
+            Its name.
         """
         beside = beside or {}
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
         held_out = None
-        if self.early_stopping and self.fine_tune:
+        if self.early_stopping:
             fraction = self.validation_fraction
             data, held_out = hold_out(data, fraction, random_state, labels)
         moments = Moments.of(data.X, data.weights)
@@ -205,7 +196,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         scale = NetworkScale.of(data, moments)
         objective = self._objective(autoencoders, output, loss, data, scale, seed)
         coordinates = scale.coordinates(objective)
-        curves, to_warn_of = {}, {}
+        curves, above = {}, None
         if self._continues:
             theta, curves = self._fitted_theta(objective), self.loss_curves_
         elif autoencoders is None:
@@ -214,28 +205,32 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             theta, curves, above = self._pretrained(
                 objective, loss, autoencoders, data, more_rows, task, beside
             )
-            if above is not None and not self.fine_tune:
-                to_warn_of["The output layer"] = above
         trained = None
         if self.fine_tune:
             self._set_anchors(objective, autoencoders)
             problem = Problem(
-                objective, data, coordinates, Settings.of(self, len(data.X))
+                *(objective, data, coordinates, Settings.of(self, len(data.X))),
+                attributes=partial(self._attributes, objective, beside),
             )
-            if held_out is not None:
-                validate = self._validator(objective, held_out, coordinates.unit)
-                problem = replace(problem, validate=validate)
-            if self.verbose:
-                print("fine-tuning")
-            with subtask(task, "fine-tuning", problem.settings.max_iter) as part:
-                attributes = partial(self._attributes, objective, beside)
-                problem = replace(problem, task=part, attributes=attributes)
-                trained = train(problem, coordinates.from_data(theta), seed)
+            trained = self._fine_tuned(problem, theta, seed, held_out, task)
             theta = trained.theta
-            to_warn_of["Fine-tuning"] = trained
             curves = {**curves, "fine-tuning": trained.loss_curve}
         self._keep(objective, autoencoders, theta, trained, curves, beside)
-        return to_warn_of
+        last = trained or above
+        stage = "Fine-tuning" if self.fine_tune else "The output layer"
+        return (None if last is None else last.status), stage
+
+    def _fine_tuned(self, problem, theta, seed, held_out, task):
+        """Train all weights together."""
+        if held_out is not None:
+            unit = problem.coordinates.unit
+            validate = self._validator(problem.objective, held_out, unit)
+            problem = replace(problem, validate=validate)
+        if self.verbose:
+            print("fine-tuning")
+        with subtask(task, "fine-tuning", problem.settings.max_iter) as part:
+            problem = replace(problem, task=part)
+            return train(problem, problem.coordinates.from_data(theta), seed)
 
     def _autoencoders(self, output, data, random_state):
         """Unfitted ones to pre-train by; the fitted ones where ``fit`` continues."""
@@ -339,25 +334,6 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         self.loss_curves_ = curves
         self.validation_scores_ = None if trained is None else trained.validation_scores
         self.n_layers_ = len(self.coefs_) + 1
-
-    def _warn_of(self, trained):
-        """Warn of stages that were cut short, at the caller of ``fit``."""
-        for stage, status in ((name, run.status) for name, run in trained.items()):
-            self._warn(stage, status)
-
-    def _warn(self, stage, status):
-        if status in ("max_iter", "max_fun"):
-            warnings.warn(
-                f"{stage} stopped at {status}={getattr(self, status)} before it "
-                f"converged; increase {status}, or tol if the loss has levelled off.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        elif status == "interrupted":
-            warnings.warn(
-                "Training interrupted by user; the weights so far are kept.",
-                stacklevel=4,
-            )
 
     # -- using what was learnt -------------------------------------------------
 

@@ -8,6 +8,7 @@ from sklearn.utils.validation import validate_data
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.blocks import Data
 from skae.core.network import NetworkObjective, propagate
+from skae.estimators._fitting import present
 from skae.estimators._layer_penalties import NetworkScale
 from skae.estimators._pretraining import activation_of
 from skae.estimators._problem import Problem, Settings
@@ -79,10 +80,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
             y_numeric=self._y_numeric,
             reset=not self._continues,
         )
-        weights = check_sample_weight(sample_weight, X)
-        if weights is not None and not weights.all():
-            present = weights > 0  # absent means absent
-            X, y, weights = X[present], y[present], weights[present]
+        weights, X, y = present(check_sample_weight(sample_weight, X), X, y)
         if X_unlabeled is not None:
             given = X_unlabeled
             X_unlabeled = check_array(

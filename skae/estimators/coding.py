@@ -30,6 +30,7 @@ from skae.estimators._dictionary import (
     random_dictionary,
 )
 from skae.estimators._doc_link import DocLinkMixin
+from skae.estimators._fitting import present, unchanged_on_error, warn_if_cut_short
 from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
 from skae.estimators._scales import Moments
 from skae.estimators._tasks import Iterations, fit_task
@@ -279,26 +280,20 @@ class SparseCoding(
         Ctrl-C ends training, keeps the dictionary of the last complete round and
         warns.
         """
+        with unchanged_on_error(self):
+            status = self._fit(X, sample_weight)
+        warn_if_cut_short(self, status, kept="dictionary")
+        return self
+
+    def _fit(self, X, sample_weight):
+        """Fit, and return how training ended."""
         validate_params(self)
         continues = self.warm_start and hasattr(self, "components_")
         X, weights = self._validate_rows(X, sample_weight, reset=not continues)
         rng = check_random_state(self.random_state)
         start, sums = self._prepare(X, weights, rng, continues, rescale=True)
         with fit_task(self, X, X, weights, int(self.max_iter)) as task:
-            status = self._rounds(start, sums, X, weights, rng, task)
-        if status == "max_iter":
-            warnings.warn(
-                f"Training stopped at max_iter={self.max_iter} before it converged; "
-                "increase max_iter, or tol if the loss has levelled off.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        elif status == "interrupted":
-            warnings.warn(
-                "Training interrupted by user; the dictionary so far is kept.",
-                stacklevel=2,
-            )
-        return self
+            return self._rounds(start, sums, X, weights, rng, task)
 
     def partial_fit(self, X, y=None, sample_weight=None):
         """One round with these rows: their codes, then the dictionary.
@@ -320,6 +315,11 @@ class SparseCoding(
         self : object
             The estimator itself.
         """
+        with unchanged_on_error(self):
+            self._partial_fit(X, sample_weight)
+        return self
+
+    def _partial_fit(self, X, sample_weight):
         validate_params(self)
         continues = hasattr(self, "components_")
         X, weights = self._validate_rows(X, sample_weight, reset=not continues)
@@ -327,13 +327,10 @@ class SparseCoding(
         start, sums = self._prepare(X, weights, rng, continues, rescale=False)
         with RowEngine() as engine:
             self._round(engine, start, sums, X, weights, first=not continues)
-        return self
 
     def _validate_rows(self, X, sample_weight, reset):
         X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
-        weights = check_sample_weight(sample_weight, X)
-        if weights is not None and not weights.all():
-            X, weights = X[weights > 0], weights[weights > 0]
+        weights, X = present(check_sample_weight(sample_weight, X), X)
         return X, weights
 
     # -- fitting ---------------------------------------------------------------

@@ -5,6 +5,7 @@ from sklearn.utils.validation import validate_data
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
+from skae.estimators._fitting import present, unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutLoss
 from skae.estimators._outputs import OutputMixin
 from skae.estimators._pretraining import activation_of, output_activation_of
@@ -311,20 +312,39 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
         leaves the weights of an earlier fit.
         """
+        with unchanged_on_error(self):
+            ended = self._fit(X, sample_weight)
+        warn_if_cut_short(self, *ended)
+        return self
+
+    def _fit(self, X, sample_weight):
+        """Fit, and return how and in what stage training ended."""
         validate_params(self)
         self._sizes()
         self._check_stages()
         self._check_combinations()
         X = validate_data(self, X, dtype=DTYPES, order="C", reset=not self._continues)
-        weights = check_sample_weight(sample_weight, X)
-        if weights is not None and not weights.all():
-            X, weights = X[weights > 0], weights[weights > 0]
+        weights, X = present(check_sample_weight(sample_weight, X), X)
         self._check_range(X)
         with self._fit_task(X, X, weights) as task:
             data = Data(X, weights)
-            trained = self._train(data, self.output_activation, self.loss, task=task)
-        self._warn_of(trained)
-        return self
+            return self._train(data, self.output_activation, self.loss, task=task)
+
+    def _check_stages(self):
+        super()._check_stages()
+        given, wanted = self.autoencoder, self.code_activation
+        if isinstance(given, list | tuple) and given:
+            given = given[-1]
+        if wanted is None or given is None or isinstance(given, str):
+            return
+        own = activation_of(given)
+        if own != wanted:
+            raise ValueError(
+                f"code_activation={wanted!r} is for an autoencoder given by name, but "
+                f"the last layer's, {given!r}, has activation={own!r}; give it "
+                f"activation={wanted!r}, as in a list with one autoencoder for each "
+                "layer, or use code_activation=None."
+            )
 
     def _encoder_names(self):
         names = super()._encoder_names()

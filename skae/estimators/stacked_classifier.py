@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from skae._sklearn import StrOptions
 from skae.core.blocks import Data
 from skae.core.network import propagate
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutPrediction
 from skae.estimators._supervised import SupervisedStack
 
@@ -319,6 +320,13 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
         leaves the weights of an earlier fit.
         """
+        with unchanged_on_error(self):
+            ended = self._fit(X, y, X_unlabeled, sample_weight)
+        warn_if_cut_short(self, *ended)
+        return self
+
+    def _fit(self, X, y, X_unlabeled, sample_weight):
+        """Fit, and return how and in what stage training ended."""
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
         check_classification_targets(y)
         if self.class_weight is not None:
@@ -345,13 +353,11 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             targets[np.arange(len(y)), codes] = 1
             output = "softmax", "cross_entropy"
         with self._fit_task(X, y, weights) as task:
-            trained = self._train(
+            return self._train(
                 *(Data(X, weights, targets), *output, X_unlabeled, codes),
                 task=task,
                 beside={"classes_": classes},
             )
-        self._warn_of(trained)
-        return self
 
     def _labels(self, y, dtype):
         """The labels' positions, and targets of the output units."""

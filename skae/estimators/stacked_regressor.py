@@ -5,6 +5,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skae.core.blocks import Data
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutPrediction
 from skae.estimators._scales import Moments
 from skae.estimators._supervised import SupervisedStack
@@ -303,6 +304,13 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
         leaves the weights of an earlier fit.
         """
+        with unchanged_on_error(self):
+            ended = self._fit(X, y, X_unlabeled, sample_weight)
+        warn_if_cut_short(self, *ended)
+        return self
+
+    def _fit(self, X, y, X_unlabeled, sample_weight):
+        """Fit, and return how and in what stage training ended."""
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
         if y.dtype.kind not in "biuf":
             raise ValueError(
@@ -313,13 +321,11 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Moments.of(targets, weights).check_magnitude(len(X), X.dtype, "y")
         targets = np.ascontiguousarray(targets, X.dtype)
         with self._fit_task(X, y, weights) as task:
-            trained = self._train(
+            return self._train(
                 *(Data(X, weights, targets), "identity", "squared_error", X_unlabeled),
                 task=task,
                 beside={"_one_column": y.ndim == 1},
             )
-        self._warn_of(trained)
-        return self
 
     def _validator(self, objective, held_out, unit):
         if len(held_out.X) < 2:
