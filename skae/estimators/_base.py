@@ -160,6 +160,11 @@ class BaseAutoencoder(
         -----
         Ctrl-C ends training, keeps the weights so far and warns. Inside a
         grid search it ends the fit of the moment only.
+
+        From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
+        iteration, epoch or start, such as scikit-learn's ``ProgressBar``. The targets
+        they are shown are the rows: ``ScoringMonitor(scoring=["r2"])`` scores
+        reconstructions.
         """
         with unchanged_on_error(self):
             status = self._fit(X, sample_weight)

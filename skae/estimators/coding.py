@@ -281,6 +281,9 @@ class SparseCoding(
         -----
         Ctrl-C ends training, keeps the dictionary of the last complete round and
         warns.
+
+        From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
+        round. The targets they are shown are the rows.
         """
         with unchanged_on_error(self):
             status = self._fit(X, sample_weight)

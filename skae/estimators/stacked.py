@@ -311,6 +311,10 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
         leaves the weights of an earlier fit.
+
+        From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
+        layer, stage and iteration. A request to stop ends the iterations of a stage,
+        not the stages, all of which a stack is made of.
         """
         with unchanged_on_error(self):
             ended = self._fit(X, sample_weight)
