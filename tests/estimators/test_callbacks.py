@@ -339,6 +339,19 @@ def test_scoring_monitor_logs_the_score_of_every_iteration(name):
     assert log[0]["score"] == expected[-1] == model.score(X, Y)
 
 
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_scoring_monitor_follows_every_start(n_jobs):
+    monitor = ScoringMonitor(scoring=OWN_SCORE)
+    model = follow(SHALLOW["sparse"](n_init=3, n_jobs=n_jobs), monitor)
+    rows = monitor.get_logs().data
+    of_starts = [
+        [row["score"] for row in rows if row["parent_task_id_path"] == (0, start)]
+        for start in range(3)
+    ]
+    assert [len(scores) for scores in of_starts] == [6, 6, 6]
+    assert model.score(X) in [scores[-1] for scores in of_starts]
+
+
 def test_scoring_monitor_of_a_reconstruction_by_name():
     monitor = ScoringMonitor(scoring=["neg_mean_squared_error"])
     model = follow(SHALLOW["sparse"](), monitor)
