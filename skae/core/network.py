@@ -3,14 +3,16 @@
 With h⁰ = x, hidden layers hˡ = f_l(W_l hˡ⁻¹ + b_l) for l = 1 … L and outputs
 ŷ = g(V h^L + c), where V and c are the weights and biases of layer L + 1,
 
-    J(θ) = (1/n) Σ_i ℓ(y_i, ŷ_i) + Σ_l (α_l/2) ‖W_l − A_l‖²,
+    J(θ) = (1/n) Σ_i ℓ(y_i, ŷ_i) + Σ_l (α_l/2) ‖W_l − A_l‖² + Σ_l λ_l ‖W_l‖₁,
 
 and by back-propagation, with δ^{L+1} = ∂ℓ/∂(V h^L + c),
 
     δˡ = (W_{l+1}ᵀ δ^{l+1}) ∘ f_l′
     ∂J/∂W_l = (1/n) Σ_i δˡ_i hˡ⁻¹_iᵀ + α_l (W_l − A_l)    ∂J/∂b_l = (1/n) Σ_i δˡ_i.
 
-A_l is 0, or given: weights that the layer is to stay near.
+A_l is 0, or given: weights that the layer is to stay near. The terms in λ_l have
+kinks at zero: they count in J, but not in the gradients, and ``penalty_weights`` tells
+a solver of them.
 
 Sample weights s_i turn every mean over rows into Σ s_i (·) / Σ s_i. The targets y
 are the rows x themselves if none are given: a deep autoencoder. L = 0 is a linear
@@ -31,7 +33,7 @@ from skae.core.blocks import Sums, Workspace
 from skae.core.corruptions import Dropout
 from skae.core.layout import Layout
 from skae.core.losses import TARGET_LOSSES
-from skae.core.penalties import add_decay
+from skae.core.penalties import absolute_sum, add_decay
 
 
 class Layers:
@@ -122,6 +124,8 @@ class NetworkObjective:
         Name in ``TARGET_LOSSES``, one that takes this output.
     alphas : sequence of float
         Weight decay of each of the L + 1 layers; biases are never penalised.
+    l1 : sequence of float, optional
+        λ_l of each of the L + 1 layers.
     dropout : sequence of float, optional
         Probability, in [0, 1), that an entry of the input and of each of the L
         hidden layers is set to 0; only where ``parameters.draw`` is not None.
@@ -139,7 +143,6 @@ class NetworkObjective:
     """
 
     needs_mean_code = False
-    penalty_weights = None  # every penalty is smooth
 
     def __init__(
         self,
@@ -149,6 +152,7 @@ class NetworkObjective:
         output,
         loss,
         alphas,
+        l1=None,
         dropout=None,
         seed=0,
         dtype=np.float64,
@@ -159,11 +163,13 @@ class NetworkObjective:
         self.activations = [ACTIVATIONS[name] for name in activations]
         self.output, self.loss = OUTPUTS[output], TARGET_LOSSES[loss]
         self.alphas = tuple(alphas)
+        self.l1 = (0.0,) * len(self.alphas) if l1 is None else tuple(l1)
         self.anchors = [None] * len(self.alphas)  # the A_l that are not 0
         levels = [0.0] * (self.depth + 1) if dropout is None else dropout
         for name, given, length in (
             ("activations", self.activations, self.depth),
             ("alphas", self.alphas, self.depth + 1),
+            ("l1", self.l1, self.depth + 1),
             ("dropout", levels, self.depth + 1),
         ):
             if len(given) != length:
@@ -187,6 +193,16 @@ class NetworkObjective:
             inputs, units = self.layer_sizes[layer : layer + 2]
             shapes |= {f"W{layer}": (units, inputs), f"b{layer}": (units,)}
         self.layout = Layout(**shapes)
+
+    @property
+    def penalty_weights(self):
+        """c of the penalty Σ_j c_j |θ_j|, (size,), or None where there is none."""
+        if not any(self.l1):
+            return None
+        c = np.zeros(self.layout.size, self.dtype)
+        for weight, W in zip(self.l1, self.parameters(c).coefs, strict=True):
+            W += weight
+        return c
 
     def parameters(self, theta):
         """See ``theta`` as arrays, without a copy."""
@@ -341,7 +357,7 @@ class NetworkObjective:
             here, there = there, here
 
     def finish(self, parameters, total, weight_sum, mean=None):
-        """Turn sums over all rows into the mean, and add the weight decay.
+        """Turn sums over all rows into the mean, and add the penalties.
 
         Parameters
         ----------
@@ -359,9 +375,9 @@ class NetworkObjective:
         loss : float
             J(θ).
         gradient : ndarray
-            ``total.gradient``, now ∂J/∂θ.
+            ``total.gradient``, now ∂J/∂θ without the term ``"l1"``.
         terms : dict of str to float
-            ``"loss"`` and ``"decay"``; they sum to J.
+            ``"loss"``, ``"decay"`` and, where there is one, ``"l1"``; they sum to J.
         """
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
@@ -372,4 +388,7 @@ class NetworkObjective:
             "loss": total.terms["loss"] / weight_sum,
             "decay": sum(add_decay(*layer) for layer in layers),
         }
+        if any(self.l1):
+            layers = zip(self.l1, parameters.coefs, strict=True)
+            terms["l1"] = sum(weight * absolute_sum(W) for weight, W in layers)
         return sum(terms.values()), total.gradient, terms

@@ -1,19 +1,24 @@
 """What every autoencoder of one hidden layer shares: fit, on either path."""
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from copy import deepcopy
 from dataclasses import replace
-from numbers import Integral, Real
+from functools import partial
+from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
-from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
+from skae._sklearn import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    validate_params,
+)
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
 from skae.core.coordinates import Coordinates
@@ -21,12 +26,19 @@ from skae.core.losses import LOSSES
 from skae.core.network import Layers
 from skae.core.objective import AutoencoderObjective
 from skae.estimators._doc_link import DocLinkMixin
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutLoss, hold_out
-from skae.estimators._outputs import OutputMixin
-from skae.estimators._problem import Problem, Settings
+from skae.estimators._outputs import OutputMixin, zeros
+from skae.estimators._problem import (
+    PENALTY_CONSTRAINTS,
+    TRAINING_CONSTRAINTS,
+    Problem,
+    Settings,
+)
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments, Scale
+from skae.estimators._tasks import fit_task
 from skae.estimators._training import mean_code, random_start, train
 
 _MAX_SEED = np.iinfo(np.int32).max
@@ -60,11 +72,6 @@ def _scaled_elastic_net(spread, l1_ratio):
     return 1 / (l1_ratio / absolute + (1 - l1_ratio) / _scaled_alpha(spread))
 
 
-def _zeros(weight):
-    """The fraction of entries that are exactly zero."""
-    return 1 - int(np.count_nonzero(weight)) / weight.size
-
-
 def _is_stochastic(estimator):
     if estimator.solver == "adam":
         return True
@@ -75,13 +82,36 @@ def _is_stochastic(estimator):
     )
 
 
+def _with_task(problem, index):
+    """The problem of one of several starts: each is a task."""
+    if problem.task is None:
+        return problem
+    max_iter = problem.settings.max_iter
+    return replace(problem, task=problem.task.subtask("start", max_iter, index))
+
+
+def _train_once(problem, start, seed):
+    """Train from one of several starts, maybe in another process."""
+    if problem.task is not None:
+        problem.task.begin()
+    trained = train(problem, start, seed)
+    if problem.task is not None:
+        problem.task.end()
+    return trained
+
+
 def _badness(run):
     scores = run.validation_scores
     return run.loss if scores is None or not len(scores) else -scores.max()
 
 
 class BaseAutoencoder(
-    OutputMixin, ReconstructionMixin, DocLinkMixin, BaseEstimator, metaclass=ABCMeta
+    OutputMixin,
+    ReconstructionMixin,
+    DocLinkMixin,
+    CallbackSupportMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
 ):
     """Fit and partial_fit; a subclass says what it penalises."""
 
@@ -90,27 +120,10 @@ class BaseAutoencoder(
         "activation": [StrOptions(set(ACTIVATIONS))],
         **OutputMixin._parameter_constraints,
         "tied_weights": ["boolean"],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "solver": [StrOptions({"lbfgs", "adam"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "learning_rate": [StrOptions({"constant", "linear"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "shuffle": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        **PENALTY_CONSTRAINTS,
+        **TRAINING_CONSTRAINTS,
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
     }
 
     @abstractmethod
@@ -148,22 +161,37 @@ class BaseAutoencoder(
         -----
         Ctrl-C ends training, keeps the weights so far and warns. Inside a
         grid search it ends the fit of the moment only.
+
+        From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
+        iteration, epoch or start, such as scikit-learn's ``ProgressBar``. The targets
+        they are shown are the rows: ``ScoringMonitor(scoring=["r2"])`` scores
+        reconstructions.
         """
+        with unchanged_on_error(self):
+            status = self._fit(X, sample_weight)
+        warn_if_cut_short(self, status)
+        return self
+
+    def _fit(self, X, sample_weight):
+        """Fit, and return how training ended."""
         continues = self.warm_start and hasattr(self, "components_")
         data = self._rows(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(_MAX_SEED, size=int(self.n_init))
-        held_out = None
+        weights, held_out = data.weights, None
         if self.early_stopping:
             data, held_out = hold_out(data, self.validation_fraction, random_state)
         problem = self._problem(data, random_state, held_out=held_out)
-        if continues:
-            trained = train(problem, self._warm_start(problem), seeds[0])
-        else:
-            trained = self._best(problem, seeds)
-        self._keep(problem, trained)
-        self._warn(trained.status)
-        return self
+        once = continues or len(seeds) == 1
+        n_tasks = problem.settings.max_iter if once else len(seeds)
+        with fit_task(self, data.X, data.X, weights, n_tasks, sequential=once) as task:
+            problem = replace(problem, task=task)
+            if continues:
+                trained = train(problem, self._warm_start(problem), seeds[0])
+            else:
+                trained = self._best(problem, seeds)
+            self._keep(problem, trained)
+        return trained.status
 
     @available_if(_is_stochastic)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -195,6 +223,13 @@ class BaseAutoencoder(
             If a parameter, X or sample_weight is not what is allowed; the
             message names it.
         """
+        with unchanged_on_error(self):
+            status = self._partial_fit(X, sample_weight)
+        if status == "interrupted":  # and not for the limit of one epoch
+            warn_if_cut_short(self, status)
+        return self
+
+    def _partial_fit(self, X, sample_weight):
         data = self._rows(X, sample_weight, reset=not hasattr(self, "components_"))
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
@@ -211,9 +246,7 @@ class BaseAutoencoder(
             batches = deepcopy(batches) if batches.suits(problem) else None
         trained = train(problem, start, seed, batches)
         self._keep(problem, trained)
-        if trained.status == "interrupted":
-            self._warn(trained.status)
-        return self
+        return trained.status
 
     def _rows(self, X, sample_weight, reset):
         """Validate parameters and data."""
@@ -258,7 +291,9 @@ class BaseAutoencoder(
         coordinates = Coordinates(objective, moments.mean, spread, unit)
         settings = Settings.of(self, data.n_rows)
         return Problem(
-            objective, data, coordinates, settings, validate, moments=moments
+            *(objective, data, coordinates, settings, validate),
+            moments=moments,
+            attributes=partial(self._attributes, objective),
         )
 
     def _best(self, problem, seeds):
@@ -272,8 +307,8 @@ class BaseAutoencoder(
         runs = []
         parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
         for run in parallel(
-            delayed(train)(problem, start, seed)
-            for start, seed in zip(starts, seeds, strict=True)
+            delayed(_train_once)(_with_task(problem, index), start, seed)
+            for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
         ):
             runs.append(run)
             if run.status == "interrupted":
@@ -300,6 +335,19 @@ class BaseAutoencoder(
         parameters.hidden[:] = self.intercept_hidden_
         return problem.coordinates.from_data(theta)
 
+    def _attributes(self, objective, theta, n_iter):
+        """Those fitted attributes that encoding and decoding take."""
+        parameters = objective.parameters(theta)
+        components = parameters.encoder.copy()
+        decoder = components if self.tied_weights else parameters.decoder[:-1].copy()
+        return {
+            "components_": components,
+            "intercept_hidden_": parameters.hidden.copy(),
+            "decoder_components_": decoder,
+            "intercept_visible_": parameters.decoder[-1].copy(),
+            "n_iter_": n_iter,
+        }
+
     def _keep(self, problem, trained):
         """Set the fitted attributes."""
         objective = problem.objective
@@ -308,16 +356,12 @@ class BaseAutoencoder(
                 f"The weights that fit X overflow {objective.dtype}; scale X, for "
                 "instance with StandardScaler."
             )
-        parameters = objective.parameters(trained.theta)
-        self.components_ = parameters.encoder.copy()
-        self.intercept_hidden_ = parameters.hidden.copy()
-        self.decoder_components_ = (
-            self.components_ if self.tied_weights else parameters.decoder[:-1].copy()
-        )
-        self.intercept_visible_ = parameters.decoder[-1].copy()
+        weights = self._attributes(objective, trained.theta, trained.n_iter)
+        for name, value in weights.items():
+            setattr(self, name, value)
         self.sparsity_of_weights_ = {
-            "encoder": _zeros(self.components_),
-            "decoder": _zeros(self.decoder_components_),
+            "encoder": zeros(self.components_),
+            "decoder": zeros(self.decoder_components_),
         }
         mean = mean_code(objective, problem.data, trained.theta)
         self.mean_activation_ = mean.astype(objective.dtype)
@@ -326,24 +370,8 @@ class BaseAutoencoder(
         self.loss_curve_ = trained.loss_curve
         self.loss_curve_terms_ = trained.terms_curve
         self.validation_scores_ = trained.validation_scores
-        self.n_iter_ = trained.n_iter
         self._mini_batches, self._moments = trained.batches, problem.moments
         self._status = trained.status  # a stack must know of an interrupt
-
-    def _warn(self, status):
-        """Warn if training was cut short."""
-        if status in ("max_iter", "max_fun"):
-            warnings.warn(
-                f"Training stopped at {status}={getattr(self, status)} before it "
-                f"converged; increase {status}, or tol if the loss has levelled off.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        elif status == "interrupted":
-            warnings.warn(
-                "Training interrupted by user; the weights so far are kept.",
-                stacklevel=3,
-            )
 
     @property
     def _n_features_out(self):

@@ -41,10 +41,11 @@ class MiniBatches:
         unit, scale = problem.coordinates.unit, problem.coordinates.scale
         return unit, float(scale[0]), float(scale[-1])
 
-    def run(self, problem, theta, n_iter_no_change, callback):
+    def run(self, problem, theta, n_iter_no_change, begin, callback):
         """Minimise from θ, that of centred rows, for up to ``max_iter`` epochs.
 
-        ``callback(iteration)`` gets the mean loss and terms of the epoch as ``aux``.
+        ``begin()`` is called before each epoch, and ``callback(iteration)`` after it,
+        with the mean loss and terms of the epoch as ``aux``.
         """
         data, settings = problem.data, problem.settings
         rates = iter(_rates(settings))
@@ -62,6 +63,7 @@ class MiniBatches:
         epoch, release = _Mean(), Release(data.X)
 
         def batches():
+            begin()
             epoch.clear()
             self._adam.learning_rate = next(rates)
             order = shuffled_batches(
@@ -138,5 +140,5 @@ def train_on_batches(problem, start, batches, progress):
     watched = problem.validate is not None
     n_iter_no_change = None if watched else problem.settings.n_iter_no_change
     theta = coordinates.to_centred(start)
-    result = batches.run(problem, theta, n_iter_no_change, each_epoch)
+    result = batches.run(problem, theta, n_iter_no_change, progress.begin, each_epoch)
     return result, coordinates.decentred(result.x)

@@ -1,5 +1,7 @@
 """The parameters that say what a reconstruction is and what it is compared by."""
 
+import numpy as np
+
 from skae._sklearn import StrOptions
 from skae.core.losses import LOSSES
 from skae.estimators._scales import ranges_of
@@ -33,3 +35,8 @@ class OutputMixin:
                 f"{low:.6g} to {high:.6g}; scale X, for instance with MinMaxScaler, "
                 "or use output_activation='identity' with loss='squared_error'."
             )
+
+
+def zeros(weight):
+    """The fraction of entries that are exactly zero."""
+    return 1 - int(np.count_nonzero(weight)) / weight.size

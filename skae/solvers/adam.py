@@ -170,7 +170,7 @@ def minimize_adam(
     batches : callable
         ``batches() -> iterable``: the batches of another epoch, in their order.
     max_iter : int, default=200
-        Limit of epochs.
+        Limit of epochs, at least 1.
     tol, n_iter_no_change : float and int, default=1e-4 and 10
         Stop when the mean value over an epoch has not fallen below the lowest so far
         by `tol`, `n_iter_no_change` epochs in a row. None for the latter is never.
@@ -188,6 +188,8 @@ def minimize_adam(
 
     Raises
     ------
+    ValueError
+        If `max_iter` is less than 1, or an epoch has no batches.
     NotFiniteError
         If a value, or x after an epoch, is not finite.
     KeyboardInterrupt
@@ -209,6 +211,8 @@ def minimize_adam(
     >>> bool(abs(result.x[0] - data.mean()) < 0.1)
     True
     """
+    if max_iter < 1:
+        raise ValueError(f"max_iter={max_iter!r} must be at least 1")
     x = np.array(x0)
     if adam is None:
         adam = Adam(x.size, x.dtype)
@@ -224,6 +228,11 @@ def minimize_adam(
                     total += weight * batch_value
                     weights += weight
                     n_fun += 1
+                if not weights:
+                    raise ValueError(
+                        f"batches() must yield batches that weigh something, but those "
+                        f"of epoch {n_iter + 1} weigh {weights!r} in all"
+                    )
                 value = total / weights
                 if not (np.isfinite(value) and np.isfinite(x).all()):
                     raise NotFiniteError(f"not finite in epoch {n_iter + 1}")

@@ -336,9 +336,3 @@ def test_early_stopping_of_the_deep_autoencoder(dropout, monkeypatch):
     unit = ((seen - seen.mean(axis=0)) ** 2).sum(axis=1).mean()
     # Nothing is dropped where the score is taken.
     np.testing.assert_allclose(stack.validation_scores_.max(), 1 - error / unit)
-
-
-def test_nothing_is_held_out_where_nothing_is_fine_tuned():
-    one = StackedAutoencoderClassifier(4, fine_tune=False, **SHORT).fit(X, CLASSES)
-    other = clone(one).set_params(early_stopping=True).fit(X, CLASSES)
-    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))

@@ -379,3 +379,14 @@ def test_other_errors_reach_the_caller():
 
     with pytest.raises(MemoryError, match="mine"):
         minimize_adam(fun, np.zeros(3), lambda: [0])
+
+
+@pytest.mark.parametrize("max_iter", [0, -1])
+def test_no_epochs_are_refused(max_iter):
+    with pytest.raises(ValueError, match=f"max_iter={max_iter} must be at least 1"):
+        minimize_adam(lambda x, batch: (0.0, x, 1), np.ones(2), list, max_iter=max_iter)
+
+
+def test_an_epoch_without_batches_is_refused():
+    with pytest.raises(ValueError, match=r"epoch 1 weigh 0\.0 in all"):
+        minimize_adam(lambda x, batch: (0.0, x, 1), np.ones(2), list)
