@@ -96,6 +96,7 @@ class AutoencoderObjective:
     """
 
     data_term = "reconstruction"  # of the terms, the one that is no penalty
+    by_feature = False  # whether the weights of a feature lie together in θ
 
     def __init__(
         self,
@@ -146,6 +147,9 @@ class AutoencoderObjective:
         parts.decoder[:-1] += self.l1  # tied weights are both
         return c
 
+    def prepare(self, parameters):
+        """Compute what all blocks share; here nothing."""
+
     def parameters(self, theta):
         """See ``theta`` as arrays, without a copy."""
         views = self.layout.views(theta)
@@ -170,6 +174,7 @@ class AutoencoderObjective:
             "hidden": lambda rows: (2, k, rows),
             "visible": lambda rows: (rows, d),
             "inputs": lambda rows: (rows, d),
+            "dense": lambda rows: (rows, d),  # of sparse rows
             "spare": lambda rows: (2, rows, d),
         }
         return Workspace(self, shapes, max_rows)
@@ -233,33 +238,43 @@ class AutoencoderObjective:
         if H is None:
             H = workspace["codes", rows]
             self.encode(parameters, inputs, H)
+        gradient = workspace.parts
+        epsilon, scratch = workspace["hidden", rows]
+        sums = self._decode(parameters, block, H, corrupted, epsilon, workspace)
+        sums.terms["sparsity"] = self._add_sparsity(
+            parameters, H[:-1], epsilon, weights, scratch
+        )
+        self.activation.pull_back(H[:-1], epsilon, scratch)
+        if self.contraction is not None:
+            sums.terms["contraction"], slope = self.contraction.add_rows(
+                parameters.encoder, H[:-1], epsilon, weights, scratch
+            )
+        self._pull_encoder(parameters, epsilon, inputs, gradient.encoder)
+        if self.contraction is not None:
+            gradient.encoder += slope[:, np.newaxis] * parameters.encoder
+        np.sum(epsilon, axis=1, out=gradient.hidden)
+        return sums
+
+    def _decode(self, parameters, block, H, corrupted, epsilon, workspace):
+        """Sums of the loss and ∂/∂D; writes D δ_i, by columns, into ``epsilon``."""
+        rows, weights = len(block.X), block.weights
         delta = workspace["visible", rows]
         np.matmul(H.T, parameters.decoder, out=delta)
         losses = self._losses(delta, block.X, corrupted, workspace)
         if weights is not None:
             delta *= weights[:, np.newaxis]
             losses = losses * weights
-
-        gradient = workspace.parts
-        epsilon, scratch = workspace["hidden", rows]
         np.matmul(parameters.decoder[:-1], delta.T, out=epsilon)
-        sparsity = self._add_sparsity(parameters, H[:-1], epsilon, weights, scratch)
-        self.activation.pull_back(H[:-1], epsilon, scratch)
-        np.matmul(H, delta, out=gradient.decoder)
-        terms = {"sparsity": sparsity}
-        if self.contraction is not None:
-            terms["contraction"], slope = self.contraction.add_rows(
-                parameters.encoder, H[:-1], epsilon, weights, scratch
-            )
-        if self.tied_weights:
-            gradient.encoder += epsilon @ inputs
-        else:
-            np.matmul(epsilon, inputs, out=gradient.encoder)
-        if self.contraction is not None:
-            gradient.encoder += slope[:, np.newaxis] * parameters.encoder
-        np.sum(epsilon, axis=1, out=gradient.hidden)
-        terms["reconstruction"] = float(losses.sum(dtype=np.float64))
+        np.matmul(H, delta, out=workspace.parts.decoder)
+        terms = {"reconstruction": float(losses.sum(dtype=np.float64))}
         return Sums(terms, workspace.gradient)
+
+    def _pull_encoder(self, parameters, epsilon, inputs, gradient):
+        """Write Σ_i ε_i x_iᵀ into ``gradient``, or add it to that of tied weights."""
+        if self.tied_weights:
+            gradient += epsilon @ inputs
+        else:
+            np.matmul(epsilon, inputs, out=gradient)
 
     def _losses(self, Z, X, corrupted, workspace):
         """Loss of each row; Z becomes its derivative by Z."""

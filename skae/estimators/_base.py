@@ -8,11 +8,11 @@ from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
@@ -21,11 +21,13 @@ from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.network import Layers
 from skae.core.objective import AutoencoderObjective
+from skae.core.sparse_objective import sparse_objective
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import HeldOutLoss, hold_out
 from skae.estimators._outputs import OutputMixin
 from skae.estimators._problem import Problem, Settings
-from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
+from skae.estimators._reconstruction import ReconstructionMixin
+from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments, Scale
 from skae.estimators._training import mean_code, random_start, train
 
@@ -218,7 +220,7 @@ class BaseAutoencoder(
         """Validate parameters and data."""
         validate_params(self)
         self._check_combinations()
-        X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
+        X = validate_rows(self, X, order="C", reset=reset)
         weights = check_sample_weight(sample_weight, X)
         if weights is not None and not weights.all():
             # Absent means absent: from ranges, and from the count of noisy rows.
@@ -230,7 +232,7 @@ class BaseAutoencoder(
         """What is to be minimised, and how; sets what "scale" came to."""
         dtype, n_features = data.X.dtype, data.X.shape[1]
         own = Moments.of(data.X, data.weights)
-        own.check_magnitude(len(data.X), dtype)
+        own.check_magnitude(data.X.shape[0], dtype)
         if moments is None or moments.no_variation(dtype):
             moments = own
         spread = moments.spread
@@ -242,7 +244,8 @@ class BaseAutoencoder(
         # A float of Python's promotes no float32 array, a NumPy one would.
         alpha, l1_ratio = self.alpha, float(self.l1_ratio)
         self.alpha_ = float(_scaled_elastic_net(spread, l1_ratio) if scaled else alpha)
-        objective = AutoencoderObjective(
+        make = sparse_objective if issparse(data.X) else AutoencoderObjective
+        objective = make(
             n_features,
             n_components,
             activation=self.activation,
@@ -258,7 +261,7 @@ class BaseAutoencoder(
         if held_out is not None:
             validate = HeldOutLoss(objective, held_out, unit)
         coordinates = Coordinates(objective, moments.mean, spread, unit)
-        settings = Settings.of(self, len(data.X))
+        settings = Settings.of(self, data.X.shape[0])
         return Problem(
             objective, data, coordinates, settings, validate, moments=moments
         )

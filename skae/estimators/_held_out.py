@@ -36,7 +36,7 @@ def hold_out(data, fraction, random_state, labels=None):
         If no row would be left on one side.
     """
     # Rows of weight zero are as good as absent: neither side counts them.
-    rows = np.arange(len(data.X))
+    rows = np.arange(data.X.shape[0])
     if data.weights is not None:
         rows = np.flatnonzero(data.weights)
     n_rows = len(rows)
@@ -59,9 +59,8 @@ def hold_out(data, fraction, random_state, labels=None):
         order = by_label[np.argsort(rank, kind="stable")]
     out = np.sort(rows[order[:n_out]])
     dtype = data.X.dtype
-    weights = (
-        np.ones(len(data.X), dtype) if data.weights is None else data.weights.copy()
-    )
+    weights = data.weights
+    weights = np.ones(data.X.shape[0], dtype) if weights is None else weights.copy()
     weights[out] = 0
     held_out = Data(
         *(None if a is None else a[out] for a in (data.X, data.weights, data.targets))

@@ -38,7 +38,9 @@ class MiniBatches:
     @staticmethod
     def _what_is_fixed(problem):
         unit, scale = problem.coordinates.unit, problem.coordinates.scale
-        return unit, float(scale[0]), float(scale[-1])
+        # Of sparse rows the parameters lie in another order.
+        order = problem.objective.by_feature
+        return unit, float(scale[0]), float(scale[-1]), order
 
     def run(self, problem, theta, n_iter_no_change, callback):
         """Minimise from θ, that of centred rows, for up to ``max_iter`` epochs.
@@ -49,7 +51,7 @@ class MiniBatches:
         rates = iter(_rates(settings))
         self._adam.penalise(problem.objective.penalty_weights)
         unit = problem.coordinates.unit
-        rows = np.arange(len(data.X))
+        rows = np.arange(data.X.shape[0])
         mean_weight = 1.0
         if data.weights is not None:
             rows = np.flatnonzero(data.weights)  # those held out have weight zero

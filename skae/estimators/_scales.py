@@ -1,8 +1,12 @@
 """The scale of the data, by which training and its defaults are set."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from scipy.sparse import issparse
+
+_ENTRIES_AT_A_TIME = 2**18
 
 
 @dataclass(frozen=True)
@@ -16,11 +20,13 @@ class Moments:
     @np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
     def of(cls, X, weights):
         """Weighted moments of X, a few rows at a time, in float64."""
-        step = max(1, 2**18 // X.shape[1])
-        blocks = [slice(start, start + step) for start in range(0, len(X), step)]
         if weights is None:
             weights = np.ones(1)
-            weights = np.broadcast_to(weights, len(X))
+            weights = np.broadcast_to(weights, X.shape[0])
+        if issparse(X):
+            return cls(*_of_sparse(X, weights))
+        step = max(1, 2**18 // X.shape[1])
+        blocks = [slice(start, start + step) for start in range(0, len(X), step)]
         total = weights.sum(dtype=np.float64)
         mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks) / total
         squares = 0.0
@@ -60,6 +66,41 @@ class Moments:
     def spread(self):
         """Root mean square deviation of an entry."""
         return (self.variance / len(self.mean)) ** 0.5
+
+
+def _of_sparse(X, weights):
+    """Mean and variance of sparse rows, a few entries at a time.
+
+    Zeros deviate by m_j, entries by x_ij − m_j: no difference of large squares.
+    """
+    n_features = X.shape[1]
+    weights = weights.astype(np.float64, copy=False)
+    total = weights.sum()
+
+    # Bounds of parts of the rows, each with about that many entries.
+    step = max(_ENTRIES_AT_A_TIME, n_features)
+    bounds = np.searchsorted(X.indptr, np.arange(step, X.nnz, step))
+    bounds = np.unique([0, *bounds, X.shape[0]])
+
+    def column_sums(values):
+        """Σ_i s_i v_ij over the entries, where ``values(x_ij, j)`` gives v_ij."""
+        sums = np.zeros(n_features)
+        for start, stop in pairwise(bounds):
+            ends = X.indptr[start : stop + 1]
+            part = slice(ends[0], ends[-1])
+            columns = X.indices[part]
+            entries = values(X.data[part].astype(np.float64), columns)
+            entries = entries * np.repeat(weights[start:stop], np.diff(ends))
+            sums += np.bincount(columns, entries, n_features)
+        return sums
+
+    mean = column_sums(lambda entries, columns: entries) / total
+    squares = column_sums(lambda entries, columns: (entries - mean[columns]) ** 2)
+    there = column_sums(lambda entries, columns: 1.0)
+    full = np.bincount(X.indices, minlength=n_features) == X.shape[0]
+    # Of a column without zeros, rounding alone would be left.
+    zeros = np.where(full, 0.0, total - there)
+    return mean, float((squares.sum() + zeros @ mean**2) / total)
 
 
 @dataclass(frozen=True)
