@@ -42,13 +42,8 @@ def cut_sparse(X, start, stop, by_column):
     """
     stop = min(stop, X.shape[0])
     first, last = X.indptr[start], X.indptr[stop]
-    # A slice would copy.
-    rows = type(X)(
-        (
-            X.data[first:last],
-            X.indices[first:last],
-            X.indptr[start : stop + 1] - first,
-        ),
-        shape=(stop - start, X.shape[1]),
-    )
+    rows = type(X)((stop - start, X.shape[1]), dtype=X.dtype)
+    # A slice would copy, and so would the constructor.
+    rows.data, rows.indices = X.data[first:last], X.indices[first:last]
+    rows.indptr = X.indptr[start : stop + 1] - first
     return SparseRows(rows.tocsc() if by_column else rows)
