@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
 from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from skae.core.network import Layers
 from skae.core.sparse_rows import SparseRows
 from skae.estimators._scales import Moments
 
@@ -265,7 +266,7 @@ def test_score_forms_no_reconstruction(monkeypatch):
         raise AssertionError("a dense array of all features")
 
     monkeypatch.setattr(SparseRows, "toarray", refuse)
-    monkeypatch.setattr(SparseAutoencoder, "_decode", refuse)
+    monkeypatch.setattr(Layers, "__call__", refuse)
     model.score(SPARSE)
     clone(model).fit(SPARSE)
 
