@@ -350,6 +350,11 @@ class BaseAutoencoder(
                 stacklevel=3,
             )
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     @property
     def _n_features_out(self):
         return self.components_.shape[0]
