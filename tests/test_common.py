@@ -67,7 +67,10 @@ ESTIMATORS = [
     SparseCoding(**SHORT, sparsity_weight=0.5, dictionary_penalty=0.1),
 ]
 
-EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
+EQUIVALENCE = (
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weight_equivalence_on_sparse_data",
+)
 
 
 SPARSE = ("check_estimator_sparse_array", "check_estimator_sparse_matrix")
@@ -91,9 +94,11 @@ def expected_with_weights(estimator):
     """
     by_name = getattr(estimator, "autoencoder", None) == "denoising"
     if isinstance(estimator, DenoisingAutoencoder) or by_name:
-        return {EQUIVALENCE: "noise is drawn for each row, and a weight repeats none"}
+        why = "noise is drawn for each row, and a weight repeats none"
+        return dict.fromkeys(EQUIVALENCE, why)
     if getattr(estimator, "early_stopping", False):
-        return {EQUIVALENCE: "rows are held out, and each repetition is a row"}
+        why = "rows are held out, and each repetition is a row"
+        return dict.fromkeys(EQUIVALENCE, why)
     return {}
 
 
