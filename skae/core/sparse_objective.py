@@ -168,7 +168,7 @@ class LinearDecoderObjective(SparseRowsObjective):
     def finish(self, parameters, total, weight_sum, mean=None):
         """Add G D to the gradient, then all that ``AutoencoderObjective`` does."""
         gradient = self.parameters(total.gradient)
-        gradient.decoder.T[:] += parameters.wide @ total.gram
+        gradient.decoder.T[:] += parameters.decoder.T @ total.gram.astype(self.dtype)
         return super().finish(parameters, total, weight_sum, mean)
 
 
