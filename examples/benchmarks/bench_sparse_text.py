@@ -273,7 +273,10 @@ def against_mlp(arguments):
         targets = X.toarray()
         ours = model(arguments, solver="adam", max_iter=1, sparsity=None)
         theirs = MLPRegressor(
-            arguments.components, activation="logistic", max_iter=1, random_state=0
+            hidden_layer_sizes=(arguments.components,),
+            activation="logistic",
+            max_iter=1,
+            random_state=0,
         )
         with not_converged():
             tasks = {
