@@ -97,6 +97,7 @@ def test_not_a_matrix_of_numbers(data, message):
 
 
 @pytest.mark.parametrize("container", [scipy.sparse.csr_array, scipy.sparse.csc_matrix])
+@pytest.mark.filterwarnings("ignore:Fine-tuning stopped")
 @pytest.mark.parametrize("kind", [SparseCoding, StackedAutoencoder])
 def test_sparse_data_are_named_where_they_are_refused(kind, container):
     model = kind(max_iter=5)
