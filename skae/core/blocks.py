@@ -9,6 +9,7 @@ all rows or a solver on a batch, asks it for
 * ``numbers_per_row`` and ``multiplications_per_row``: what a row costs;
 * ``workspace(rows)``: buffers for blocks of up to that many rows;
 * ``block(parameters, block, codes, workspace)``: the ``Sums`` of one block;
+* ``data_loss(parameters, block, workspace)``: of these the loss alone, a number;
 * ``finish(parameters, total, weight_sum, mean)``: loss, gradient and terms;
 * ``penalty_weights``: c of a term Σ c_j |θ_j|, left out of the gradient, or None;
 * ``needs_mean_code``: whether the codes' mean must be gathered first.
@@ -28,10 +29,20 @@ class Data:
     weights: np.ndarray | None = None  # (n_samples,)
     targets: np.ndarray | None = None  # (n_samples, n_outputs)
 
+    @property
+    def n_rows(self):
+        """How many rows there are: those of weight zero are as good as absent."""
+        if self.weights is None:
+            return self.X.shape[0]
+        return int(np.count_nonzero(self.weights))
+
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of the data: consecutive ones, the first of which is row ``start``."""
+    """Rows of the data: consecutive ones, the first of which is row ``start``.
+
+    Rows of weight zero are absent: neither in blocks nor counted by ``start``.
+    """
 
     X: Any  # (rows, n_features), an ndarray or SparseRows
     weights: np.ndarray | None  # (rows,)

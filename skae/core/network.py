@@ -185,7 +185,6 @@ class NetworkObjective:
 
     needs_mean_code = False
     penalty_weights = None  # every penalty is smooth
-    data_term = "loss"  # of the terms, the one that is no penalty
     by_feature = False  # whether the weights of a feature lie together in θ
 
     def __init__(
@@ -278,6 +277,7 @@ class NetworkObjective:
         widest = max(hidden, default=0)
         shapes = {
             "inputs": lambda rows: (rows, d),
+            "gathered": lambda rows: (rows, d),
             "outputs": lambda rows: (rows, n_outputs),
             "spare": lambda rows: (2, rows, n_outputs),
             "epsilon": lambda rows: (2, widest * rows),
@@ -306,7 +306,19 @@ class NetworkObjective:
         sums : Sums
             Overwritten by the next call with the same workspace.
         """
-        H = self._forward(parameters, block, workspace)
+        H, delta, loss = self._forward(parameters, block, workspace)
+        if block.weights is not None:
+            delta *= block.weights[:, np.newaxis]
+        self._backward(parameters, H, delta.T, workspace)
+        return Sums({"loss": loss}, workspace.gradient)
+
+    def data_loss(self, parameters, block, workspace):
+        """Σ s_i ℓ(y_i, ŷ_i) over one block of rows: a product a layer."""
+        return self._forward(parameters, block, workspace)[-1]
+
+    def _forward(self, parameters, block, workspace):
+        """Inputs of every layer, δ of the outputs, not yet weighted, and Σ s_i ℓ."""
+        H = self._hidden(parameters, block, workspace)
         delta = workspace["outputs", len(block.X)]
         np.matmul(H[-1].T, parameters.coefs[-1].T, out=delta)
         delta += parameters.intercepts[-1]
@@ -316,13 +328,10 @@ class NetworkObjective:
             spare = workspace["spare", len(block.X)]
         losses = self.loss.rows(delta, targets, self.output, spare)
         if block.weights is not None:
-            delta *= block.weights[:, np.newaxis]
             losses = losses * block.weights
-        self._backward(parameters, H, delta.T, workspace)
-        loss = float(losses.sum(dtype=np.float64))
-        return Sums({"loss": loss}, workspace.gradient)
+        return H, delta, float(losses.sum(dtype=np.float64))
 
-    def _forward(self, parameters, block, workspace):
+    def _hidden(self, parameters, block, workspace):
         """The inputs of every layer, each (units, rows): x, h¹, …, h^L."""
         rows, draw = len(block.X), parameters.draw
         H = [self._inputs(parameters, block, workspace).T]

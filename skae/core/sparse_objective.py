@@ -112,9 +112,9 @@ class SparseRowsObjective(AutoencoderObjective):
         X = block.X.toarray(out=workspace["dense", len(block.X)])
         return Block(X, block.weights, block.start)
 
-    def _decode(self, parameters, block, H, corrupted, epsilon, workspace):
+    def _decoded(self, parameters, block, H, corrupted, workspace):
         block = self._dense(block, workspace)
-        return super()._decode(parameters, block, H, corrupted, epsilon, workspace)
+        return super()._decoded(parameters, block, H, corrupted, workspace)
 
     def _pull_encoder(self, parameters, epsilon, inputs, gradient):
         if not isinstance(inputs, SparseRows):
@@ -148,22 +148,30 @@ class LinearDecoderObjective(SparseRowsObjective):
         D = parameters.decoder.T.astype(np.float64, copy=False)
         parameters.wide, parameters.gram = D, D.T @ D
 
+    def _decoded(self, parameters, block, H, corrupted, workspace):
+        """M H − P, not yet weighted, and Σ s_i ℓ."""
+        products = block.X.times(parameters.wide).T
+        losses, slopes = linear_losses(
+            H.astype(np.float64, copy=False),
+            products,
+            parameters.gram,
+            block.X.squared_norms,
+        )
+        if block.weights is not None:
+            losses *= block.weights
+        return slopes, float(losses.sum())
+
     def _decode(self, parameters, block, H, corrupted, epsilon, workspace):
         X, weights = block.X, block.weights
-        products = X.times(parameters.wide).T
-        losses, slopes = linear_losses(
-            H.astype(np.float64, copy=False), products, parameters.gram, X.squared_norms
-        )
+        slopes, loss = self._decoded(parameters, block, H, corrupted, workspace)
         epsilon[:] = slopes[:-1]
         weighted = H
         if weights is not None:
             weighted = H * weights
             epsilon *= weights
-            losses = losses * weights
         np.negative(X.transposed_times(weighted.T).T, out=workspace.parts.decoder)
         gram = weighted.astype(np.float64, copy=False) @ H.T
-        terms = {"reconstruction": float(losses.sum())}
-        return Sums(terms, workspace.gradient, gram)
+        return Sums({"reconstruction": loss}, workspace.gradient, gram)
 
     def finish(self, parameters, total, weight_sum, mean=None):
         """Add G D to the gradient, then all that ``AutoencoderObjective`` does."""

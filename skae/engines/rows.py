@@ -7,6 +7,7 @@ from scipy.sparse import issparse
 
 from skae.core.network import SparseLayers
 from skae.engines.blas import single_threaded_blas
+from skae.engines.memory_map import Release
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS, block_rows
 
 # Numbers of one (rows x n_components) array: a dozen of them should fit a cache.
@@ -92,8 +93,12 @@ def fill(out, compute, X, cost):
         compute(X, out)
         return out
 
+    release = Release(X)
+
     def compute_block(rows):
-        compute(X[rows], out[rows])
+        part = X[rows]
+        compute(part, out[rows])
+        release(part)
 
     length = block_rows(n_samples, cost.numbers_per_row)
     blocks = [slice(start, start + length) for start in range(0, n_samples, length)]

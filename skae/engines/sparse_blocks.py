@@ -1,7 +1,9 @@
 """Sparse rows, cut into blocks that share them or hold them by column."""
 
+import numpy as np
 import scipy.sparse
 
+from skae.core.blocks import Block
 from skae.core.sparse_rows import SparseRows
 
 # Codes of a block: few enough for products by column to jump about in a cache.
@@ -47,3 +49,52 @@ def cut_sparse(X, start, stop, by_column):
     rows.data, rows.indices = X.data[first:last], X.indices[first:last]
     rows.indptr = X.indptr[start : stop + 1] - first
     return SparseRows(rows.tocsc() if by_column else rows)
+
+
+class SparseRowsInBlocks:
+    """``RowsInBlocks`` of a CSR matrix: cut once, and kept.
+
+    Parameters and attributes are those of ``RowsInBlocks``, but for
+
+    Parameters
+    ----------
+    by_column : bool
+        The order in which a block is stored.
+    """
+
+    def __init__(self, X, weights, targets, rows_of, by_column):
+        if weights is not None and not weights.all():
+            there = np.flatnonzero(weights)
+            X, weights = X[there], weights[there]
+            targets = None if targets is None else targets[there]
+            weights = None if (weights == 1).all() else weights
+        self.n_samples = n = X.shape[0]
+        self.weight_sum = float(n)
+        if weights is not None:
+            self.weight_sum = float(weights.sum(dtype=np.float64))
+        self._length = rows_of(n)
+
+        def block(start):
+            rows = slice(start, start + self._length)
+            return Block(
+                cut_sparse(X, start, start + self._length, by_column),
+                None if weights is None else weights[rows],
+                start,
+                None if targets is None else targets[rows],
+            )
+
+        self._blocks = [block(start) for start in range(0, n, self._length)]
+
+    def __len__(self):
+        return len(self._blocks)
+
+    def length(self, index):
+        """Rows of the block with this index."""
+        return len(self._blocks[index].X)
+
+    def take(self, index, workspace):
+        """The block with this index."""
+        return self._blocks[index]
+
+    def release(self, index):
+        """Nothing: it is kept, with what it keeps between evaluations."""

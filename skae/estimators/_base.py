@@ -126,8 +126,9 @@ class BaseAutoencoder(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data. float32 and float64 are kept, anything else becomes
-            float64. A C-contiguous array of these types is not copied. Sparse X, of
-            any format, gives the weights that dense X gives; see the notes.
+            float64. A C-contiguous array of these types is not copied; if it is a
+            ``numpy.memmap``, it may be larger than memory. Sparse X, of any format,
+            gives the weights that dense X gives; see the notes.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
@@ -233,17 +234,14 @@ class BaseAutoencoder(
         self._check_combinations()
         X = validate_rows(self, X, order="C", reset=reset)
         weights = check_sample_weight(sample_weight, X)
-        if weights is not None and not weights.all():
-            # Absent means absent: from ranges, and from the count of noisy rows.
-            X, weights = X[weights > 0], weights[weights > 0]
-        self._check_range(X)
+        self._check_range(X, weights)
         return Data(X, weights)
 
     def _problem(self, data, random_state, moments=None, held_out=None):
         """What is to be minimised, and how; sets what "scale" came to."""
         dtype, n_features = data.X.dtype, data.X.shape[1]
         own = Moments.of(data.X, data.weights)
-        own.check_magnitude(data.X.shape[0], dtype)
+        own.check_magnitude(data.n_rows, dtype)
         if moments is None or moments.no_variation(dtype):
             moments = own
         spread = moments.spread
@@ -272,7 +270,7 @@ class BaseAutoencoder(
         if held_out is not None:
             validate = HeldOutLoss(objective, held_out, unit)
         coordinates = Coordinates(objective, moments.mean, spread, unit)
-        settings = Settings.of(self, data.X.shape[0])
+        settings = Settings.of(self, data.n_rows)
         return Problem(
             objective, data, coordinates, settings, validate, moments=moments
         )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skae.engines.batches import BatchEngine, shuffled_batches
+from skae.engines.memory_map import Release
 from skae.solvers.adam import Adam, minimize_adam
 
 
@@ -60,7 +61,7 @@ class MiniBatches:
             problem.objective, settings.batch_size, problem.coordinates.means
         )
         engine.draw, engine.mean_code = self._draw, self._mean_code
-        epoch = _Mean()
+        epoch, release = _Mean(), Release(data.X)
 
         def batches():
             epoch.clear()
@@ -73,6 +74,7 @@ class MiniBatches:
         def evaluate(theta, index):
             weight = mean_weight * len(index)
             loss, gradient, terms = engine(theta, data, index, weight)
+            release.after_gathering(len(index))
             epoch.add(weight, loss, terms)
             return loss / unit, gradient, weight
 

@@ -1,6 +1,7 @@
 """What happens after each iteration: it is recorded, printed and judged."""
 
 import time
+from copy import copy
 
 import numpy as np
 
@@ -60,7 +61,8 @@ class Watch:
     """
 
     def __init__(self, validate, settings):
-        self._validate, self._settings = validate, settings
+        # A copy: runs from other starts may be under way in other threads.
+        self._validate, self._settings = copy(validate), settings
         self._stale = 0
         self.scores = []
         self.stopped = False

@@ -6,6 +6,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import issparse
 
+from skae.engines.memory_map import blocks_of
+
 _ENTRIES_AT_A_TIME = 2**18
 
 
@@ -25,12 +27,10 @@ class Moments:
             weights = np.broadcast_to(weights, X.shape[0])
         if issparse(X):
             return cls(*_of_sparse(X, weights))
-        step = max(1, 2**18 // X.shape[1])
-        blocks = [slice(start, start + step) for start in range(0, len(X), step)]
         total = weights.sum(dtype=np.float64)
-        mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks) / total
+        mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks_of(X)) / total
         squares = 0.0
-        for b in blocks:
+        for b in blocks_of(X):
             deviations = X[b] - mean
             squares += weights[b] @ np.vecdot(deviations, deviations)
         return cls(mean, float(squares / total))
@@ -109,3 +109,17 @@ class Scale:
 
     unit: float  # loss of reconstructing every row by the column means
     spread: float  # root mean square deviation of an entry
+
+
+def ranges_of(X, weights):
+    """Minimum and maximum of each feature, (2, n_features), where weights are not 0."""
+    if issparse(X):
+        X = X if weights is None else X[weights > 0]
+        return np.stack([f(axis=0).toarray().ravel() for f in (X.min, X.max)])
+    low = np.full(X.shape[1], np.inf, X.dtype)
+    high = -low
+    for b in blocks_of(X):
+        there = True if weights is None else weights[b, np.newaxis] > 0
+        np.minimum(low, X[b].min(axis=0, where=there, initial=np.inf), out=low)
+        np.maximum(high, X[b].max(axis=0, where=there, initial=-np.inf), out=high)
+    return np.stack([low, high])

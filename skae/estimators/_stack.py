@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import HasMethods, Interval, StrOptions
 from skae.core.activations import ACTIVATIONS
@@ -20,7 +20,7 @@ from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import hold_out
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
 from skae.estimators._problem import Problem, Settings
-from skae.estimators._reconstruction import DTYPES
+from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments
 from skae.estimators._training import train
 
@@ -175,7 +175,7 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             fraction = self.validation_fraction
             data, held_out = hold_out(data, fraction, random_state, labels)
         moments = Moments.of(data.X, data.weights)
-        moments.check_magnitude(len(data.X), data.X.dtype)
+        moments.check_magnitude(data.n_rows, data.X.dtype)
 
         autoencoders = self._autoencoders(output, data, random_state)
         objective = self._objective(autoencoders, output, loss, data, seed)
@@ -193,7 +193,7 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         if self.fine_tune:
             self._set_anchors(objective, autoencoders)
             problem = Problem(
-                objective, data, coordinates, Settings.of(self, len(data.X))
+                objective, data, coordinates, Settings.of(self, data.n_rows)
             )
             if held_out is not None:
                 validate = self._validator(objective, held_out, coordinates.unit)
@@ -314,7 +314,7 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _validate(self, X):
         check_is_fitted(self, "n_iter_")
-        return validate_data(self, X, dtype=DTYPES, reset=False)
+        return validate_rows(self, X)
 
     def _layers(self, dtype, first=0, last=None):
         """What maps activations of layer ``first`` to those of layer ``last``."""

@@ -11,7 +11,7 @@ from skae.core.network import Layers, NetworkObjective
 from skae.engines.rows import apply_layers
 from skae.estimators._pretraining import activation_of
 from skae.estimators._problem import Problem, Settings
-from skae.estimators._reconstruction import DTYPES
+from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments
 from skae.estimators._stack import BaseStack, network_coordinates
 from skae.estimators._training import train
@@ -59,11 +59,10 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         validate_params(self)
         self._sizes()
         self._check_stages()
-        X, y = validate_data(
+        X, y = validate_rows(
             self,
             X,
-            y,
-            dtype=DTYPES,
+            y=y,
             order="C",
             multi_output=True,
             y_numeric=self._y_numeric,

@@ -9,11 +9,11 @@ from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
 
 from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
 from skae.core.coding import NoPooling, TorusPooling
 from skae.core.network import Layers
+from skae.engines.memory_map import Release
 from skae.engines.rows import RowEngine, fill
 from skae.estimators._dictionary import (
     MAX_ITER_ENCODE,
@@ -26,7 +26,8 @@ from skae.estimators._dictionary import (
     random_dictionary,
 )
 from skae.estimators._doc_link import DocLinkMixin
-from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
+from skae.estimators._reconstruction import ReconstructionMixin
+from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments
 from skae.solvers import NotFiniteError
 
@@ -322,7 +323,7 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         return self
 
     def _validate_rows(self, X, sample_weight, reset):
-        X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
+        X = validate_rows(self, X, order="C", reset=reset)
         weights = check_sample_weight(sample_weight, X)
         if weights is not None and not weights.all():
             X, weights = X[weights > 0], weights[weights > 0]
@@ -419,6 +420,7 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         """Rounds until the dictionary stands still; returns why they ended."""
         batches = Batches(len(X), int(self.batch_size or len(X)), rng)
         report = Report(int(self.verbose))
+        release = Release(X)
         n_iter = 0
         try:
             with RowEngine() as engine:
@@ -429,6 +431,7 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
                     change = self._round(
                         engine, start, sums, X[rows], part, batches.all_rows, first
                     )
+                    release.after_gathering(len(X) if batches.all_rows else len(rows))
                     start, sums, n_iter = self.components_, self._sums, self.n_iter_
                     report(n_iter, self.loss_curve_[-1], change)
                     if change <= self.tol:

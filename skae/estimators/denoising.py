@@ -10,21 +10,8 @@ from skae._sklearn import Interval, StrOptions
 from skae.core.corruptions import CORRUPTIONS, Custom, Noise
 from skae.core.sparse_rows import SparseRows
 from skae.estimators._base import BaseAutoencoder
+from skae.estimators._scales import ranges_of
 from skae.estimators._sparsity import SparsityMixin
-
-
-def _ranges(data):
-    """Minimum and maximum of each feature, of rows that are not held out."""
-    if issparse(data.X):
-        return _sparse_ranges(data)
-    there = True if data.weights is None else data.weights[:, np.newaxis] > 0
-    low = data.X.min(axis=0, where=there, initial=np.inf)
-    return np.stack([low, data.X.max(axis=0, where=there, initial=-np.inf)])
-
-
-def _sparse_ranges(data):
-    X = data.X if data.weights is None else data.X[data.weights > 0]
-    return np.stack([X.min(axis=0).toarray().ravel(), X.max(axis=0).toarray().ravel()])
 
 
 class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
@@ -449,7 +436,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         return CORRUPTIONS[self.corruption](float(self.corruption_level), low, high)
 
     def _terms(self, data, scale, n_components, random_state):
-        self.feature_range_ = _ranges(data)
+        self.feature_range_ = ranges_of(data.X, data.weights)
         seed = random_state.randint(np.iinfo(np.int32).max)
         return {
             "sparsity": self._sparsity(scale, n_components),

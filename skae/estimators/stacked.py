@@ -1,14 +1,13 @@
 """A deep, mirrored autoencoder, pre-trained layer by layer."""
 
-from sklearn.utils.validation import validate_data
-
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
 from skae.estimators._held_out import HeldOutLoss
 from skae.estimators._outputs import OutputMixin
 from skae.estimators._pretraining import activation_of, output_activation_of
-from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
+from skae.estimators._reconstruction import ReconstructionMixin
+from skae.estimators._rows import validate_rows
 from skae.estimators._stack import BaseStack
 
 
@@ -291,11 +290,11 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         self._sizes()
         self._check_stages()
         self._check_combinations()
-        X = validate_data(self, X, dtype=DTYPES, order="C", reset=not self._continues)
+        X = validate_rows(self, X, order="C", reset=not self._continues)
         weights = check_sample_weight(sample_weight, X)
         if weights is not None and not weights.all():
             X, weights = X[weights > 0], weights[weights > 0]
-        self._check_range(X)
+        self._check_range(X, weights)
         self._train(Data(X, weights), self.output_activation, self.loss)
         return self
 

@@ -290,7 +290,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         return self
 
     def _validator(self, objective, held_out, unit):
-        if len(held_out.X) < 2:
+        if held_out.n_rows < 2:
             raise ValueError(
                 "early_stopping=True needs at least two held-out rows for R², got one "
                 f"with validation_fraction={self.validation_fraction}; use a larger "
