@@ -5,6 +5,7 @@ all rows or a solver on a batch, asks it for
 
 * ``layout`` and ``parameters(theta)``: a flat vector seen as its arrays, with the
   ``draw`` of the noise and the ``centers`` of the inputs to be set;
+* ``prepare(parameters)``: what all blocks share, computed once;
 * ``numbers_per_row`` and ``multiplications_per_row``: what a row costs;
 * ``workspace(rows)``: buffers for blocks of up to that many rows;
 * ``block(parameters, block, codes, workspace)``: the ``Sums`` of one block;
@@ -15,6 +16,7 @@ all rows or a solver on a batch, asks it for
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,7 @@ import numpy as np
 class Data:
     """All rows, their weights, and their targets unless the rows are that."""
 
-    X: np.ndarray  # (n_samples, n_features)
+    X: Any  # (n_samples, n_features), an ndarray or SciPy's sparse rows
     weights: np.ndarray | None = None  # (n_samples,)
     targets: np.ndarray | None = None  # (n_samples, n_outputs)
 
@@ -42,7 +44,7 @@ class Block:
     Rows of weight zero are absent: neither in blocks nor counted by ``start``.
     """
 
-    X: np.ndarray  # (rows, n_features)
+    X: Any  # (rows, n_features), an ndarray or SparseRows
     weights: np.ndarray | None  # (rows,)
     start: int
     targets: np.ndarray | None = None  # (rows, n_outputs); None: X itself
@@ -54,11 +56,14 @@ class Sums:
 
     terms: dict  # name -> Σ s_i of a term of the loss
     gradient: np.ndarray  # of all, flat; the workspace's own buffer
+    gram: Any = None  # Σ s_i h_i h_iᵀ, for an objective that leaves it to ``finish``
 
     def __iadd__(self, other):
         for name, value in other.terms.items():
             self.terms[name] = self.terms.get(name, 0.0) + value
         self.gradient += other.gradient
+        if other.gram is not None:
+            self.gram = other.gram if self.gram is None else self.gram + other.gram
         return self
 
 

@@ -3,7 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from scipy.sparse import issparse
 
+from skae.core.network import SparseLayers
 from skae.engines.blas import single_threaded_blas
 from skae.engines.memory_map import Release
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS, block_rows
@@ -107,7 +109,15 @@ def fill(out, compute, X, cost):
     return out
 
 
+def for_rows(layers, X):
+    """``Layers``, or the same for sparse rows if X has such."""
+    if not issparse(X):
+        return layers
+    return SparseLayers(layers, entries_per_row=X.nnz / X.shape[0])
+
+
 def apply_layers(layers, X):
     """Outputs of ``Layers`` for every row of X, (n_samples, n_outputs)."""
+    layers = for_rows(layers, X)
     out = np.empty((X.shape[0], layers.n_outputs), layers.dtype)
     return fill(out, layers, X, layers)

@@ -39,7 +39,9 @@ class MiniBatches:
     @staticmethod
     def _what_is_fixed(problem):
         unit, scale = problem.coordinates.unit, problem.coordinates.scale
-        return unit, float(scale[0]), float(scale[-1])
+        # Of sparse rows the parameters lie in another order.
+        order = problem.objective.by_feature
+        return unit, float(scale[0]), float(scale[-1]), order
 
     def run(self, problem, theta, n_iter_no_change, begin, callback):
         """Minimise from θ, that of centred rows, for up to ``max_iter`` epochs.

@@ -1,7 +1,8 @@
 """Rows as users give them, checked."""
 
 import numpy as np
-from sklearn.utils import assert_all_finite
+from scipy.sparse import issparse
+from sklearn.utils import assert_all_finite, get_tags
 from sklearn.utils.validation import validate_data
 
 from skae.engines.memory_map import blocks_of, is_large_map
@@ -13,11 +14,19 @@ def validate_rows(estimator, X, *, order=None, reset=False, **options):
     """``validate_data``: X, or (X, y) if y is among the options, as float32 or float64.
 
     An array that is that already is not copied. A large memory map is not even if it
-    is not: it is refused then, and it is read a block at a time.
+    is not: it is refused then, and it is read a block at a time. Sparse X becomes CSR
+    without duplicate entries, where the estimator's tags say that it takes such.
     """
     options |= {"dtype": DTYPES, "order": order, "reset": reset}
     if not is_large_map(X):
-        return validate_data(estimator, X, **options)
+        takes_sparse = get_tags(estimator).input_tags.sparse
+        accepted = "csr" if takes_sparse else False
+        checked = validate_data(estimator, X, accept_sparse=accepted, **options)
+        # Entries that are to be added up would be squared one by one.
+        if issparse(checked) and not checked.has_canonical_format:
+            checked = checked.copy()
+            checked.sum_duplicates()
+        return checked
     _check_needs_no_copy(estimator, X, order)
     checked = validate_data(estimator, X, ensure_all_finite=False, **options)
     for rows in blocks_of(X):

@@ -83,6 +83,28 @@ def test_the_cut_into_chunks_changes_no_bit(monkeypatch, chunk, varied):
     np.testing.assert_array_equal(whole, cut)
 
 
+@pytest.mark.parametrize("l1", [None, 0.2])
+def test_a_scale_that_changes_from_entry_to_entry(l1):
+    """The same entries, in another order."""
+    size = 60
+    scale = np.repeat([1.0, 3.0], size // 2)
+    gradients, start = quadratics(size, 6), np.linspace(-2, 2, size)
+    order = np.arange(size).reshape(2, -1).T.ravel()  # one of each in turns
+    back = np.argsort(order)
+
+    def last(gradients, x, scale):
+        adam = Adam(size, np.float64, scale=scale, learning_rate=0.1)
+        adam.penalise(l1)
+        for gradient in gradients:
+            adam.step(x, gradient(x))
+        return x
+
+    expected = last(gradients, start.copy(), scale)
+    shuffled = [lambda x, g=g: g(x[back])[order] for g in gradients]
+    found = last(shuffled, start[order], scale[order])
+    np.testing.assert_allclose(found[back], expected, rtol=1e-12)
+
+
 def test_gradient_and_scale_are_only_read():
     gradient, scale = np.linspace(1, 2, 5), np.linspace(3, 4, 5)
     before = gradient.copy(), scale.copy()
