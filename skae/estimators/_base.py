@@ -133,7 +133,7 @@ class BaseAutoencoder(
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises
@@ -182,7 +182,7 @@ class BaseAutoencoder(
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises

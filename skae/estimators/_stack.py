@@ -76,7 +76,7 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
 
         Returns
         -------
-        trained : Trained or None
+        Trained or None
             How, if that took training.
         """
 
@@ -94,7 +94,7 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
 
         Returns
         -------
-        self : object
+        object
             The estimator itself.
 
         Raises

@@ -13,7 +13,7 @@ from skae.estimators._stack import BaseStack
 
 
 class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
-    r"""Deep autoencoder: an encoder of several layers and its mirror image.
+    """Deep autoencoder: an encoder of several layers and its mirror image.
 
     Each layer is pre-trained as an autoencoder of the codes of the layer below; then
     the stack is unrolled [1]_, the decoders in reverse above the encoders,
@@ -75,7 +75,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised. It is a fixed
+        Weight decay α, in [0, inf). Biases are never penalised. It is a fixed
         number beside a loss that grows with the square of X's units, so scale X, or
         choose it by the unit.
 
@@ -271,7 +271,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises

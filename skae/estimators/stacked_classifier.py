@@ -16,7 +16,7 @@ from skae.estimators._supervised import SupervisedStack
 
 
 class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
-    r"""Deep classifier: autoencoders stacked, then fine-tuned together.
+    """Deep classifier: autoencoders stacked, then fine-tuned together.
 
     Layer l is the encoder of an autoencoder that has learnt to reconstruct the codes
     of layer l − 1 [1]_ [2]_; on top lies a softmax, or a logistic unit per label,
@@ -66,7 +66,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised. Training does
+        Weight decay α, in [0, inf). Biases are never penalised. Training does
         not depend on the units of X, but for this: where its numbers are a thousand
         times larger, the first layer's weights are a thousandth, and hardly decay.
         Scale X first.
@@ -281,7 +281,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises
@@ -374,7 +374,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
             The most probable class; of multilabel targets, those labels of a
             probability over one half.
         """
@@ -393,7 +393,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Returns
         -------
-        probabilities : ndarray of shape (n_samples, n_classes)
+        ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``. Rows sum to 1, unless targets are
             multilabel.
         """
@@ -409,7 +409,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Returns
         -------
-        log_probabilities : ndarray of shape (n_samples, n_classes)
+        ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``.
         """
         codes = self._propagate(self._validate(X), last=-1)

@@ -11,7 +11,7 @@ from skae.estimators._supervised import SupervisedStack
 
 
 class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
-    r"""Deep regressor: autoencoders stacked, then fine-tuned together.
+    """Deep regressor: autoencoders stacked, then fine-tuned together.
 
     Layer l is the encoder of an autoencoder that has learnt to reconstruct the codes
     of layer l − 1 [1]_ [2]_; on top lies a linear layer,
@@ -58,7 +58,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float, default=1e-4
-        α, the weight decay, in [0, inf), in squared units of y: y in tens wants a
+        Weight decay α, in [0, inf), in squared units of y: y in tens wants a
         hundred times the α of y in ones, and the default is next to none for y that
         is not scaled. Search it. Biases are never penalised. Scale X first: where
         its numbers are a thousand times larger, the first layer's weights are a
@@ -260,7 +260,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises
@@ -308,7 +308,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the shape that ``y`` had in ``fit``.
         """
         outputs = self._propagate(self._validate(X))
