@@ -52,6 +52,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "download_all_examples": False,
+    "write_computation_times": False,
     "image_scrapers": ("matplotlib",),
 }
 
