@@ -16,8 +16,10 @@ and gives the activations of its hidden layer.
 
 A star marks fits that stopped at their limit of iterations. "photographs" are patches
 of 8 x 8 grey pixels of the two photographs that scikit-learn has, and the class is
-which of the two. ``--only NAME`` takes one data set. P. O. Hoyer, "Non-negative matrix factorization with sparseness
-constraints", Journal of Machine Learning Research 5, 2004.
+which of the two. ``--only NAME`` takes one data set.
+
+P. O. Hoyer, "Non-negative matrix factorization with sparseness constraints", Journal of
+Machine Learning Research 5, 2004.
 """
 
 import warnings
@@ -83,15 +85,15 @@ def methods(k):
         "features as they are": FunctionTransformer(),
         "PCA": PCA(k, **seed),
         "SparsePCA": SparsePCA(k, **seed),
-        "  in mini-batches": MiniBatchSparsePCA(k, **seed),
+        "MiniBatchSparsePCA": MiniBatchSparsePCA(k, **seed),
         "NMF": NMF(k, **seed),
         "FastICA": FastICA(k, **seed),
         "BernoulliRBM": BernoulliRBM(k, **seed),
         "DictionaryLearning": DictionaryLearning(k, **seed),
-        "  the same in mini-batches": MiniBatchDictionaryLearning(k, **seed),
+        "MiniBatchDictionaryLearning": MiniBatchDictionaryLearning(k, **seed),
         "MLPRegressor": MLPCodes(k),
         "SparseAutoencoder": SparseAutoencoder(k, **seed),
-        "  its sparsity=None": SparseAutoencoder(k, sparsity=None, **seed),
+        "  with sparsity=None": SparseAutoencoder(k, sparsity=None, **seed),
         "DenoisingAutoencoder": DenoisingAutoencoder(k, **seed),
         "ContractiveAutoencoder": ContractiveAutoencoder(k, **seed),
         "SparseCoding": SparseCoding(k, **seed),
@@ -159,14 +161,15 @@ def judge(model, X, y):
         classifier.fit(codes_train, y[train])
         accuracies.append(classifier.score(codes_test, y[test]))
         codes.append(hoyer(codes_test))
-        weights.append(np.mean(getattr(fitted, "components_", np.nan) == 0))
+        components = getattr(fitted, "components_", None)
+        weights.append(np.nan if components is None else np.mean(components == 0))
     return mean(accuracies), median(times), mean(codes), mean(weights), cut
 
 
 def compare(name, X, y, k, quick):
     """Print the table of one data set and one number of components."""
     print(f"\n{name}: {len(X)} rows, {X.shape[1]} features, {k} components")
-    table = Table("", "accuracy", "fit s", "codes", "weights")
+    table = Table(" " * 27, "accuracy", "fit s", "codes", "weights")
     many = quick or len(X) * k > 20_000
     for method, model in methods(k).items():
         if many and method in SLOW:
