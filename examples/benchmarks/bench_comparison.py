@@ -182,7 +182,7 @@ def compare(name, X, y, k, quick):
             f"{accuracy:.3f}",
             f"{fit:.3f}{'*' if cut else ' '}",
             f"{codes:.2f}",
-            f"{weights:.2f}",
+            "-" if np.isnan(weights) else f"{weights:.2f}",
         )
 
 
