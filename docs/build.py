@@ -8,6 +8,7 @@ Warnings are errors. Nothing is fetched. Options after ``--`` go to sphinx-build
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ def main():
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going"]
     command += ["-D", plot_gallery, *arguments.options]
     command += [str(DOCS), str(DOCS / "_build" / "html")]
+    # No page of an earlier build stays behind.
+    shutil.rmtree(DOCS / "_build" / "html", ignore_errors=True)
     environment = {**os.environ, "MPLBACKEND": "Agg"}
     sys.exit(subprocess.run(command, env=environment).returncode)
 

@@ -39,6 +39,7 @@ autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False  # the template of a class lists them
 numpydoc_xref_param_type = False
+toc_object_entries_show_parents = "hide"
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
@@ -60,12 +61,15 @@ html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_css_files = ["skae.css"]
 html_title = "skae"
+html_favicon = "_static/skae.svg"
+html_context = {"default_mode": "auto"}
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "logo": {"text": "skae"},
     "show_prev_next": True,
+    "header_links_before_dropdown": 4,
     "navbar_end": ["theme-switcher"],
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
