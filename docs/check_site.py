@@ -47,7 +47,21 @@ const figures = [...document.querySelectorAll("main img")].map(image => ({
   source: image.src, width: image.naturalWidth,
   shades: image.naturalWidth ? shades(image) : 0, alt: image.alt,
 }));
+// What sticks out of the screen, unless it is inside something that scrolls.
+const scrolls = element => {
+  for (let e = element; e && e.tagName !== "MAIN"; e = e.parentElement) {
+    if (["auto", "scroll"].includes(getComputedStyle(e).overflowX)) return true;
+  }
+  return false;
+};
+const outside = [...document.querySelectorAll("main *")].filter(element =>
+  element.getClientRects().length
+  && element.getBoundingClientRect().right > window.innerWidth + 1
+  && element.getBoundingClientRect().left < window.innerWidth
+  && !scrolls(element)
+).map(element => `${element.tagName} ${element.textContent.slice(0, 40)}`);
 return {
+  outside,
   links: [...document.querySelectorAll("a[href]")].map(a => a.href),
   anchors: [...document.querySelectorAll("[id]")].map(e => e.id),
   figures,
@@ -124,6 +138,8 @@ class Check:
         self.links[page] = seen["links"]
         if seen["excess"] > 0:
             self.fault(page, f"{seen['excess']} pixels wider than a {name}")
+        if seen["outside"]:
+            self.fault(page, f"cut off on a {name}: {seen['outside'][:3]}")
         if seen["text"] < 40 and page != "search.html":
             self.fault(page, "hardly any text")
         for figure in seen["figures"]:
