@@ -1,11 +1,14 @@
 """Two exercises of Stanford's UFLDL tutorial, with its constants, on MNIST.
 
 * stacked: 784-200-200-10, two sparse autoencoders (ρ = .1, α = 3e-3, β = 3, 400
-  iterations each), a softmax on their codes, then fine-tuning by L-BFGS with decay on
-  the softmax alone. Published: 87.7 % before fine-tuning and 97.6 % after.
+  iterations each), a softmax on their codes, then fine-tuning by L-BFGS. The exercise's
+  decay, 3e-3 on the softmax alone, gave 97.9 % on 10,000 training rows set aside, and
+  1e-4 on all layers 98.2 %, so that is what is used. Published: 87.7 % before
+  fine-tuning and 97.6 % after.
 * self-taught: a sparse autoencoder of 200 units learns from the training digits 5 to 9;
   its codes, and raw pixels beside them, are then used to tell 0 to 4 apart, by a
-  softmax on one half of those training digits, judged on the other half.
+  softmax on one half of those training digits, judged on the other half. The
+  softmax's C is chosen for both on a fifth of the first half.
   Published: 98.3 % against 96 %.
 
 UFLDL A. Ng, J. Ngiam, C. Y. Foo, Y. Mai and C. Suen, UFLDL tutorial, exercises
@@ -18,6 +21,7 @@ import numpy as np
 from _common import Table, at_least, not_converged, parse_arguments, print_header
 from _images import mnist_images
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, ShuffleSplit
 
 from skae import SparseAutoencoder, StackedAutoencoderClassifier
 
@@ -42,14 +46,14 @@ def stacked(images, seed, n_iter):
         (200, 200),
         autoencoder=layer(n_iter),
         alpha=1e-4,
-        decay="output",
         max_iter=n_iter,
-        tol=1e-5,
+        tol=0,
         fine_tune=False,
         random_state=seed,
     )
     began = time.perf_counter()
-    stack.fit(images.X_train, images.y_train)
+    with not_converged():
+        stack.fit(images.X_train, images.y_train)
     before = 100 * stack.score(images.X_test, images.y_test)
     middle = time.perf_counter()
     stack.set_params(fine_tune=True, warm_start=True)
@@ -70,8 +74,11 @@ def self_taught(images, seed, n_iter):
     half = len(X) // 2
     accuracies = []
     for features in (encoder.transform(X), X):
-        # C = 1/(n alpha): UFLDL's weight decay of 1e-4.
-        softmax = LogisticRegression(C=1 / (half * 1e-4), max_iter=400)
+        softmax = GridSearchCV(
+            LogisticRegression(max_iter=1000),
+            {"C": [0.1, 0.3, 1.0, 3.0, 10.0]},
+            cv=ShuffleSplit(1, test_size=0.2, random_state=seed),
+        )
         with not_converged():
             softmax.fit(features[:half], y[:half])
         accuracies.append(100 * softmax.score(features[half:], y[half:]))

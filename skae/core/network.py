@@ -33,41 +33,54 @@ from skae.core.layout import Layout
 from skae.core.losses import TARGET_LOSSES
 from skae.core.penalties import add_decay
 
-_ROWS_AT_A_TIME = 1024
 
-
-def propagate(X, coefs, intercepts, activations):
-    """Activations of the last of the given layers, for every row of X.
+class Layers:
+    """Layers of a network, one after the other; maps blocks of rows.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_inputs)
-        Rows, or codes for the layers from there on.
     coefs, intercepts : list of ndarray
         Weights, (units, inputs), and biases of each layer.
     activations : list of str
         Name in ``OUTPUTS`` of each layer's activation.
-
-    Returns
-    -------
-    H : ndarray of shape (n_samples, n_units)
-        In the dtype of X; X itself if there are no layers.
+    dtype : dtype
+        float32 or float64, of rows and outputs.
     """
-    layers = [
-        (W.astype(X.dtype, copy=False), b.astype(X.dtype, copy=False), OUTPUTS[name])
-        for W, b, name in zip(coefs, intercepts, activations, strict=True)
-    ]
-    if not layers:
-        return X
-    outputs = np.empty((len(X), len(intercepts[-1])), X.dtype)
-    for start in range(0, len(X), _ROWS_AT_A_TIME):
-        H = X[start : start + _ROWS_AT_A_TIME]
-        for W, b, activation in layers:
-            H = H @ W.T
+
+    def __init__(self, coefs, intercepts, activations, dtype):
+        self._layers = [
+            (W.astype(dtype, copy=False), b.astype(dtype, copy=False), OUTPUTS[name])
+            for W, b, name in zip(coefs, intercepts, activations, strict=True)
+        ]
+        self._shapes = [W.shape for W in coefs]
+        self.dtype = np.dtype(dtype)
+
+    @property
+    def n_outputs(self):
+        """Units of the last layer."""
+        return self._shapes[-1][0]
+
+    @property
+    def numbers_per_row(self):
+        """Numbers that a row keeps in cache, which sets the size of the blocks."""
+        return max(map(sum, self._shapes))
+
+    @property
+    def multiplications_per_row(self):
+        """Of the matrix products."""
+        return sum(units * inputs for units, inputs in self._shapes)
+
+    def __call__(self, X, out=None):
+        """Activations of the last layer for the rows X, written to ``out`` if given.
+
+        Without layers that is X itself.
+        """
+        H = X
+        for index, (W, b, activation) in enumerate(self._layers, 1):
+            H = np.matmul(H, W.T, out=out if index == len(self._layers) else None)
             H += b
             activation.apply(H)
-        outputs[start : start + _ROWS_AT_A_TIME] = H
-    return outputs
+        return H
 
 
 @dataclass
@@ -205,10 +218,10 @@ class NetworkObjective:
         d, k, *_ = sizes = self.layer_sizes
         return 3 * sum(a * b for a, b in pairwise(sizes)) - d * k
 
-    def predict(self, theta, X):
-        """Outputs for every row, (n_samples, n_outputs)."""
+    def outputs(self, theta):
+        """The ``Layers`` that give a row's outputs."""
         parameters = self.parameters(theta)
-        return propagate(X, parameters.coefs, parameters.intercepts, self.names)
+        return Layers(parameters.coefs, parameters.intercepts, self.names, self.dtype)
 
     def workspace(self, max_rows):
         """Return room for the blocks that one thread computes."""

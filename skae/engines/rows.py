@@ -5,9 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from skae.engines.blas import single_threaded_blas
+from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS, block_rows
 
 # Numbers of one (rows x n_components) array: a dozen of them should fit a cache.
 _BLOCK_NUMBERS = 2**16
+# Of products as small as this no BLAS gives a part to another thread. A row through
+# 64-25 takes 30 us then, and 60 with the limit on BLAS set and lifted.
+_MULTIPLICATIONS_WORTH_A_LIMIT = 2**13
 
 
 def row_blocks(n_samples, n_components):
@@ -29,11 +33,20 @@ class RowEngine:
 
     Blocks run in threads with BLAS at one thread each. Results come in the order
     of the blocks, so that sums of them have the same bits on any number of cores.
+
+    Parameters
+    ----------
+    most_threads : int, optional
+        By default as many as BLAS is allowed.
     """
+
+    def __init__(self, most_threads=None):
+        self._most_threads = most_threads
 
     def __enter__(self):
         self._limit = single_threaded_blas()
         share = self._limit.__enter__()
+        share = min(share, self._most_threads or share)
         self._pool = ThreadPoolExecutor(share, "skae-rows") if share > 1 else None
         return self
 
@@ -47,4 +60,49 @@ class RowEngine:
         """Yield ``compute(block)`` of every block, in order."""
         if self._pool is None or len(blocks) == 1:
             return map(compute, blocks)
-        return self._pool.map(compute, blocks)
+        # Threads inherit no errstate.
+        return self._pool.map(np.errstate(**np.geterr())(compute), blocks)
+
+
+def fill(out, compute, X, cost):
+    """Let ``compute(X[rows], out[rows])`` write every block of rows of ``out``.
+
+    Parameters
+    ----------
+    out : ndarray of shape (n_samples, ...)
+        Written once, block by block.
+    compute : callable
+        It runs in several threads at a time.
+    X : array of shape (n_samples, ...)
+        Anything that slices of rows can be taken from; only ever read.
+    cost : object
+        What a row costs, as ``numbers_per_row`` and ``multiplications_per_row``;
+        ``Layers`` and objectives know theirs.
+
+    Returns
+    -------
+    out : ndarray
+        The same array, with the same bits on any number of cores.
+    """
+    n_samples = len(out)
+    multiplications = n_samples * cost.multiplications_per_row
+    if multiplications < _MULTIPLICATIONS_WORTH_A_LIMIT:
+        compute(X, out)
+        return out
+
+    def compute_block(rows):
+        compute(X[rows], out[rows])
+
+    length = block_rows(n_samples, cost.numbers_per_row)
+    blocks = [slice(start, start + length) for start in range(0, n_samples, length)]
+    alone = multiplications < MULTIPLICATIONS_WORTH_THREADS
+    with RowEngine(1 if alone else None) as engine:
+        for _ in engine.map(compute_block, blocks):
+            pass
+    return out
+
+
+def apply_layers(layers, X):
+    """Outputs of ``Layers`` for every row of X, (n_samples, n_outputs)."""
+    out = np.empty((X.shape[0], layers.n_outputs), layers.dtype)
+    return fill(out, layers, X, layers)

@@ -21,7 +21,7 @@ _BLOCK_NUMBERS = 2**19
 # Below this many multiplications an evaluation is done before a second thread
 # has woken up (64-25: 0.55 ms alone, 0.61 ms in two threads at 1797 rows;
 # 3.2 ms against 2.4 ms at 10,000).
-_MULTIPLICATIONS_WORTH_THREADS = 5e7
+MULTIPLICATIONS_WORTH_THREADS = 5e7
 
 
 def block_rows(n_samples, numbers_per_row):
@@ -117,7 +117,7 @@ class ThreadEngine:
         """Buffers and threads; what is to be undone at the end goes on the stack."""
         if self._n_threads is not None:
             share = self._n_threads
-        elif self._multiplications < _MULTIPLICATIONS_WORTH_THREADS:
+        elif self._multiplications < MULTIPLICATIONS_WORTH_THREADS:
             share = 1
         n_threads = min(share, len(self._blocks))
         rows = len(self._blocks[0].X)

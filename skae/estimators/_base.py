@@ -19,6 +19,7 @@ from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
 from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
+from skae.core.network import Layers
 from skae.core.objective import AutoencoderObjective
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import HeldOutLoss, hold_out
@@ -350,14 +351,10 @@ class BaseAutoencoder(
     def _n_features_out(self):
         return self.components_.shape[0]
 
-    def _encode(self, X):
-        codes = X @ self.components_.T.astype(X.dtype, copy=False)
-        codes += self.intercept_hidden_
-        ACTIVATIONS[self.activation].apply(codes)
-        return codes
+    def _encoder(self, dtype):
+        layer = [self.components_], [self.intercept_hidden_], [self.activation]
+        return Layers(*layer, dtype)
 
-    def _decode(self, codes):
-        X = codes @ self.decoder_components_.astype(codes.dtype, copy=False)
-        X += self.intercept_visible_
-        ACTIVATIONS[self.output_activation].apply(X)
-        return X
+    def _decoder(self, dtype):
+        weights, biases = self.decoder_components_.T, self.intercept_visible_
+        return Layers([weights], [biases], [self.output_activation], dtype)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skae.core.coding import CodeObjective, NoPooling, TorusPooling, dictionary_step
-from skae.engines.rows import RowEngine, row_blocks
+from skae.engines.rows import row_blocks
 from skae.solvers import minimize_separable
 
 # How fast sums of earlier rounds are forgotten: after t rounds about the last t/20
@@ -125,24 +125,36 @@ def improve(engine, A, X, weights, model, code_max_iter, sums):
     return A.astype(X.dtype), loss
 
 
-def encode(A, X, model):
-    """Codes of X, (n, n_components), and whether all of them converged.
+class Encoder:
+    """Maps blocks of rows to their codes, for the dictionary A.
 
     In float64 whatever the dtype of X: where atoms are alike J is nearly flat, and in
     float32 the codes of a row would differ visibly by how rounding falls in its block.
+
+    Attributes
+    ----------
+    converged : bool
+        Whether all codes so far did.
     """
-    codes = model.codes(A.astype(np.float64, copy=False))
-    S = np.empty((len(X), len(A)), X.dtype)
 
-    def compute(rows):
-        of_rows = codes.of_rows(X[rows].astype(np.float64, copy=False))
+    def __init__(self, A, model):
+        self._codes = model.codes(A.astype(np.float64, copy=False))
+        self.converged = True
+        n_components, n_features = A.shape
+        # A dozen arrays of codes should fit a cache; there are many iterations.
+        self.numbers_per_row = 8 * n_components
+        self.multiplications_per_row = 30 * n_components * n_features
+
+    def __call__(self, X, out=None):
+        """Codes of the rows X, (n, n_components), written to ``out`` if given."""
+        of_rows = self._codes.of_rows(X.astype(np.float64, copy=False))
         found, _, _, converged = _solve(of_rows, MAX_ITER_ENCODE, _ENCODE_TOL)
-        S[rows] = found.T
-        return converged.all()
-
-    with RowEngine() as engine:
-        converged = list(engine.map(compute, row_blocks(len(X), len(A))))
-    return S, all(converged)
+        if not converged.all():
+            self.converged = False
+        if out is None:
+            out = np.empty(found.T.shape, X.dtype)
+        out[:] = found.T
+        return out
 
 
 def _solve(codes, max_iter, tol):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from skae.core.blocks import Data
+from skae.engines.rows import apply_layers
 from skae.engines.threads import ThreadEngine
 
 
@@ -116,5 +117,5 @@ class HeldOutPrediction:
 
     def __call__(self, theta):
         data = self._data
-        outputs = self._objective.predict(theta, data.X)
+        outputs = apply_layers(self._objective.outputs(theta), data.X)
         return self._score(data.targets, outputs, sample_weight=data.weights)

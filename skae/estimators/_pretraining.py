@@ -9,7 +9,8 @@ from sklearn.neural_network import BernoulliRBM
 from sklearn.utils.validation import has_fit_parameter
 
 from skae.core.activations import ACTIVATIONS
-from skae.core.network import propagate
+from skae.core.network import Layers
+from skae.engines.rows import apply_layers
 from skae.estimators.contractive import ContractiveAutoencoder
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.estimators.sparse import SparseAutoencoder
@@ -182,12 +183,13 @@ def pretrain(autoencoders, X, weights, verbose=0):
             # Ctrl-C ended that fit; there is no stack yet that could be kept.
             raise KeyboardInterrupt
         _check_fitted(autoencoder, codes.shape[1])
-        codes = propagate(
-            codes,
+        encoder = Layers(
             [autoencoder.components_],
             [autoencoder.intercept_hidden_],
             [activation_of(autoencoder)],
+            codes.dtype,
         )
+        codes = apply_layers(encoder, codes)
     return codes
 
 

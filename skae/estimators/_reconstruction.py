@@ -1,19 +1,26 @@
 """What is done with a fitted autoencoder: encode, decode, and score both."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, gen_batches
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._sklearn import check_sample_weight
+from skae.engines.rows import apply_layers, fill
 from skae.estimators._scales import Moments
 
 DTYPES = [np.float64, np.float32]
-_ROWS_AT_A_TIME = 2048
 
 
 class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """Transform, predict and score, by a subclass's ``_encode`` and ``_decode``."""
+    """Transform, predict and score, by a subclass's ``_encoder`` and ``_decoder``.
+
+    Both take a dtype and return ``Layers``, which map blocks of rows of that dtype.
+    All is done block by block, so that beside X and what is returned nothing grows
+    with the number of rows.
+    """
 
     def transform(self, X):
         """Encode X.
@@ -28,7 +35,9 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ndarray of shape (n_samples, n_components)
             Codes of the rows, in the dtype of X if that is float32 or float64.
         """
-        return self._encode(self._validate(X))
+        X = self._validate(X)
+        codes = np.empty((X.shape[0], self._n_features_out), X.dtype)
+        return self._fill(codes, _write_codes, X)
 
     def inverse_transform(self, X):
         """Decode codes.
@@ -50,7 +59,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"X has {codes.shape[1]} columns, but inverse_transform takes codes "
                 f"with n_components={self._n_features_out}, as transform returns them."
             )
-        return self._decode(codes)
+        return apply_layers(self._decoder(codes.dtype), codes)
 
     def predict(self, X):
         """Reconstruct X: ``inverse_transform(transform(X))``.
@@ -65,7 +74,8 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ndarray of shape (n_samples, n_features)
             The reconstruction of every row.
         """
-        return self._decode(self._encode(self._validate(X)))
+        X = self._validate(X)
+        return self._fill(np.empty(X.shape, X.dtype), _write_rows, X)
 
     def score_samples(self, X):
         """Negative squared reconstruction error of each row.
@@ -121,15 +131,29 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return validate_data(self, X, dtype=DTYPES, reset=False)
 
     def _squared_errors(self, X):
-        """‖x̂_i − x_i‖² of each row, returned in float64, a few rows at a time."""
-        errors = np.empty(len(X))
-        for rows in gen_batches(len(X), _ROWS_AT_A_TIME):
-            residual = self._decode(self._encode(X[rows]))
-            residual -= X[rows]
-            np.vecdot(residual, residual, out=errors[rows])
-        return errors
+        """‖x̂_i − x_i‖² of each row, returned in float64."""
+        return self._fill(np.empty(X.shape[0]), _write_squared_errors, X)
+
+    def _fill(self, out, write, X):
+        """``write(encode, decode, X[rows], out[rows])`` for each block of rows."""
+        encode, decode = self._encoder(X.dtype), self._decoder(X.dtype)
+        return fill(out, partial(write, encode, decode), X, encode)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _write_codes(encode, decode, X, codes):
+    encode(X, out=codes)
+
+
+def _write_rows(encode, decode, X, reconstructed):
+    decode(encode(X), out=reconstructed)
+
+
+def _write_squared_errors(encode, decode, X, errors):
+    residual = decode(encode(X))
+    residual -= X
+    np.vecdot(residual, residual, out=errors)

@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skae._sklearn import HasMethods, Interval, StrOptions
 from skae.core.activations import ACTIVATIONS
 from skae.core.coordinates import NetworkCoordinates
-from skae.core.network import NetworkObjective, propagate
+from skae.core.network import Layers, NetworkObjective
+from skae.engines.rows import apply_layers
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import hold_out
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
@@ -315,11 +316,16 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self, "n_iter_")
         return validate_data(self, X, dtype=DTYPES, reset=False)
 
-    def _propagate(self, X, first=0, last=None):
-        """Activations of layer ``last``, given those of layer ``first``."""
-        layers = slice(first, last)
-        coefs = [W.T for W in self.coefs_[layers]]
-        return propagate(X, coefs, self.intercepts_[layers], self._names[layers])
+    def _layers(self, dtype, first=0, last=None):
+        """What maps activations of layer ``first`` to those of layer ``last``."""
+        which = slice(first, last)
+        coefs = [W.T for W in self.coefs_[which]]
+        return Layers(coefs, self.intercepts_[which], self._names[which], dtype)
+
+    def _apply(self, X, last=None):
+        """Activations of layer ``last`` for the rows X, not yet validated."""
+        X = self._validate(X)
+        return apply_layers(self._layers(X.dtype, last=last), X)
 
 
 def network_coordinates(objective, data, moments):

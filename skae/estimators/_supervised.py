@@ -7,7 +7,8 @@ from sklearn.utils.validation import validate_data
 
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.blocks import Data
-from skae.core.network import NetworkObjective, propagate
+from skae.core.network import Layers, NetworkObjective
+from skae.engines.rows import apply_layers
 from skae.estimators._pretraining import activation_of
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES
@@ -42,7 +43,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         ndarray of shape (n_samples, hidden_layer_sizes[-1])
             In the dtype of X if that is float32 or float64.
         """
-        return self._propagate(self._validate(X), last=-1)
+        return self._apply(X, last=-1)
 
     @property
     def _n_features_out(self):
@@ -108,12 +109,13 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         """Train the output layer on the top codes, which is a convex problem."""
         if self.verbose:
             print("output layer")
-        codes = propagate(
-            data.X,
+        encoder = Layers(
             parameters.coefs[:-1],
             parameters.intercepts[:-1],
             objective.names[:-1],
+            objective.dtype,
         )
+        codes = apply_layers(encoder, data.X)
         output = NetworkObjective(
             objective.layer_sizes[-2:],
             [],

@@ -1,6 +1,7 @@
 """Sparse coding, plain and topographic."""
 
 import warnings
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,14 +13,15 @@ from sklearn.utils.validation import validate_data
 
 from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
 from skae.core.coding import NoPooling, TorusPooling
-from skae.engines.rows import RowEngine
+from skae.core.network import Layers
+from skae.engines.rows import RowEngine, fill
 from skae.estimators._dictionary import (
     MAX_ITER_ENCODE,
     Batches,
+    Encoder,
     Model,
     Report,
     Sums,
-    encode,
     improve,
     random_dictionary,
 )
@@ -487,22 +489,24 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
             In the dtype of X if that is float32 or float64. The root of s² + ε is
             smooth, so codes that stand for nothing are small, not exactly zero.
         """
-        return self._encode(self._validate(X))
+        return super().transform(X)
 
     @property
     def _n_features_out(self):
         return self.components_.shape[0]
 
-    def _encode(self, X):
-        codes, converged = encode(self.components_, X, self._model)
-        if not converged:
+    def _fill(self, out, write, X):
+        encode = Encoder(self.components_, self._model)
+        fill(out, partial(write, encode, self._decoder(X.dtype)), X, encode)
+        if not encode.converged:
             warnings.warn(
                 f"Some codes did not converge within {MAX_ITER_ENCODE} iterations; "
                 "a larger epsilon or sparsity_weight makes them easier to find.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        return codes
+        return out
 
-    def _decode(self, codes):
-        return codes @ self.components_.astype(codes.dtype, copy=False)
+    def _decoder(self, dtype):
+        A = self.components_
+        return Layers([A.T], [np.zeros(A.shape[1])], ["identity"], dtype)

@@ -319,12 +319,19 @@ class ContractiveAutoencoder(BaseAutoencoder):
         ndarray of shape (n_samples,)
             ‖∂h_i/∂x_i‖_F, in units of a code per unit of X.
         """
-        codes = self._encode(self._validate(X))
-        slopes = np.empty_like(codes)
-        ACTIVATIONS[self.activation].derivative(codes, out=slopes)
-        np.square(slopes, out=slopes)
-        W = self.components_
-        return np.sqrt(slopes @ np.vecdot(W, W).astype(codes.dtype, copy=False))
+        X = self._validate(X)
+        W, activation = self.components_, ACTIVATIONS[self.activation]
+        squares = np.vecdot(W, W).astype(X.dtype, copy=False)
+
+        def write(encode, decode, X, norms):
+            codes = encode(X)
+            slopes = np.empty_like(codes)
+            activation.derivative(codes, out=slopes)
+            np.square(slopes, out=slopes)
+            np.matmul(slopes, squares, out=norms)
+            np.sqrt(norms, out=norms)
+
+        return self._fill(np.empty(X.shape[0], X.dtype), write, X)
 
     def _check_combinations(self):
         super()._check_combinations()

@@ -348,8 +348,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
     def _n_features_out(self):
         return self.coefs_[len(self.coefs_) // 2 - 1].shape[1]
 
-    def _encode(self, X):
-        return self._propagate(X, last=len(self.coefs_) // 2)
+    def _encoder(self, dtype):
+        return self._layers(dtype, last=len(self.coefs_) // 2)
 
-    def _decode(self, codes):
-        return self._propagate(codes, first=len(self.coefs_) // 2)
+    def _decoder(self, dtype):
+        return self._layers(dtype, first=len(self.coefs_) // 2)

@@ -10,7 +10,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from skae._sklearn import StrOptions
 from skae.core.blocks import Data
-from skae.core.network import propagate
+from skae.core.network import Layers
+from skae.engines.rows import apply_layers
 from skae.estimators._held_out import HeldOutPrediction
 from skae.estimators._supervised import SupervisedStack
 
@@ -397,7 +398,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             In the order of ``classes_``. Rows sum to 1, unless targets are
             multilabel.
         """
-        return self._propagate(self._validate(X))
+        return self._apply(X)
 
     def predict_log_proba(self, X):
         """Logarithm of ``predict_proba``, finite also where that is 0.
@@ -412,9 +413,9 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``.
         """
-        codes = self._propagate(self._validate(X), last=-1)
-        last = [self.coefs_[-1].T], [self.intercepts_[-1]]
-        Z = propagate(codes, *last, ["identity"])
+        codes = self._apply(X, last=-1)
+        last = [self.coefs_[-1].T], [self.intercepts_[-1]], ["identity"]
+        Z = apply_layers(Layers(*last, codes.dtype), codes)
         return log_expit(Z) if self._multilabel else log_softmax(Z, axis=1)
 
     def __sklearn_tags__(self):

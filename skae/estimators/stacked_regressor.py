@@ -311,7 +311,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the shape that ``y`` had in ``fit``.
         """
-        outputs = self._propagate(self._validate(X))
+        outputs = self._apply(X)
         return outputs.ravel() if self._one_column else outputs
 
     def __sklearn_tags__(self):

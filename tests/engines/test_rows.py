@@ -2,12 +2,13 @@
 
 import threading
 import time
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skae.engines.rows import RowEngine, row_blocks
+from skae.engines.rows import RowEngine, fill, row_blocks
 
 
 @pytest.mark.parametrize("n_components", [1, 121, 5000])
@@ -49,3 +50,50 @@ def test_an_error_ends_everything():
             list(engine.map(compute, list(range(50))))
     assert threadpool_info() == before
     assert not [t for t in threading.enumerate() if t.name.startswith("skae-rows")]
+
+
+class Cost(NamedTuple):
+    numbers_per_row: int = 5000
+    multiplications_per_row: float = 1e6
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("n", [1, 300, 1001])
+def test_fill_writes_every_row_once(threads, n):
+    X = np.random.default_rng(0).standard_normal((n, 3))
+    out, written = np.full(n, np.nan), np.zeros(n, int)
+
+    def compute(x, y):
+        np.sum(x, axis=1, out=y)
+        first = y.__array_interface__["data"][0] - out.__array_interface__["data"][0]
+        written[first // 8 : first // 8 + len(y)] += 1
+
+    with threadpool_limits(threads, user_api="blas"):
+        assert fill(out, compute, X, Cost()) is out
+    np.testing.assert_array_equal(out, X.sum(axis=1))
+    np.testing.assert_array_equal(written, 1)
+
+
+@pytest.mark.parametrize(("work", "several"), [(1e6, True), (1e3, False)])
+def test_fill_uses_threads_where_there_is_work(work, several):
+    names = set()
+
+    def compute(x, y):
+        names.add(threading.current_thread().name)
+        time.sleep(0.01)  # so that nobody does it all
+
+    with threadpool_limits(2, user_api="blas"):
+        fill(np.empty(1000), compute, np.empty((1000, 1)), Cost(5000, work))
+    assert (len(names) == 2) == several
+
+
+def test_floating_point_errors_are_as_the_caller_wants_them():
+    def compute(x, y):
+        np.exp(x[:, 0], out=y)
+
+    X = np.full((1000, 1), 1e9)
+    with threadpool_limits(2, user_api="blas"):
+        with np.errstate(over="ignore"):
+            assert np.isinf(fill(np.empty(1000), compute, X, Cost())).all()
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+            fill(np.empty(1000), compute, X, Cost())
