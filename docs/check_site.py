@@ -49,7 +49,7 @@ const figures = [...document.querySelectorAll("main img")].map(image => ({
 }));
 // What sticks out of the screen, unless it is inside something that scrolls.
 const scrolls = element => {
-  for (let e = element; e && e.tagName !== "MAIN"; e = e.parentElement) {
+  for (let e = element; e && e.tagName !== "ARTICLE"; e = e.parentElement) {
     if (["auto", "scroll"].includes(getComputedStyle(e).overflowX)) return true;
   }
   return false;
@@ -232,7 +232,7 @@ def main():
     print(
         f"{len(pages)} pages, {links} links, {check.n_figures // len(WIDTHS)} figures"
     )
-    print("\n".join(check.faults) or "no faults")
+    print("\n".join(dict.fromkeys(check.faults)) or "no faults")
     sys.exit(bool(check.faults))
 
 

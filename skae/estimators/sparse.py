@@ -34,7 +34,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         f, the activation of the hidden units.
 
     output_activation : {"identity", "logistic"}, default="identity"
-        g. "identity" suits data on any scale, "logistic" data in [0, 1].
+        The outputs' g: "identity" suits data on any scale, "logistic" data in [0, 1].
 
     loss : {"squared_error", "log_loss"}, default="squared_error"
         Loss of a row: ½‖x̂ − x‖², or the cross-entropy

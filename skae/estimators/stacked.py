@@ -60,7 +60,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         in [1]_. None is ``activation``.
 
     output_activation : {"identity", "logistic"}, default="identity"
-        g. "identity" suits data on any scale, "logistic" data in [0, 1].
+        The outputs' g: "identity" suits data on any scale, "logistic" data in [0, 1].
 
     loss : {"squared_error", "log_loss"}, default="squared_error"
         ℓ: ½‖x̂ − x‖², or the cross-entropy Σ_k −x log x̂ − (1 − x) log(1 − x̂), which
