@@ -151,7 +151,7 @@ class BaseAutoencoder(
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises
@@ -225,7 +225,7 @@ class BaseAutoencoder(
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises

@@ -69,7 +69,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
 
         Returns
         -------
-        trained : Trained or None
+        Trained or None
             How, if that took training.
         """
 
@@ -87,7 +87,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
 
         Returns
         -------
-        self : object
+        object
             The estimator itself.
 
         Raises
