@@ -76,7 +76,12 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
 }
-html_sidebars = {"getting_started": [], "comparison": [], "extending": []}
+# Pages without pages below them have nothing to show beside them.
+html_sidebars = {
+    name: []
+    for name in "getting_started parameters comparison performance migration "
+    "extending".split()
+}
 
 # Examples say what they have to say in the page; Agg has no window to show.
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")

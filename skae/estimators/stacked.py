@@ -85,7 +85,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        penalty of a layer becomes
+        penalty of a layer becomes::
 
             α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
 
