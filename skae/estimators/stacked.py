@@ -3,7 +3,7 @@
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
-from skae.estimators._fitting import present, unchanged_on_error, warn_if_cut_short
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutLoss
 from skae.estimators._outputs import OutputMixin
 from skae.estimators._pretraining import activation_of, output_activation_of
@@ -327,7 +327,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         self._check_stages()
         self._check_combinations()
         X = validate_rows(self, X, order="C", reset=not self._continues)
-        weights, X = present(check_sample_weight(sample_weight, X), X)
+        weights = check_sample_weight(sample_weight, X)
         self._check_range(X, weights)
         with self._fit_task(X, X, weights) as task:
             data = Data(X, weights)
