@@ -7,8 +7,8 @@ One loss and gradient (logistic codes, linear outputs, weight decay) in one thre
 float32: the time that the processor spends in it, which another process beside does
 not add to, as the median of repetitions in which all sizes take turns. A penalty on the
 mean code is left out: with one, codes are kept between two passes in a fifth of X's
-bytes, at most 1 GB, and the rest are computed twice, a choice of memory over time. More than 100,000 rows are read from a memory map, which has been
-read before.
+bytes, at most 1 GB, and the rest are computed twice, a choice of memory over time.
+More than 100,000 rows are read from a memory map, which has been read before.
 
 Slopes are least-squares fits over the sizes marked with *; the slope over all sizes
 stands beside them. What is not marked is left out because an evaluation is there not

@@ -26,9 +26,9 @@ from skae.engines.sparse_blocks import (
 # A block's share of cache: rows x (n_features + n_components) numbers. Between
 # 2**18 and 2**20 the time per evaluation at 784-196 differs by 3 %.
 _BLOCK_NUMBERS = 2**19
-# Products of fewer rows are slower: at 400-3200 an evaluation in blocks of 137 rows took
-# 1.17 times that in blocks of 512, at 784-1000 in blocks of 293 1.04 times. So wide rows
-# may overflow the cache up to four times for it.
+# Products of fewer rows are slower: at 400-3200 an evaluation in blocks of 128 rows
+# took 1.18 times that in blocks of 512, in blocks of 256 1.06 times. So wide rows may
+# take four times that share of the cache for it.
 _ENOUGH_ROWS = 512
 # Below this many multiplications an evaluation is done before a second thread
 # has woken up (64-25: 0.55 ms alone, 0.61 ms in two threads at 1797 rows;
