@@ -92,7 +92,9 @@ class Ours:
         self.start = self._problem.coordinates.decentred(self.theta)
 
     def __call__(self):
-        result = self._batches.run(self._problem, self.theta, None, lambda _: None)
+        result = self._batches.run(
+            self._problem, self.theta, None, lambda: None, lambda _: None
+        )
         self.theta = result.x
 
     def parameters(self):

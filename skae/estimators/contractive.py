@@ -96,8 +96,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
         iteration. Not used by Adam.
 
     tol : float, default=2e-4
-        L-BFGS has converged when no entry of the gradient exceeds it. The
-        gradient is taken in units in which the data have unit spread and the
+        L-BFGS has converged when no entry of the gradient exceeds it (where X has
+        more than 64 columns, √(64 / n_features) of it). The gradient is taken in units in which the data have unit spread and the
         loss of the column means is one, so ``tol`` does not depend on the
         scale of X. It has also converged when an iteration lowers J by less
         than 1e-9 of it, or by nothing that rounding lets show.

@@ -219,6 +219,15 @@ def test_no_warning_where_it_converged():
     assert 1 <= model.n_iter_ < 2000
 
 
+@pytest.mark.filterwarnings("ignore:Training stopped")
+def test_many_columns_do_not_pass_for_convergence():
+    """Where each weight counts for little, so does its part of the gradient."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(120, 5)) @ rng.normal(size=(5, 3000))
+    model = SparseAutoencoder(10, max_iter=150, random_state=0).fit(rows)
+    assert model.score(rows) > 0.8  # PCA(5) would explain all
+
+
 def test_smaller_tol_means_more_iterations():
     loose = autoencoder(tol=1e-1, max_iter=5000).fit(X)
     tight = autoencoder(tol=1e-3, max_iter=5000).fit(X)
