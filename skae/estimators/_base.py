@@ -21,6 +21,12 @@ from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.network import Layers
 from skae.core.objective import AutoencoderObjective
+from skae.estimators._dask import (
+    check_supported,
+    is_dask,
+    is_remote,
+    remote_data,
+)
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import HeldOutLoss, hold_out
 from skae.estimators._outputs import OutputMixin
@@ -218,6 +224,11 @@ class BaseAutoencoder(
         """Validate parameters and data."""
         validate_params(self)
         self._check_combinations()
+        if is_dask(X) or is_remote(X):
+            check_supported(self)
+            data = remote_data(self, X, sample_weight=sample_weight, reset=reset)
+            self._check_range(data.X)
+            return data
         X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
         weights = check_sample_weight(sample_weight, X)
         if weights is not None and not weights.all():
@@ -272,7 +283,9 @@ class BaseAutoencoder(
         if len(starts) == 1:
             return train(problem, starts[0], seeds[0])
         runs = []
-        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
+        # The workers are busy with one start already, and their client is here.
+        n_jobs = 1 if is_remote(problem.data.X) else self.n_jobs
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
         for run in parallel(
             delayed(train)(problem, start, seed)
             for start, seed in zip(starts, seeds, strict=True)

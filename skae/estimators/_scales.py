@@ -16,6 +16,8 @@ class Moments:
     @np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
     def of(cls, X, weights):
         """Weighted moments of X, a few rows at a time, in float64."""
+        if getattr(X, "is_remote", False):
+            return cls.combined(*zip(*X.each(_moments_and_total), strict=True))
         step = max(1, 2**18 // X.shape[1])
         blocks = [slice(start, start + step) for start in range(0, len(X), step)]
         if weights is None:
@@ -28,6 +30,24 @@ class Moments:
             deviations = X[b] - mean
             squares += weights[b] @ np.vecdot(deviations, deviations)
         return cls(mean, float(squares / total))
+
+    @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
+    def combined(cls, moments, totals):
+        """Moments of all rows, of those of blocks and their sums of weights.
+
+        The squared distances between the blocks' means come on top of those within
+        the blocks: no difference of large squares is taken.
+        """
+        totals = np.array(totals)
+        mean = sum(w * m.mean for w, m in zip(totals, moments, strict=True))
+        mean /= totals.sum()
+        shifts = [m.mean - mean for m in moments]
+        variances = [
+            m.variance + shift @ shift
+            for m, shift in zip(moments, shifts, strict=True)
+        ]
+        return cls(mean, float(totals @ variances / totals.sum()))
 
     def no_variation(self, dtype):
         """Whether all rows count as equal: what varies is rounding at most."""
@@ -60,6 +80,11 @@ class Moments:
     def spread(self):
         """Root mean square deviation of an entry."""
         return (self.variance / len(self.mean)) ** 0.5
+
+
+def _moments_and_total(X, weights):
+    total = len(X) if weights is None else float(weights.sum(dtype=np.float64))
+    return Moments.of(X, weights), total
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,14 @@ from sklearn.utils import check_random_state
 from skae._sklearn import Interval, StrOptions
 from skae.core.corruptions import CORRUPTIONS, Custom, Noise
 from skae.estimators._base import BaseAutoencoder
+from skae.estimators._dask import is_remote
 from skae.estimators._sparsity import SparsityMixin
 
 
 def _ranges(data):
     """Minimum and maximum of each feature, of rows that are not held out."""
+    if is_remote(data.X):
+        return data.X.ranges
     there = True if data.weights is None else data.weights[:, np.newaxis] > 0
     low = data.X.min(axis=0, where=there, initial=np.inf)
     return np.stack([low, data.X.max(axis=0, where=there, initial=-np.inf)])
