@@ -20,9 +20,11 @@ from skae.engines.blas import single_threaded_blas
 from skae.engines.dask_runners import LostError
 from skae.engines.threads import block_rows
 
-# Sums that one task of the tree adds. Up to so many blocks are added in one go, in
-# block order, which gives the bits of the threads that this machine would use.
+# Sums that are added in one go. Up to so many blocks are added in block order, which
+# gives the bits of the threads that this machine would use.
 _FAN_IN = 8
+# Of sums that are fetched to be added here, which saves the trip to a worker.
+_BYTES_ADDED_HERE = 2**24
 _REPETITIONS = 5
 
 
@@ -46,7 +48,7 @@ def _parameters(objective, theta, options):
 
 
 def _code_sums(options, objective, theta, block, start):
-    """Σ s_i h_i of a block, and its codes if they are to be kept."""
+    """Σ s_i h_i of a block; with its codes, if they are to be kept."""
     total, codes = np.zeros(objective.n_components), []
     with single_threaded_blas(), np.errstate(**options["errstate"]):
         parameters = _parameters(objective, theta, options)
@@ -59,7 +61,7 @@ def _code_sums(options, objective, theta, block, start):
             else:
                 H = workspace["codes", len(piece.X)]
             total += objective.code_sums(parameters, piece, H, workspace)
-    return total, codes
+    return (total, codes) if options["keep"] else total
 
 
 def _block_sums(options, objective, theta, block, start, codes):
@@ -81,6 +83,10 @@ def _block_sums(options, objective, theta, block, start, codes):
 
 def _first(pair):
     return pair[0]
+
+
+def _groups(items):
+    return [items[i : i + _FAN_IN] for i in range(0, len(items), _FAN_IN)]
 
 
 def _add_arrays(arrays):
@@ -171,21 +177,23 @@ class DaskEngine:
         mean, codes = None, [None] * len(self._blocks.tasks)
         if objective.needs_mean_code:
             mean, kept = self._mean_code(sent, self.draw, self._keep)
-            codes = kept if self._keep else codes
+            codes = kept or codes
             objective.set_mean_code(parameters, mean)
         options = self._options(self.draw, mean=mean)
         sums = self._each_block(partial(_block_sums, options), sent, codes)
-        terms, gradient = self._in_tree(_add_sums, sums)
+        terms, gradient = self._in_tree(_add_sums, sums, theta.nbytes)
         # What has come from a worker may be read-only, or still be the worker's.
         total = Sums(dict(terms), gradient.copy())
         return objective.finish(parameters, total, self._blocks.weight_sum, mean)
 
     def _mean_code(self, sent, draw, keep):
-        """The mean, and the tasks with the codes."""
+        """The mean, and the tasks that keep the codes."""
         options = self._options(draw, keep=keep)
-        codes = self._each_block(partial(_code_sums, options), sent)
-        sums = self._run.map(_first, codes)
-        return self._in_tree(_add_arrays, sums) / self._blocks.weight_sum, codes
+        sums, codes = self._each_block(partial(_code_sums, options), sent), None
+        if keep:
+            sums, codes = self._run.map(_first, sums), sums
+        total = self._in_tree(_add_arrays, sums, 8 * self.objective.n_components)
+        return total / self._blocks.weight_sum, codes
 
     def _options(self, draw, **more):
         # Threads and processes inherit no errstate; solvers try steps that overflow.
@@ -197,10 +205,14 @@ class DaskEngine:
         columns = ([self._sent] * n, [sent] * n, blocks.tasks, blocks.starts, *columns)
         return self._run.map(function, *columns)
 
-    def _in_tree(self, add, tasks):
-        """The sum of the results of ``tasks``, consecutive ones first."""
-        while True:
-            groups = [tasks[i : i + _FAN_IN] for i in range(0, len(tasks), _FAN_IN)]
-            tasks = self._run.map(add, groups)
-            if len(tasks) == 1:
-                return self._run.gather(tasks, needs=self._blocks.tasks)[0]
+    def _in_tree(self, add, tasks, nbytes):
+        """The sum of the results of ``tasks``, each of so many bytes.
+
+        It is the same tree wherever it is climbed: by workers, and the rest here.
+        """
+        while len(tasks) > 1 and len(tasks) * nbytes > _BYTES_ADDED_HERE:
+            tasks = self._run.map(add, _groups(tasks))
+        sums = self._run.gather(tasks, needs=self._blocks.tasks)
+        while len(sums) > 1:
+            sums = list(map(add, _groups(sums)))
+        return sums[0]

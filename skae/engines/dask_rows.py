@@ -40,7 +40,10 @@ def prepare_block(X, weights, targets, dtype, encode):
     """
     X = check_array(X, dtype=dtype, order="C", ensure_min_samples=0, input_name="X")
     if targets is not None:
-        targets = np.ascontiguousarray(encode(np.asarray(targets)), dtype)
+        targets = encode(np.asarray(targets))
+        targets = check_array(
+            targets, dtype=dtype, order="C", ensure_min_samples=0, input_name="y"
+        )
         _same_length(X, targets, "y")
     if weights is not None:
         weights = check_array(
@@ -209,6 +212,11 @@ class RemoteArray:
         """An array of ``function(X)``, whose rows are those of X."""
         blocks = self.blocks.with_rows(function)
         return RemoteArray(blocks, self._position, n_columns, self.dtype)
+
+    def joined(self, other):
+        """The rows of ``other`` after these."""
+        blocks = self.blocks.joined(other.blocks)
+        return RemoteArray(blocks, self._position, self.shape[1], self.dtype)
 
     def engine(self, objective):
         """An engine that evaluates ``objective`` on the blocks."""

@@ -1,6 +1,7 @@
 """Independent blocks of rows on this machine, in as many threads as BLAS may use."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -104,5 +105,7 @@ def fill(out, compute, X, cost):
 
 def apply_layers(layers, X):
     """Outputs of ``Layers`` for every row of X, (n_samples, n_outputs)."""
+    if hasattr(X, "replaced"):  # a RemoteArray
+        return X.replaced(partial(apply_layers, layers), layers.n_outputs)
     out = np.empty((X.shape[0], layers.n_outputs), layers.dtype)
     return fill(out, layers, X, layers)

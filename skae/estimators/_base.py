@@ -21,12 +21,7 @@ from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.network import Layers
 from skae.core.objective import AutoencoderObjective
-from skae.estimators._dask import (
-    check_supported,
-    is_dask,
-    is_remote,
-    remote_data,
-)
+from skae.estimators._dask import is_dask, is_remote, remote_data
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import HeldOutLoss, hold_out
 from skae.estimators._outputs import OutputMixin
@@ -225,7 +220,6 @@ class BaseAutoencoder(
         validate_params(self)
         self._check_combinations()
         if is_dask(X) or is_remote(X):
-            check_supported(self)
             data = remote_data(self, X, sample_weight=sample_weight, reset=reset)
             self._check_range(data.X)
             return data

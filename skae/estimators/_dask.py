@@ -76,6 +76,7 @@ def remote_data(estimator, X, y=None, sample_weight=None, *, encode=None, reset)
     """
     from skae.engines import dask_rows
 
+    check_supported(estimator)
     if is_remote(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         blocks, n_features, dtype = X.blocks, X.shape[1], X.dtype
@@ -127,7 +128,7 @@ def _chunks(X, y, sample_weight, dtype, encode):
     lengths = None
     if any(other is not None and not _beside(other, X) for other in others):
         lengths = _lengths(X)
-    parts = _parts(X)
+    parts = parts_of(X)
     columns = [_column(other, X, lengths, len(parts)) for other in others]
     prepare = delayed(prepare_block, pure=False)
     return [
@@ -136,7 +137,8 @@ def _chunks(X, y, sample_weight, dtype, encode):
     ]
 
 
-def _parts(collection):
+def parts_of(collection):
+    """Its chunks, delayed; of an array, those of the rows."""
     return list(np.ravel(collection.to_delayed()))
 
 
@@ -148,7 +150,7 @@ def _beside(other, X):
     if not is_dask(other):
         return False
     if is_frame(other) or is_frame(X):
-        return len(_parts(other)) == len(_parts(X))
+        return len(parts_of(other)) == len(parts_of(X))
     return other.chunks[0] == X.chunks[0] or (
         np.isnan([*other.chunks[0], *X.chunks[0]]).any()
         and other.numblocks[0] == X.numblocks[0]
@@ -161,7 +163,7 @@ def _lengths(X):
 
     if not is_frame(X) and not np.isnan(X.chunks[0]).any():
         return X.chunks[0]
-    return tuple(dask.compute(*(dask.delayed(len)(part) for part in _parts(X))))
+    return tuple(dask.compute(*(dask.delayed(len)(part) for part in parts_of(X))))
 
 
 def _column(other, X, lengths, n_parts):
@@ -173,7 +175,7 @@ def _column(other, X, lengths, n_parts):
     if not is_dask(other):
         other = da.from_array(np.asarray(other), chunks=-1)
     elif lengths is None or _beside(other, X):
-        return _parts(other)
+        return parts_of(other)
     elif is_frame(other):
         other = other.to_dask_array(lengths=True)
     elif np.isnan(other.chunks[0]).any():
@@ -184,7 +186,7 @@ def _column(other, X, lengths, n_parts):
             f"{[sum(lengths), other.shape[0]]}"
         )
     columns = {} if other.ndim == 1 else {1: -1}
-    return _parts(other.rechunk({0: lengths, **columns}))
+    return parts_of(other.rechunk({0: lengths, **columns}))
 
 
 # -- out: transform and its like -----------------------------------------------------
@@ -222,10 +224,10 @@ def _lazily(estimator, name, X):
         example = type(X._meta)(example, columns=X._meta.columns)
     empty = np.asarray(getattr(estimator, name)(example))[:0]
     apply = delayed(partial(_apply, estimator, name, empty), pure=False)
-    rows = [np.nan] * len(_parts(X)) if is_frame(X) else X.chunks[0]
+    rows = [np.nan] * len(parts_of(X)) if is_frame(X) else X.chunks[0]
     parts = [
         da.from_delayed(apply(part), (n, *empty.shape[1:]), meta=empty)
-        for part, n in zip(_parts(X), rows, strict=True)
+        for part, n in zip(parts_of(X), rows, strict=True)
     ]
     return da.concatenate(parts)
 

@@ -11,6 +11,8 @@ from sklearn.utils.validation import has_fit_parameter
 from skae.core.activations import ACTIVATIONS
 from skae.core.network import Layers
 from skae.engines.rows import apply_layers
+from skae.estimators._base import BaseAutoencoder
+from skae.estimators._dask import is_remote
 from skae.estimators.contractive import ContractiveAutoencoder
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.estimators.sparse import SparseAutoencoder
@@ -158,6 +160,9 @@ def pretrain(autoencoders, X, weights, verbose=0):
     codes : ndarray of shape (n_samples, n_units)
         The last layer's, of the rows that are not left out.
     """
+    if is_remote(X):
+        _check_take_blocks(autoencoders)
+        weights = None  # its blocks have them
     if weights is not None and not weights.all():
         X, weights = X[weights > 0], weights[weights > 0]
         if np.all(weights == 1):
@@ -191,6 +196,15 @@ def pretrain(autoencoders, X, weights, verbose=0):
         )
         codes = apply_layers(encoder, codes)
     return codes
+
+
+def _check_take_blocks(autoencoders):
+    for autoencoder in autoencoders:
+        if not isinstance(autoencoder, BaseAutoencoder):
+            raise ValueError(
+                f"autoencoder={autoencoder!r} cannot learn from dask collections; use "
+                f"one among {tuple(_CLASSES)}, or an estimator of theirs."
+            )
 
 
 def _check_range(autoencoder, X, layer):

@@ -44,8 +44,7 @@ class Moments:
         mean /= totals.sum()
         shifts = [m.mean - mean for m in moments]
         variances = [
-            m.variance + shift @ shift
-            for m, shift in zip(moments, shifts, strict=True)
+            m.variance + shift @ shift for m, shift in zip(moments, shifts, strict=True)
         ]
         return cls(mean, float(totals @ variances / totals.sum()))
 

@@ -16,6 +16,7 @@ from skae.core.activations import ACTIVATIONS
 from skae.core.coordinates import NetworkCoordinates
 from skae.core.network import Layers, NetworkObjective
 from skae.engines.rows import apply_layers
+from skae.estimators._dask import is_remote
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import hold_out
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
@@ -243,7 +244,9 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
     def _pretrained(self, objective, loss, autoencoders, data, more_rows):
         """θ after pre-training, and the loss curve of each of its stages."""
         X, weights = data.X, data.weights
-        if more_rows is not None:
+        if more_rows is not None and is_remote(X):
+            X = X.joined(more_rows)
+        elif more_rows is not None:
             X = np.concatenate([X, more_rows])
             if weights is not None:
                 ones = np.ones(len(more_rows), weights.dtype)

@@ -5,6 +5,7 @@ from sklearn.utils.validation import validate_data
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
+from skae.estimators._dask import is_dask, remote_data
 from skae.estimators._held_out import HeldOutLoss
 from skae.estimators._outputs import OutputMixin
 from skae.estimators._pretraining import activation_of, output_activation_of
@@ -291,6 +292,12 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         self._sizes()
         self._check_stages()
         self._check_combinations()
+        if is_dask(X):
+            reset = not self._continues
+            data = remote_data(self, X, sample_weight=sample_weight, reset=reset)
+            self._check_range(data.X)
+            self._train(data, self.output_activation, self.loss)
+            return self
         X = validate_data(self, X, dtype=DTYPES, order="C", reset=not self._continues)
         weights = check_sample_weight(sample_weight, X)
         if weights is not None and not weights.all():

@@ -12,7 +12,9 @@ from skae._sklearn import StrOptions
 from skae.core.blocks import Data
 from skae.core.network import Layers
 from skae.engines.rows import apply_layers
+from skae.estimators._dask import is_dask, on_chunks
 from skae.estimators._held_out import HeldOutPrediction
+from skae.estimators._remote_targets import class_targets
 from skae.estimators._supervised import SupervisedStack
 
 
@@ -298,6 +300,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
         leaves the weights of an earlier fit.
         """
+        if is_dask(X):
+            return self._fit_remote(X, y, X_unlabeled, sample_weight)
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
         check_classification_targets(y)
         if self.class_weight is not None:
@@ -323,6 +327,14 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             targets[np.arange(len(y)), codes] = 1
             data = Data(X, weights, targets)
             self._train(data, "softmax", "cross_entropy", X_unlabeled, codes)
+        self.classes_ = classes
+        return self
+
+    def _fit_remote(self, X, y, X_unlabeled, sample_weight):
+        classes, encode, multilabel = class_targets(self, y)
+        data, more = self._remote_inputs(X, y, X_unlabeled, sample_weight, encode)
+        kind = ("logistic", "log_loss") if multilabel else ("softmax", "cross_entropy")
+        self._train(data, *kind, more)
         self.classes_ = classes
         return self
 
@@ -365,6 +377,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         score = _subset_accuracy if multilabel else _accuracy
         return HeldOutPrediction(objective, held_out, score)
 
+    @on_chunks
     def predict(self, X):
         """Predict the class, or the labels, of each row.
 
@@ -384,6 +397,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             return (probabilities > 0.5).astype(int)
         return self.classes_[probabilities.argmax(axis=1)]
 
+    @on_chunks
     def predict_proba(self, X):
         """Probability of each class, or of each label.
 
@@ -400,6 +414,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         """
         return self._apply(X)
 
+    @on_chunks
     def predict_log_proba(self, X):
         """Logarithm of ``predict_proba``, finite also where that is 0.
 

@@ -5,7 +5,9 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skae.core.blocks import Data
+from skae.estimators._dask import is_dask, on_chunks
 from skae.estimators._held_out import HeldOutPrediction
+from skae.estimators._remote_targets import columns, is_one_column
 from skae.estimators._scales import Moments
 from skae.estimators._supervised import SupervisedStack
 
@@ -275,6 +277,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
         leaves the weights of an earlier fit.
         """
+        if is_dask(X):
+            return self._fit_remote(X, y, X_unlabeled, sample_weight)
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
         if y.dtype.kind not in "biuf":
             raise ValueError(
@@ -289,6 +293,14 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         self._one_column = y.ndim == 1
         return self
 
+    def _fit_remote(self, X, y, X_unlabeled, sample_weight):
+        data, more = self._remote_inputs(X, y, X_unlabeled, sample_weight, columns)
+        moments = Moments.of(data.targets, data.weights)
+        moments.check_magnitude(len(data.X), data.X.dtype, "y")
+        self._train(data, "identity", "squared_error", more)
+        self._one_column = is_one_column(y)
+        return self
+
     def _validator(self, objective, held_out, unit):
         if len(held_out.X) < 2:
             raise ValueError(
@@ -298,6 +310,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
             )
         return HeldOutPrediction(objective, held_out, r2_score)
 
+    @on_chunks
     def predict(self, X):
         """Predict the targets of each row.
 
