@@ -8,6 +8,7 @@ a future of the client, or a delayed object of the local scheduler.
 import sys
 import warnings
 from concurrent.futures import CancelledError
+from importlib import import_module
 
 import numpy as np
 
@@ -60,16 +61,17 @@ class ClientRunner:
 
     def send(self, value):
         """A task whose result is ``value``, which leaves this process once."""
-        if getattr(value, "nbytes", 0) < _BYTES_IN_A_GRAPH:
-            return self.client.submit(_same, value, pure=False)
-        with _errors_in_words(self, []):
+        with _errors_in_words(self):
+            if getattr(value, "nbytes", 0) <= _BYTES_IN_A_GRAPH:
+                return self.client.submit(_same, value, pure=False)
             # With its hash for a name, dask may drop the copy of the last evaluation
             # and this one with it.
             return self.client.scatter(value, hash=False)
 
     def map(self, function, *columns):
         """Tasks of ``function`` on the entries of lists of equal length."""
-        return self.client.map(function, *columns, pure=False)
+        with _errors_in_words(self):
+            return self.client.map(function, *columns, pure=False)
 
     def gather(self, tasks, needs=()):
         """The results of tasks; ``needs`` are those that nothing can stand in for."""
@@ -110,14 +112,14 @@ class ClientRunner:
 class _errors_in_words:
     """Turns dask's errors about workers and clients into what to do about them."""
 
-    def __init__(self, run, needs):
+    def __init__(self, run, needs=()):
         self._run, self._needs = run, needs
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
-        if kind is None:
+        if kind is None or not issubclass(kind, Exception):
             return
         from distributed import KilledWorker
 
@@ -127,15 +129,16 @@ class _errors_in_words:
                 f"block ({error}). Most often they run out of memory: use smaller "
                 "chunks of rows, or workers with more memory."
             ) from error
-        if not issubclass(kind, CancelledError):
-            return
         if self._run.client.status != "running":
             raise RuntimeError(
                 "The dask client was closed, or lost its scheduler, while computing "
                 f"(its status is {self._run.client.status!r}); create a new Client "
                 "and call fit again."
             ) from error
-        if any(task.status in ("cancelled", "lost") for task in self._needs):
+        if not issubclass(kind, CancelledError):
+            return
+        # What is lost only is being made again.
+        if any(task.status == "cancelled" for task in self._needs):
             raise RuntimeError(
                 "Blocks of the data were cancelled, or lost with a worker and cannot "
                 "be made again, as when they were scattered and not computed; pass "
@@ -146,24 +149,33 @@ class _errors_in_words:
 
 def _check_versions(client):
     """Refuse workers that would compute with another skae, NumPy or Python."""
-    # skae may be missing over there, so nothing of ours runs there to find out.
-    found = client.get_versions(packages=["skae", "numpy"])
-    mine = _main_versions(found["client"])
-    for address, worker in found["workers"].items():
-        if _main_versions(worker) != mine:
+
+    # Inside another function it travels as code, to where there may be no skae. dask
+    # itself knows the versions of what is installed, which a checkout may not be.
+    def own_version():
+        try:
+            return import_module("skae").__version__
+        except ImportError:
+            return None
+
+    found, versions_of_skae = client.get_versions(), client.run(own_version)
+    mine = {**_main_versions(found["client"]), "skae": own_version()}
+    for address, report in found["workers"].items():
+        skae = versions_of_skae.get(address, mine["skae"])
+        theirs = {**_main_versions(report), "skae": skae}
+        if theirs != mine:
             raise RuntimeError(
-                f"The dask worker {address} has {_main_versions(worker)}, but this "
-                f"process has {mine}; install the same versions on all machines "
-                '(pip install "skae[dask]"; None means that it is not installed).'
+                f"The dask worker {address} has {theirs}, but this process has {mine}; "
+                "install the same versions on all machines, as by "
+                f'pip install "skae[dask]=={mine["skae"]}".'
             )
 
 
 def _main_versions(report):
+    """Python and NumPy as far as they make a difference: 3.11, not 3.11.7."""
     packages = report["packages"]
-    versions = {name: packages.get(name) for name in ("python", "numpy", "skae")}
-    for name in ("python", "numpy"):
-        versions[name] = ".".join(str(versions[name]).split(".")[:2])
-    return versions
+    versions = {name: str(packages.get(name)) for name in ("python", "numpy")}
+    return {name: ".".join(v.split(".")[:2]) for name, v in versions.items()}
 
 
 class LocalRunner:

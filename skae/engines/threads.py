@@ -90,7 +90,9 @@ class ThreadEngine:
         ]
         self._weight_sum = float(n_samples)
         if sample_weight is not None:
-            self._weight_sum = float(sample_weight.sum(dtype=np.float64))
+            # Block by block, as a cluster must: so both come to the same bits.
+            sums = (block.weights.sum(dtype=np.float64) for block in self._blocks)
+            self._weight_sum = float(sum(sums))
         self._n_threads = n_threads
         self._multiplications = n_samples * objective.multiplications_per_row
         self._codes = [None] * len(self._blocks)

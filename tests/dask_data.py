@@ -1,0 +1,54 @@
+"""Clusters of this machine, and arrays cut into chunks, for the tests on dask."""
+
+import logging
+from contextlib import contextmanager
+
+import numpy as np
+
+
+@contextmanager
+def cluster(**options):
+    """A client of two quiet workers; it is for the caller to make it the active one."""
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "n_workers": 2,
+        "threads_per_worker": 1,
+        "processes": False,
+        "dashboard_address": ":0",
+        "silence_logs": logging.CRITICAL,
+        "memory_limit": 0,
+    }
+    with LocalCluster(**{**settings, **options}) as workers:
+        with Client(workers, set_as_default=False) as client:
+            client.wait_for_workers(2)
+            yield client
+
+
+def chunked(array, rows, columns=-1):
+    """A dask array in chunks of these rows."""
+    import dask.array as da
+
+    if array is None:
+        return None
+    chunks = (rows, columns) if array.ndim == 2 else (rows,)
+    return da.from_array(np.asarray(array), chunks=chunks)
+
+
+def blocks_of(X, rows, weights=None, targets=None):
+    """``Blocks`` of arrays of this process, in chunks of these rows."""
+    from dask import delayed
+
+    from skae.engines.dask_rows import Blocks, prepare_block
+
+    columns = [
+        [None] * len(chunked(X, rows).chunks[0])
+        if array is None
+        else list(np.ravel(chunked(array, rows).to_delayed()))
+        for array in (X, weights, targets)
+    ]
+    chunks = [
+        delayed(prepare_block)(*parts, X.dtype, lambda targets: targets)
+        for parts in zip(*columns, strict=True)
+    ]
+    return Blocks.compute(chunks, weights is not None)
