@@ -51,6 +51,15 @@ def check_supported(estimator):
         )
 
 
+def refuse_dask(estimator, X):
+    """Of an estimator that keeps something of every row in this process."""
+    if is_dask(X):
+        raise ValueError(
+            f"{type(estimator).__name__} does not take dask collections in fit; pass "
+            "the rows as an array, X.compute(), or some of them."
+        )
+
+
 def remote_data(estimator, X, y=None, sample_weight=None, *, encode=None, reset):
     """Rows, weights and targets as blocks that dask holds.
 

@@ -15,6 +15,7 @@ from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_pa
 from skae.core.coding import NoPooling, TorusPooling
 from skae.core.network import Layers
 from skae.engines.rows import RowEngine, fill
+from skae.estimators._dask import refuse_dask
 from skae.estimators._dictionary import (
     MAX_ITER_ENCODE,
     Batches,
@@ -322,6 +323,7 @@ class SparseCoding(ReconstructionMixin, DocLinkMixin, BaseEstimator):
         return self
 
     def _validate_rows(self, X, sample_weight, reset):
+        refuse_dask(self, X)
         X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
         weights = check_sample_weight(sample_weight, X)
         if weights is not None and not weights.all():
