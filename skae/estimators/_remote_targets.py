@@ -9,6 +9,15 @@ from sklearn.utils.multiclass import check_classification_targets
 from skae.estimators._dask import is_dask, parts_of
 
 
+def check_given(estimator, y):
+    """Refuse None for y."""
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
+
+
 def columns(y):
     """Numbers as (rows, n_outputs)."""
     return y[:, np.newaxis] if y.ndim == 1 else y
@@ -68,6 +77,7 @@ def class_targets(estimator, y):
             f"not allow; got class_weight={estimator.class_weight!r}: use "
             "class_weight=None, and sample_weight."
         )
+    check_given(estimator, y)
     values = distinct(y)
     width = 1 if is_one_column(y) else y.shape[1]
     if width > 1:

@@ -13,6 +13,7 @@ from skae.estimators._dask import on_chunks, remote_data
 from skae.estimators._pretraining import activation_of
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._reconstruction import DTYPES
+from skae.estimators._remote_targets import check_given
 from skae.estimators._scales import Moments
 from skae.estimators._stack import BaseStack, network_coordinates
 from skae.estimators._training import train
@@ -94,11 +95,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         validate_params(self)
         self._sizes()
         self._check_stages()
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                "None."
-            )
+        check_given(self, y)
         data = remote_data(
             self, X, y, sample_weight, encode=encode, reset=not self._continues
         )
