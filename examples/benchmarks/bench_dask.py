@@ -89,7 +89,9 @@ def sent(dask_worker):
 
 def evaluations(rows, repeats, calls):
     """Time of an evaluation here and there, and what the latter moves."""
-    table = Table("penalty", "dask ms", "threads ms", "ratio", "over by ms", "allowed  ")
+    table = Table(
+        "penalty", "dask ms", "threads ms", "ratio", "over by ms", "allowed  "
+    )
     moved = Table("penalty", "θ between workers", "sums fetched", "codes", "X", "MB")
     with cluster() as client:
         X = lazy_rows(N_BLOCKS, rows, D)
@@ -155,8 +157,8 @@ def status(dask_worker):
 def beyond_memory(n_blocks, rows, limit):
     """Fit what the workers cannot hold."""
     print(
-        f"\n{n_blocks * rows * D * 4 / 1e9:.2f} GB in {n_blocks} chunks of {rows} x {D} "
-        f"float32, 2 workers of {limit / 1e6:.0f} MB"
+        f"\n{n_blocks * rows * D * 4 / 1e9:.2f} GB in {n_blocks} chunks of {rows} x "
+        f"{D} float32, 2 workers of {limit / 1e6:.0f} MB"
     )
     scratch = tempfile.TemporaryDirectory()
     with (
@@ -165,7 +167,7 @@ def beyond_memory(n_blocks, rows, limit):
         cluster(limit) as client,
     ):
         before = {at: values[2] for at, values in client.run(status).items()}
-        autoencoder = SparseAutoencoder(16, sparsity=None, max_iter=5, random_state=0)
+        autoencoder = SparseAutoencoder(16, sparsity=None, max_iter=3, random_state=0)
         calls, evaluate = [], DaskEngine.__call__
         held = []
 
@@ -201,7 +203,7 @@ def main():
     print_header("Evaluations on dask", dask=dask.__version__)
     quick = arguments.quick
     evaluations(1000 if quick else 10_000, 3 if quick else 9, 3 if quick else 10)
-    beyond_memory(*((20, 8000, int(4e8)) if quick else (120, 8000, int(5e8))))
+    beyond_memory(*((40, 8000, int(5e8)) if quick else (120, 8000, int(5e8))))
 
 
 if __name__ == "__main__":
