@@ -1,7 +1,7 @@
 """Clusters of this machine, and arrays cut into chunks, for the tests on dask."""
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -19,10 +19,15 @@ def cluster(**options):
         "silence_logs": logging.CRITICAL,
         "memory_limit": 0,
     }
-    with LocalCluster(**{**settings, **options}) as workers:
+    workers = LocalCluster(**{**settings, **options})
+    try:
         with Client(workers, set_as_default=False) as client:
             client.wait_for_workers(2)
             yield client
+    finally:
+        # On a busy machine a worker that was just killed or started may end later.
+        with suppress(TimeoutError):
+            workers.close()
 
 
 def chunked(array, rows, columns=-1):
