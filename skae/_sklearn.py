@@ -3,15 +3,39 @@
 Everything else uses scikit-learn's public interface. Tried on 1.6 to 1.9.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
+try:  # from 1.9
+    from sklearn.callback import CallbackSupportMixin
+
+    # For a ``with`` statement around a fit. The public decorator of the same would put
+    # a frame between ``fit`` and its caller, whom our warnings point at.
+    from sklearn.callback._callback_support import (
+        callback_management_context as managed_callbacks,
+    )
+
+    HAS_CALLBACKS = True
+except ImportError:
+    HAS_CALLBACKS = False
+    managed_callbacks = nullcontext
+
+    class CallbackSupportMixin:
+        """Stands where scikit-learn has no callbacks yet."""
+
+
 __all__ = [
+    "HAS_CALLBACKS",
+    "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "StrOptions",
+    "callback_context",
     "check_sample_weight",
+    "managed_callbacks",
     "validate_params",
 ]
 
@@ -30,4 +54,13 @@ def check_sample_weight(sample_weight, X):
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return _check_sample_weight(
         sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+    )
+
+
+def callback_context(estimator, n_subtasks, sequential=True):
+    """The root of a fit's tasks, or None where no callback follows the fit."""
+    if not getattr(estimator, "_skl_callbacks", None):
+        return None
+    return estimator._init_callback_context(
+        max_subtasks=n_subtasks, sequential_subtasks=sequential
     )

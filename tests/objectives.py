@@ -79,9 +79,9 @@ class Case(NamedTuple):
         flags = [self.tied * "tied", self.weighted * "weighted"]
         return "-".join(filter(None, [*self[:4], *flags]))
 
-    def objective(self, dtype=np.float64):
+    def objective(self, dtype=np.float64, make=AutoencoderObjective):
         extra = EXTRAS[self.extra](ACTIVATIONS[self.activation])
-        return AutoencoderObjective(
+        return make(
             D,
             K,
             activation=self.activation,

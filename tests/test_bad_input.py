@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from skae import SparseAutoencoder
+from skae import SparseAutoencoder, SparseCoding, StackedAutoencoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
@@ -97,11 +97,14 @@ def test_not_a_matrix_of_numbers(data, message):
 
 
 @pytest.mark.parametrize("container", [scipy.sparse.csr_array, scipy.sparse.csc_matrix])
-def test_sparse_data_are_named(container):
+@pytest.mark.filterwarnings("ignore:Fine-tuning stopped")
+@pytest.mark.parametrize("kind", [SparseCoding, StackedAutoencoder])
+def test_sparse_data_are_named_where_they_are_refused(kind, container):
+    model = kind(max_iter=5)
     with pytest.raises(TypeError, match=r"[Ss]parse data .*dense data is required"):
-        autoencoder().fit(container(X))
+        model.fit(container(X))
     with pytest.raises(TypeError, match=r"[Ss]parse data .*dense data is required"):
-        autoencoder().fit(X).transform(container(X))
+        model.fit(X).transform(container(X))
 
 
 @pytest.mark.parametrize("method", ["transform", "predict", "score", "score_samples"])

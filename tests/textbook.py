@@ -150,14 +150,18 @@ def network_outputs(X, coefs, intercepts, activations):
     return H
 
 
-def network_loss(X, Y, coefs, intercepts, activations, *, loss, alphas, s=None):
-    """J = Σ s_i ℓ(y_i, ŷ_i) / Σ s_i + Σ_l (α_l/2) ‖W_l‖²."""
+def network_loss(
+    X, Y, coefs, intercepts, activations, *, loss, alphas, l1=None, s=None
+):
+    """J = Σ s_i ℓ(y_i, ŷ_i) / Σ s_i + Σ_l (α_l/2) ‖W_l‖² + Σ_l λ_l ‖W_l‖₁."""
     s = np.ones(len(X)) if s is None else s
     R = network_outputs(X, coefs, intercepts, activations)
     cross_entropy = {"cross_entropy": lambda y, r: -y * np.log(r)}
     losses = {**LOSSES, **cross_entropy}[loss](Y, R).sum(axis=1)
     decay = sum(a / 2 * (W**2).sum() for a, W in zip(alphas, coefs, strict=True))
-    return s @ losses / s.sum() + decay
+    l1 = [0.0] * len(coefs) if l1 is None else l1
+    absolute = sum(c * np.abs(W).sum() for c, W in zip(l1, coefs, strict=True))
+    return s @ losses / s.sum() + decay + absolute
 
 
 def sparse_coding(X, S, A, V, weight, epsilon, penalty):

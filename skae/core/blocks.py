@@ -5,33 +5,51 @@ all rows or a solver on a batch, asks it for
 
 * ``layout`` and ``parameters(theta)``: a flat vector seen as its arrays, with the
   ``draw`` of the noise and the ``centers`` of the inputs to be set;
+* ``prepare(parameters)``: what all blocks share, computed once;
 * ``numbers_per_row`` and ``multiplications_per_row``: what a row costs;
 * ``workspace(rows)``: buffers for blocks of up to that many rows;
 * ``block(parameters, block, codes, workspace)``: the ``Sums`` of one block;
+* ``data_loss(parameters, block, workspace)``: of these the loss alone, a number;
 * ``finish(parameters, total, weight_sum, mean)``: loss, gradient and terms;
 * ``penalty_weights``: c of a term Σ c_j |θ_j|, left out of the gradient, or None;
 * ``needs_mean_code``: whether the codes' mean must be gathered first.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+
+def is_remote(X):
+    """Whether X only stands for rows that lie elsewhere, block by block."""
+    return getattr(X, "is_remote", False)
 
 
 @dataclass(frozen=True)
 class Data:
     """All rows, their weights, and their targets unless the rows are that."""
 
-    X: np.ndarray  # (n_samples, n_features)
+    X: Any  # (n_samples, n_features), an ndarray, SciPy's sparse rows or remote
     weights: np.ndarray | None = None  # (n_samples,)
     targets: np.ndarray | None = None  # (n_samples, n_outputs)
+
+    @property
+    def n_rows(self):
+        """How many rows there are: those of weight zero are as good as absent."""
+        if self.weights is None or is_remote(self.X):
+            return self.X.shape[0]
+        return int(np.count_nonzero(self.weights))
 
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of the data: consecutive ones, the first of which is row ``start``."""
+    """Rows of the data: consecutive ones, the first of which is row ``start``.
 
-    X: np.ndarray  # (rows, n_features)
+    Rows of weight zero are absent: neither in blocks nor counted by ``start``.
+    """
+
+    X: Any  # (rows, n_features), an ndarray or SparseRows
     weights: np.ndarray | None  # (rows,)
     start: int
     targets: np.ndarray | None = None  # (rows, n_outputs); None: X itself
@@ -43,11 +61,14 @@ class Sums:
 
     terms: dict  # name -> Σ s_i of a term of the loss
     gradient: np.ndarray  # of all, flat; the workspace's own buffer
+    gram: Any = None  # Σ s_i h_i h_iᵀ, for an objective that leaves it to ``finish``
 
     def __iadd__(self, other):
         for name, value in other.terms.items():
             self.terms[name] = self.terms.get(name, 0.0) + value
         self.gradient += other.gradient
+        if other.gram is not None:
+            self.gram = other.gram if self.gram is None else self.gram + other.gram
         return self
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 _LEVELS = 2**16
 _BITS_PER_COUNTER = 256
+_NUMBERS_AT_A_TIME = 2**20
 
 
 def uniform_integers(seed, draw, start, shape):
@@ -167,6 +168,36 @@ class Noise:
         """
         u = uniform_integers(self.seed, draw, start, X.shape)
         return self.corruption(X, u, out)
+
+    def kept(self, rows, columns, shape, start, draw):
+        """Which entries masking keeps, without room for the noise of all others.
+
+        Parameters
+        ----------
+        rows, columns : ndarray of int of shape (n_entries,)
+            Places of the entries in a block.
+        shape : tuple of int
+            (rows, n_features) of the block, the first of which is row ``start``.
+        start, draw : int
+            As in a call.
+
+        Returns
+        -------
+        kept : ndarray of bool of shape (n_entries,)
+        """
+        n_rows, d = shape
+        step = max(1, _NUMBERS_AT_A_TIME // d)
+        order = np.argsort(rows, kind="stable")
+        firsts = range(0, n_rows, step)
+        bounds = np.searchsorted(rows[order], [*firsts, n_rows])
+        kept = np.empty(len(rows), bool)
+        for first, begin, end in zip(firsts, bounds[:-1], bounds[1:], strict=True):
+            few = min(step, n_rows - first), d
+            u = uniform_integers(self.seed, draw, start + first, few)
+            here = order[begin:end]
+            u = u[rows[here] - first, columns[here]]
+            kept[here] = ~_below(u, self.corruption.threshold)
+        return kept
 
 
 class Dropout:

@@ -3,14 +3,16 @@
 With h⁰ = x, hidden layers hˡ = f_l(W_l hˡ⁻¹ + b_l) for l = 1 … L and outputs
 ŷ = g(V h^L + c), where V and c are the weights and biases of layer L + 1,
 
-    J(θ) = (1/n) Σ_i ℓ(y_i, ŷ_i) + Σ_l (α_l/2) ‖W_l − A_l‖²,
+    J(θ) = (1/n) Σ_i ℓ(y_i, ŷ_i) + Σ_l (α_l/2) ‖W_l − A_l‖² + Σ_l λ_l ‖W_l‖₁,
 
 and by back-propagation, with δ^{L+1} = ∂ℓ/∂(V h^L + c),
 
     δˡ = (W_{l+1}ᵀ δ^{l+1}) ∘ f_l′
     ∂J/∂W_l = (1/n) Σ_i δˡ_i hˡ⁻¹_iᵀ + α_l (W_l − A_l)    ∂J/∂b_l = (1/n) Σ_i δˡ_i.
 
-A_l is 0, or given: weights that the layer is to stay near.
+A_l is 0, or given: weights that the layer is to stay near. The terms in λ_l have
+kinks at zero: they count in J, but not in the gradients, and ``penalty_weights`` tells
+a solver of them.
 
 Sample weights s_i turn every mean over rows into Σ s_i (·) / Σ s_i. The targets y
 are the rows x themselves if none are given: a deep autoencoder. L = 0 is a linear
@@ -31,7 +33,7 @@ from skae.core.blocks import Sums, Workspace
 from skae.core.corruptions import Dropout
 from skae.core.layout import Layout
 from skae.core.losses import TARGET_LOSSES
-from skae.core.penalties import add_decay
+from skae.core.penalties import absolute_sum, add_decay
 
 
 class Layers:
@@ -48,39 +50,84 @@ class Layers:
     """
 
     def __init__(self, coefs, intercepts, activations, dtype):
-        self._layers = [
+        self.layers = [
             (W.astype(dtype, copy=False), b.astype(dtype, copy=False), OUTPUTS[name])
             for W, b, name in zip(coefs, intercepts, activations, strict=True)
         ]
-        self._shapes = [W.shape for W in coefs]
         self.dtype = np.dtype(dtype)
 
     @property
     def n_outputs(self):
         """Units of the last layer."""
-        return self._shapes[-1][0]
+        return len(self.layers[-1][1])
 
     @property
     def numbers_per_row(self):
         """Numbers that a row keeps in cache, which sets the size of the blocks."""
-        return max(map(sum, self._shapes))
+        return max(sum(W.shape) for W, _, _ in self.layers)
 
     @property
     def multiplications_per_row(self):
         """Of the matrix products."""
-        return sum(units * inputs for units, inputs in self._shapes)
+        return sum(W.size for W, _, _ in self.layers)
 
     def __call__(self, X, out=None):
         """Activations of the last layer for the rows X, written to ``out`` if given.
 
         Without layers that is X itself.
         """
-        H = X
-        for index, (W, b, activation) in enumerate(self._layers, 1):
-            H = np.matmul(H, W.T, out=out if index == len(self._layers) else None)
-            H += b
-            activation.apply(H)
-        return H
+        return _through(self.layers, X, out)
+
+
+def _through(layers, H, out):
+    for index, (W, b, activation) in enumerate(layers, 1):
+        H = np.matmul(H, W.T, out=out if index == len(layers) else None)
+        H += b
+        activation.apply(H)
+    return H
+
+
+class SparseLayers(Layers):
+    """``Layers`` for blocks of sparse rows: the first weights multiply non-zeros.
+
+    Parameters
+    ----------
+    layers : Layers
+        At least one.
+    entries_per_row : float
+        Non-zeros of a row, on average.
+    """
+
+    def __init__(self, layers, entries_per_row):
+        self.layers, self.dtype = layers.layers, layers.dtype
+        # A product of SciPy's would copy it, block by block.
+        self._by_feature = np.ascontiguousarray(self.layers[0][0].T)
+        self._entries_per_row = entries_per_row
+
+    @property
+    def numbers_per_row(self):
+        """Numbers that a row keeps in cache, which sets the size of the blocks."""
+        return max(len(b) for _, b, _ in self.layers)
+
+    @property
+    def multiplications_per_row(self):
+        """Of the products."""
+        units, inputs = self.layers[0][0].shape
+        fewer = (inputs - self._entries_per_row) * units
+        return super().multiplications_per_row - fewer
+
+    def __call__(self, X, out=None):
+        """As ``Layers``; X is anything that has a product with an array."""
+        (_, b, activation), *above = self.layers
+        H = X @ self._by_feature
+        H += b
+        activation.apply(H)
+        if above:
+            return _through(above, H, out)
+        if out is None:
+            return H
+        out[:] = H
+        return out
 
 
 @dataclass
@@ -122,6 +169,8 @@ class NetworkObjective:
         Name in ``TARGET_LOSSES``, one that takes this output.
     alphas : sequence of float
         Weight decay of each of the L + 1 layers; biases are never penalised.
+    l1 : sequence of float, optional
+        λ_l of each of the L + 1 layers.
     dropout : sequence of float, optional
         Probability, in [0, 1), that an entry of the input and of each of the L
         hidden layers is set to 0; only where ``parameters.draw`` is not None.
@@ -139,8 +188,7 @@ class NetworkObjective:
     """
 
     needs_mean_code = False
-    penalty_weights = None  # every penalty is smooth
-    data_term = "loss"  # of the terms, the one that is no penalty
+    by_feature = False  # whether the weights of a feature lie together in θ
 
     def __init__(
         self,
@@ -150,6 +198,7 @@ class NetworkObjective:
         output,
         loss,
         alphas,
+        l1=None,
         dropout=None,
         seed=0,
         dtype=np.float64,
@@ -160,11 +209,13 @@ class NetworkObjective:
         self.activations = [ACTIVATIONS[name] for name in activations]
         self.output, self.loss = OUTPUTS[output], TARGET_LOSSES[loss]
         self.alphas = tuple(alphas)
+        self.l1 = (0.0,) * len(self.alphas) if l1 is None else tuple(l1)
         self.anchors = [None] * len(self.alphas)  # the A_l that are not 0
         levels = [0.0] * (self.depth + 1) if dropout is None else dropout
         for name, given, length in (
             ("activations", self.activations, self.depth),
             ("alphas", self.alphas, self.depth + 1),
+            ("l1", self.l1, self.depth + 1),
             ("dropout", levels, self.depth + 1),
         ):
             if len(given) != length:
@@ -188,6 +239,19 @@ class NetworkObjective:
             inputs, units = self.layer_sizes[layer : layer + 2]
             shapes |= {f"W{layer}": (units, inputs), f"b{layer}": (units,)}
         self.layout = Layout(**shapes)
+
+    @property
+    def penalty_weights(self):
+        """c of the penalty Σ_j c_j |θ_j|, (size,), or None where there is none."""
+        if not any(self.l1):
+            return None
+        c = np.zeros(self.layout.size, self.dtype)
+        for weight, W in zip(self.l1, self.parameters(c).coefs, strict=True):
+            W += weight
+        return c
+
+    def prepare(self, parameters):
+        """Compute what all blocks share; here nothing."""
 
     def parameters(self, theta):
         """See ``theta`` as arrays, without a copy."""
@@ -229,6 +293,7 @@ class NetworkObjective:
         widest = max(hidden, default=0)
         shapes = {
             "inputs": lambda rows: (rows, d),
+            "gathered": lambda rows: (rows, d),
             "outputs": lambda rows: (rows, n_outputs),
             "spare": lambda rows: (2, rows, n_outputs),
             "epsilon": lambda rows: (2, widest * rows),
@@ -257,7 +322,19 @@ class NetworkObjective:
         sums : Sums
             Overwritten by the next call with the same workspace.
         """
-        H = self._forward(parameters, block, workspace)
+        H, delta, loss = self._forward(parameters, block, workspace)
+        if block.weights is not None:
+            delta *= block.weights[:, np.newaxis]
+        self._backward(parameters, H, delta.T, workspace)
+        return Sums({"loss": loss}, workspace.gradient)
+
+    def data_loss(self, parameters, block, workspace):
+        """Σ s_i ℓ(y_i, ŷ_i) over one block of rows: a product a layer."""
+        return self._forward(parameters, block, workspace)[-1]
+
+    def _forward(self, parameters, block, workspace):
+        """Inputs of every layer, δ of the outputs, not yet weighted, and Σ s_i ℓ."""
+        H = self._hidden(parameters, block, workspace)
         delta = workspace["outputs", len(block.X)]
         np.matmul(H[-1].T, parameters.coefs[-1].T, out=delta)
         delta += parameters.intercepts[-1]
@@ -267,13 +344,10 @@ class NetworkObjective:
             spare = workspace["spare", len(block.X)]
         losses = self.loss.rows(delta, targets, self.output, spare)
         if block.weights is not None:
-            delta *= block.weights[:, np.newaxis]
             losses = losses * block.weights
-        self._backward(parameters, H, delta.T, workspace)
-        loss = float(losses.sum(dtype=np.float64))
-        return Sums({"loss": loss}, workspace.gradient)
+        return H, delta, float(losses.sum(dtype=np.float64))
 
-    def _forward(self, parameters, block, workspace):
+    def _hidden(self, parameters, block, workspace):
         """The inputs of every layer, each (units, rows): x, h¹, …, h^L."""
         rows, draw = len(block.X), parameters.draw
         H = [self._inputs(parameters, block, workspace).T]
@@ -332,7 +406,7 @@ class NetworkObjective:
             here, there = there, here
 
     def finish(self, parameters, total, weight_sum, mean=None):
-        """Turn sums over all rows into the mean, and add the weight decay.
+        """Turn sums over all rows into the mean, and add the penalties.
 
         Parameters
         ----------
@@ -350,9 +424,9 @@ class NetworkObjective:
         loss : float
             J(θ).
         gradient : ndarray
-            ``total.gradient``, now ∂J/∂θ.
+            ``total.gradient``, now ∂J/∂θ without the term ``"l1"``.
         terms : dict of str to float
-            ``"loss"`` and ``"decay"``; they sum to J.
+            ``"loss"``, ``"decay"`` and, where there is one, ``"l1"``; they sum to J.
         """
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
@@ -363,4 +437,7 @@ class NetworkObjective:
             "loss": total.terms["loss"] / weight_sum,
             "decay": sum(add_decay(*layer) for layer in layers),
         }
+        if any(self.l1):
+            layers = zip(self.l1, parameters.coefs, strict=True)
+            terms["l1"] = sum(weight * absolute_sum(W) for weight, W in layers)
         return sum(terms.values()), total.gradient, terms

@@ -95,7 +95,7 @@ class AutoencoderObjective:
         float32 or float64, of parameters, rows and gradient.
     """
 
-    data_term = "reconstruction"  # of the terms, the one that is no penalty
+    by_feature = False  # whether the weights of a feature lie together in θ
 
     def __init__(
         self,
@@ -146,6 +146,9 @@ class AutoencoderObjective:
         parts.decoder[:-1] += self.l1  # tied weights are both
         return c
 
+    def prepare(self, parameters):
+        """Compute what all blocks share; here nothing."""
+
     def parameters(self, theta):
         """See ``theta`` as arrays, without a copy."""
         views = self.layout.views(theta)
@@ -170,6 +173,8 @@ class AutoencoderObjective:
             "hidden": lambda rows: (2, k, rows),
             "visible": lambda rows: (rows, d),
             "inputs": lambda rows: (rows, d),
+            "dense": lambda rows: (rows, d),  # of sparse rows
+            "gathered": lambda rows: (rows, d),
             "spare": lambda rows: (2, rows, d),
         }
         return Workspace(self, shapes, max_rows)
@@ -228,38 +233,62 @@ class AutoencoderObjective:
         sums : Sums
             Overwritten by the next call with the same workspace.
         """
-        rows, weights = len(block.X), block.weights
-        inputs, corrupted = self.inputs(parameters, block, workspace)
-        if H is None:
-            H = workspace["codes", rows]
-            self.encode(parameters, inputs, H)
-        delta = workspace["visible", rows]
-        np.matmul(H.T, parameters.decoder, out=delta)
-        losses = self._losses(delta, block.X, corrupted, workspace)
-        if weights is not None:
-            delta *= weights[:, np.newaxis]
-            losses = losses * weights
-
+        weights = block.weights
+        inputs, H, corrupted = self._encoded(parameters, block, H, workspace)
         gradient = workspace.parts
-        epsilon, scratch = workspace["hidden", rows]
-        np.matmul(parameters.decoder[:-1], delta.T, out=epsilon)
-        sparsity = self._add_sparsity(parameters, H[:-1], epsilon, weights, scratch)
+        epsilon, scratch = workspace["hidden", len(block.X)]
+        sums = self._decode(parameters, block, H, corrupted, epsilon, workspace)
+        sums.terms["sparsity"] = self._add_sparsity(
+            parameters, H[:-1], epsilon, weights, scratch
+        )
         self.activation.pull_back(H[:-1], epsilon, scratch)
-        np.matmul(H, delta, out=gradient.decoder)
-        terms = {"sparsity": sparsity}
         if self.contraction is not None:
-            terms["contraction"], slope = self.contraction.add_rows(
+            sums.terms["contraction"], slope = self.contraction.add_rows(
                 parameters.encoder, H[:-1], epsilon, weights, scratch
             )
-        if self.tied_weights:
-            gradient.encoder += epsilon @ inputs
-        else:
-            np.matmul(epsilon, inputs, out=gradient.encoder)
+        self._pull_encoder(parameters, epsilon, inputs, gradient.encoder)
         if self.contraction is not None:
             gradient.encoder += slope[:, np.newaxis] * parameters.encoder
         np.sum(epsilon, axis=1, out=gradient.hidden)
-        terms["reconstruction"] = float(losses.sum(dtype=np.float64))
-        return Sums(terms, workspace.gradient)
+        return sums
+
+    def data_loss(self, parameters, block, workspace):
+        """Σ s_i ℓ(x_i, x̂_i) over one block of rows: two matrix products of five."""
+        _, H, corrupted = self._encoded(parameters, block, None, workspace)
+        return self._decoded(parameters, block, H, corrupted, workspace)[-1]
+
+    def _encoded(self, parameters, block, H, workspace):
+        """What was encoded, its codes, and which of its entries are corrupted."""
+        inputs, corrupted = self.inputs(parameters, block, workspace)
+        if H is None:
+            H = workspace["codes", len(block.X)]
+            self.encode(parameters, inputs, H)
+        return inputs, H, corrupted
+
+    def _decoded(self, parameters, block, H, corrupted, workspace):
+        """The δ_i, not yet weighted, and Σ s_i ℓ."""
+        delta = workspace["visible", len(block.X)]
+        np.matmul(H.T, parameters.decoder, out=delta)
+        losses = self._losses(delta, block.X, corrupted, workspace)
+        if block.weights is not None:
+            losses = losses * block.weights
+        return delta, float(losses.sum(dtype=np.float64))
+
+    def _decode(self, parameters, block, H, corrupted, epsilon, workspace):
+        """Sums of the loss and ∂/∂D; writes D δ_i, by columns, into ``epsilon``."""
+        delta, loss = self._decoded(parameters, block, H, corrupted, workspace)
+        if block.weights is not None:
+            delta *= block.weights[:, np.newaxis]
+        np.matmul(parameters.decoder[:-1], delta.T, out=epsilon)
+        np.matmul(H, delta, out=workspace.parts.decoder)
+        return Sums({"reconstruction": loss}, workspace.gradient)
+
+    def _pull_encoder(self, parameters, epsilon, inputs, gradient):
+        """Write Σ_i ε_i x_iᵀ into ``gradient``, or add it to that of tied weights."""
+        if self.tied_weights:
+            gradient += epsilon @ inputs
+        else:
+            np.matmul(epsilon, inputs, out=gradient)
 
     def _losses(self, Z, X, corrupted, workspace):
         """Loss of each row; Z becomes its derivative by Z."""

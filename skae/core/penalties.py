@@ -17,6 +17,8 @@ def add_decay(alpha, weight, gradient, anchor=None):
     if anchor is not None:
         weight = weight - anchor
     gradient += alpha * weight
+    if abs(weight.strides[0]) < abs(weight.strides[1]):
+        weight = weight.T  # along memory
     return 0.5 * alpha * float(np.vecdot(weight, weight).sum(dtype=np.float64))
 
 

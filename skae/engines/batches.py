@@ -10,8 +10,10 @@ parameters, which is cheaper there and dearer here.
 """
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skae.core.blocks import Block
+from skae.core.sparse_rows import SparseRows
 
 # Of the running mean of the codes: it remembers about ten batches.
 _DECAY = 0.9
@@ -53,7 +55,7 @@ class BatchEngine:
         self.draw = 0
         self.mean_code = None
         self._workspace = objective.workspace(batch_size)
-        self._rows = np.empty((batch_size, objective.n_features), objective.dtype)
+        self._batch_size, self._rows = batch_size, None
 
     def __call__(self, theta, data, index, weight_sum):
         """Loss, gradient and terms of a batch; see ``finish``.
@@ -74,6 +76,7 @@ class BatchEngine:
         block = self._block(data, index)
         parameters = objective.parameters(theta)
         parameters.draw, parameters.centers = self.draw, self.centers
+        objective.prepare(parameters)
         H = None
         if objective.needs_mean_code:
             H = self._workspace["codes", len(index)]
@@ -85,12 +88,18 @@ class BatchEngine:
         return objective.finish(parameters, total, weight_sum, self.mean_code)
 
     def _block(self, data, index):
-        rows = self._rows[: len(index)]
-        # mode="clip" writes to out directly; the indices are always valid.
-        np.take(data.X, index, axis=0, out=rows, mode="clip")
         weights = None if data.weights is None else data.weights[index]
         targets = None if data.targets is None else data.targets[index]
-        return Block(rows, weights, 0, targets)
+        return Block(self._take(data.X, index), weights, 0, targets)
+
+    def _take(self, X, index):
+        if issparse(X):
+            return SparseRows(X[index])
+        if self._rows is None:
+            self._rows = np.empty((self._batch_size, X.shape[1]), X.dtype)
+        # mode="clip" writes to out directly; the indices are always valid.
+        rows = self._rows[: len(index)]
+        return np.take(X, index, axis=0, out=rows, mode="clip")
 
     def _update_mean_code(self, sums, block):
         weights = block.weights

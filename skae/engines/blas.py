@@ -13,6 +13,7 @@ gives it back.
 """
 
 import threading
+from collections import Counter
 from contextlib import contextmanager
 
 from threadpoolctl import ThreadpoolController
@@ -23,22 +24,26 @@ class _BlasLimit:
         self._lock = threading.Lock()
         self._controller = None
         self._limiter = None
-        self._active = 0
+        self._active = Counter()  # of entries, by thread
         self._allowed = 1
 
     @contextmanager
     def __call__(self):
+        me = threading.get_ident()
         with self._lock:
-            if self._active == 0:
+            if not self._active:
                 self._enter_first()
-            self._active += 1
-            share = max(1, self._allowed // self._active)
+            self._active[me] += 1
+            # Who enters again is at rest where it entered before.
+            share = max(1, self._allowed // len(self._active))
         try:
             yield share
         finally:
             with self._lock:
-                self._active -= 1
-                if self._active == 0:
+                self._active[me] -= 1
+                if not self._active[me]:
+                    del self._active[me]
+                if not self._active:
                     self._free_control()
                     self._limiter.restore_original_limits()
                     self._free_control()

@@ -1,5 +1,6 @@
 """Which engine evaluates an objective: the one where the rows lie."""
 
+from skae.core.blocks import is_remote
 from skae.engines.threads import ThreadEngine
 
 
@@ -18,7 +19,6 @@ def engine_for(objective, data):
     engine : ThreadEngine or DaskEngine
     """
     # Asked of the rows, so that dask is not imported where there is none.
-    make = getattr(data.X, "engine", None)
-    if make is not None:
-        return make(objective)
+    if is_remote(data.X):
+        return data.X.engine(objective)
     return ThreadEngine(objective, data.X, data.weights, targets=data.targets)

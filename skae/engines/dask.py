@@ -41,9 +41,10 @@ def _pieces(block, start, rows):
         )
 
 
-def _parameters(objective, theta, options):
+def _parameters(objective, theta, draw):
     parameters = objective.parameters(theta)
-    parameters.draw = options["draw"]
+    parameters.draw = draw
+    objective.prepare(parameters)
     return parameters
 
 
@@ -51,7 +52,7 @@ def _code_sums(options, objective, theta, block, start):
     """Σ s_i h_i of a block; with its codes, if they are to be kept."""
     total, codes = np.zeros(objective.n_components), []
     with single_threaded_blas(), np.errstate(**options["errstate"]):
-        parameters = _parameters(objective, theta, options)
+        parameters = _parameters(objective, theta, options["draw"])
         workspace = objective.workspace(min(options["rows"], len(block[0])))
         for piece in _pieces(block, start, options["rows"]):
             if options["keep"]:
@@ -65,10 +66,10 @@ def _code_sums(options, objective, theta, block, start):
 
 
 def _block_sums(options, objective, theta, block, start, codes):
-    """Sums of loss and gradient over a block: (terms, gradient)."""
+    """The ``Sums`` over a block, as a tuple."""
     total = Sums({}, np.zeros(objective.layout.size, objective.dtype))
     with single_threaded_blas(), np.errstate(**options["errstate"]):
-        parameters = _parameters(objective, theta, options)
+        parameters = _parameters(objective, theta, options["draw"])
         if options["mean"] is not None:
             objective.set_mean_code(parameters, options["mean"])
         workspace = objective.workspace(min(options["rows"], len(block[0])))
@@ -78,7 +79,11 @@ def _block_sums(options, objective, theta, block, start, codes):
             H = kept[index] if kept else None
             total += objective.block(parameters, piece, H, workspace)
     # dask knows the size of a tuple, not that of an object of ours.
-    return total.terms, total.gradient
+    return _as_tuple(total)
+
+
+def _as_tuple(sums):
+    return sums.terms, sums.gradient, sums.gram
 
 
 def _first(pair):
@@ -96,11 +101,16 @@ def _add_arrays(arrays):
     return total
 
 
-def _add_sums(pairs):
-    total = Sums(dict(pairs[0][0]), pairs[0][1].copy())
-    for pair in pairs[1:]:
-        total += Sums(*pair)
-    return total.terms, total.gradient
+def _own(terms, gradient, gram):
+    """As ``Sums`` that may be added to: what has come from elsewhere may not."""
+    return Sums(dict(terms), gradient.copy(), gram)
+
+
+def _add_sums(tuples):
+    total = _own(*tuples[0])
+    for sums in tuples[1:]:
+        total += Sums(*sums)
+    return _as_tuple(total)
 
 
 class DaskEngine:
@@ -173,7 +183,7 @@ class DaskEngine:
         objective = self.objective
         # In-process workers are handed the very array, which the solver will change.
         sent = self._run.send(theta.copy())
-        parameters = objective.parameters(theta)
+        parameters = _parameters(objective, theta, self.draw)
         mean, codes = None, [None] * len(self._blocks.tasks)
         if objective.needs_mean_code:
             mean, kept = self._mean_code(sent, self.draw, self._keep)
@@ -181,9 +191,7 @@ class DaskEngine:
             objective.set_mean_code(parameters, mean)
         options = self._options(self.draw, mean=mean)
         sums = self._each_block(partial(_block_sums, options), sent, codes)
-        terms, gradient = self._in_tree(_add_sums, sums, theta.nbytes)
-        # What has come from a worker may be read-only, or still be the worker's.
-        total = Sums(dict(terms), gradient.copy())
+        total = _own(*self._in_tree(_add_sums, sums, theta.nbytes))
         return objective.finish(parameters, total, self._blocks.weight_sum, mean)
 
     def _mean_code(self, sent, draw, keep):

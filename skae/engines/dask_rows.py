@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from skae.engines.dask_runners import runner
@@ -38,6 +39,7 @@ def prepare_block(X, weights, targets, dtype, encode):
     -------
     block : tuple
     """
+    refuse_sparse(X)  # of which dask's meta need not tell
     X = check_array(X, dtype=dtype, order="C", ensure_min_samples=0, input_name="X")
     if targets is not None:
         targets = encode(np.asarray(targets))
@@ -61,6 +63,16 @@ def prepare_block(X, weights, targets, dtype, encode):
             X, weights = X[present], weights[present]
             targets = None if targets is None else targets[present]
     return X, weights, targets
+
+
+def refuse_sparse(X):
+    """Refuse chunks of sparse rows."""
+    if issparse(X):
+        raise ValueError(
+            "dask's chunks of sparse rows are not supported; make them dense, as by "
+            "X.map_blocks(lambda rows: rows.toarray()), or pass all rows as one "
+            "sparse matrix."
+        )
 
 
 def _same_length(X, other, name):
@@ -199,14 +211,6 @@ class RemoteArray:
         """Minimum and maximum of each column, (2, n_columns)."""
         low, high = np.stack(self.each(_ranges), axis=1)
         return np.stack([low.min(axis=0), high.max(axis=0)])
-
-    def min(self):
-        """The least entry."""
-        return self.ranges[0].min()
-
-    def max(self):
-        """The largest entry."""
-        return self.ranges[1].max()
 
     def replaced(self, function, n_columns):
         """An array of ``function(X)``, whose rows are those of X."""

@@ -4,8 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
+from scipy.sparse import issparse
 
+from skae.core.blocks import is_remote
+from skae.core.network import SparseLayers
 from skae.engines.blas import single_threaded_blas
+from skae.engines.memory_map import Release
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS, block_rows
 
 # Numbers of one (rows x n_components) array: a dozen of them should fit a cache.
@@ -91,8 +95,12 @@ def fill(out, compute, X, cost):
         compute(X, out)
         return out
 
+    release = Release(X)
+
     def compute_block(rows):
-        compute(X[rows], out[rows])
+        part = X[rows]
+        compute(part, out[rows])
+        release(part)
 
     length = block_rows(n_samples, cost.numbers_per_row)
     blocks = [slice(start, start + length) for start in range(0, n_samples, length)]
@@ -103,9 +111,17 @@ def fill(out, compute, X, cost):
     return out
 
 
+def for_rows(layers, X):
+    """``Layers``, or the same for sparse rows if X has such."""
+    if not issparse(X):
+        return layers
+    return SparseLayers(layers, entries_per_row=X.nnz / X.shape[0])
+
+
 def apply_layers(layers, X):
     """Outputs of ``Layers`` for every row of X, (n_samples, n_outputs)."""
-    if hasattr(X, "replaced"):  # a RemoteArray
+    if is_remote(X):
         return X.replaced(partial(apply_layers, layers), layers.n_outputs)
+    layers = for_rows(layers, X)
     out = np.empty((X.shape[0], layers.n_outputs), layers.dtype)
     return fill(out, layers, X, layers)

@@ -11,9 +11,17 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 import numpy as np
+from scipy.sparse import issparse
 
-from skae.core.blocks import Block, Sums
+from skae.core.blocks import Sums
 from skae.engines.blas import single_threaded_blas
+from skae.engines.rows_in_blocks import RowsInBlocks
+from skae.engines.sparse_blocks import (
+    SparseRowsInBlocks,
+    sparse_block_rows,
+    sparse_multiplications,
+    stored_bytes,
+)
 
 # A block's share of cache: rows x (n_features + n_components) numbers. Between
 # 2**18 and 2**20 the time per evaluation at 784-196 differs by 3 %.
@@ -30,18 +38,14 @@ def block_rows(n_samples, numbers_per_row):
     Blocks are of equal size and, where there are few, even in number, which
     keeps two threads equally busy.
     """
-    most = int(np.clip(_BLOCK_NUMBERS // numbers_per_row, 128, 4096))
+    return _even(n_samples, int(np.clip(_BLOCK_NUMBERS // numbers_per_row, 128, 4096)))
+
+
+def _even(n_samples, most):
     n_blocks = -(-n_samples // most)
     if n_blocks > 1:
         n_blocks += n_blocks % 2
     return -(-n_samples // n_blocks)
-
-
-def _cut(X, weights, targets, start, stop):
-    def rows(array):
-        return None if array is None else array[start:stop]
-
-    return Block(rows(X), rows(weights), start, rows(targets))
 
 
 class ThreadEngine:
@@ -51,10 +55,11 @@ class ThreadEngine:
     ----------
     objective : AutoencoderObjective or NetworkObjective
         What to evaluate; see ``skae.core.blocks`` for what it is asked.
-    X : ndarray of shape (n_samples, n_features)
-        C-contiguous rows in the objective's dtype; only ever read.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        C-contiguous rows in the objective's dtype; only ever read. Sparse rows are
+        for an objective that takes such.
     sample_weight : ndarray of shape (n_samples,), optional
-        In the objective's dtype.
+        In the objective's dtype. Rows of weight zero are left out.
     targets : ndarray of shape (n_samples, n_outputs), optional
         What a network's outputs are compared with, in the objective's dtype; by
         default X itself.
@@ -80,30 +85,35 @@ class ThreadEngine:
         n_threads=None,
         code_memory=None,
     ):
-        n_samples = len(X)
         self.objective = objective
         self.draw = 0  # of the noise, if the objective has any
-        self._rows = rows or block_rows(n_samples, objective.numbers_per_row)
-        self._blocks = [
-            _cut(X, sample_weight, targets, start, start + self._rows)
-            for start in range(0, n_samples, self._rows)
-        ]
-        self._weight_sum = float(n_samples)
-        if sample_weight is not None:
-            # Block by block, as a cluster must: so both come to the same bits.
-            sums = (block.weights.sum(dtype=np.float64) for block in self._blocks)
-            self._weight_sum = float(sum(sums))
+        self._workspaces = []
+
+        def rows_of(n_samples):
+            if issparse(X) and objective.by_column:
+                return rows or _even(n_samples, sparse_block_rows(X, objective))
+            return rows or block_rows(n_samples, objective.numbers_per_row)
+
+        data = X, sample_weight, targets, rows_of
+        if issparse(X):
+            self._blocks = SparseRowsInBlocks(*data, objective.by_column)
+        else:
+            self._blocks = RowsInBlocks(*data)
+        self._weight_sum = self._blocks.weight_sum
         self._n_threads = n_threads
+        n_samples = self._blocks.n_samples
         self._multiplications = n_samples * objective.multiplications_per_row
+        if issparse(X) and objective.by_column:
+            self._multiplications = sparse_multiplications(X, objective)
         self._codes = [None] * len(self._blocks)
         if objective.needs_mean_code:
             if code_memory is None:
-                code_memory = min(max(X.nbytes // 5, 2**24), 2**30)
+                code_memory = min(max(stored_bytes(X) // 5, 2**24), 2**30)
             self._keep_codes(code_memory)
 
     def _keep_codes(self, memory):
-        for index, block in enumerate(self._blocks):
-            shape = (self.objective.n_components + 1, len(block.X))
+        for index in range(len(self._blocks)):
+            shape = (self.objective.n_components + 1, self._blocks.length(index))
             memory -= int(np.prod(shape)) * self.objective.dtype.itemsize
             if memory < 0:
                 break
@@ -122,8 +132,9 @@ class ThreadEngine:
         elif self._multiplications < MULTIPLICATIONS_WORTH_THREADS:
             share = 1
         n_threads = min(share, len(self._blocks))
-        rows = len(self._blocks[0].X)
-        self._workspaces = [self.objective.workspace(rows) for _ in range(n_threads)]
+        if len(self._workspaces) != n_threads:
+            workspace, rows = self.objective.workspace, self._blocks.length(0)
+            self._workspaces = [workspace(rows) for _ in range(n_threads)]
         self._total = np.empty(self.objective.layout.size, self.objective.dtype)
         self._pool = None
         if n_threads > 1:
@@ -141,6 +152,7 @@ class ThreadEngine:
         objective = self.objective
         parameters = objective.parameters(theta)
         parameters.draw = self.draw
+        objective.prepare(parameters)
         mean = None
         if objective.needs_mean_code:
             mean = self._mean_code(parameters)
@@ -148,10 +160,8 @@ class ThreadEngine:
         total = Sums({}, self._total)
         total.gradient.fill(0)
 
-        def compute(index, workspace):
-            return objective.block(
-                parameters, self._blocks[index], self._codes[index], workspace
-            )
+        def compute(index, block, workspace):
+            return objective.block(parameters, block, self._codes[index], workspace)
 
         def add(sums):
             nonlocal total
@@ -160,15 +170,34 @@ class ThreadEngine:
         self._each_block(compute, add)
         return objective.finish(parameters, total, self._weight_sum, mean)
 
+    def data_loss(self, theta):
+        """Mean loss of the rows at ``theta``: no penalties, and no gradient."""
+        parameters = self.objective.parameters(theta)
+        parameters.draw = self.draw
+        self.objective.prepare(parameters)
+        total = 0.0
+
+        def compute(index, block, workspace):
+            return self.objective.data_loss(parameters, block, workspace)
+
+        def add(loss):
+            nonlocal total
+            total += loss
+
+        self._each_block(compute, add)
+        return total / self._weight_sum
+
     def mean_code(self, theta):
         """Mean code of all rows, uncorrupted, (n_components,) in float64."""
-        return self._mean_code(self.objective.parameters(theta))
+        parameters = self.objective.parameters(theta)
+        self.objective.prepare(parameters)
+        return self._mean_code(parameters)
 
     def _mean_code(self, parameters):
         total = np.zeros(self.objective.n_components)
 
-        def compute(index, workspace):
-            block, H = self._blocks[index], self._codes[index]
+        def compute(index, block, workspace):
+            H = self._codes[index]
             if H is None:
                 H = workspace["codes", len(block.X)]
             return self.objective.code_sums(parameters, block, H, workspace)
@@ -180,10 +209,17 @@ class ThreadEngine:
         return total / self._weight_sum
 
     def _each_block(self, compute, add):
-        """``add(compute(index, workspace))`` for every block, in block order."""
+        """``add(compute(index, block, workspace))`` for every one, in block order."""
+
+        def compute_block(index, workspace):
+            block = self._blocks.take(index, workspace)
+            result = compute(index, block, workspace)
+            self._blocks.release(index)
+            return result
+
         if self._pool is None:
             for index in range(len(self._blocks)):
-                add(compute(index, self._workspaces[0]))
+                add(compute_block(index, self._workspaces[0]))
             return
         queue = _OrderedQueue(len(self._blocks))
 
@@ -192,7 +228,7 @@ class ThreadEngine:
         def work(workspace):
             try:
                 while (index := queue.take()) is not None:
-                    result = compute(index, workspace)
+                    result = compute_block(index, workspace)
                     if queue.wait_for_turn(index):
                         add(result)
                         queue.end_turn()

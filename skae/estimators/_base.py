@@ -1,33 +1,47 @@
 """What every autoencoder of one hidden layer shares: fit, on either path."""
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from copy import deepcopy
 from dataclasses import replace
-from numbers import Integral, Real
+from functools import partial
+from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
-from skae._sklearn import Interval, StrOptions, check_sample_weight, validate_params
+from skae._sklearn import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    validate_params,
+)
 from skae.core.activations import ACTIVATIONS
-from skae.core.blocks import Data
+from skae.core.blocks import Data, is_remote
 from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.network import Layers
 from skae.core.objective import AutoencoderObjective
-from skae.estimators._dask import is_dask, is_remote, remote_data
+from skae.core.sparse_objective import sparse_objective
+from skae.estimators._dask import is_dask, remote_data, shown
 from skae.estimators._doc_link import DocLinkMixin
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutLoss, hold_out
-from skae.estimators._outputs import OutputMixin
-from skae.estimators._problem import Problem, Settings
-from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
+from skae.estimators._outputs import OutputMixin, zeros
+from skae.estimators._problem import (
+    PENALTY_CONSTRAINTS,
+    TRAINING_CONSTRAINTS,
+    Problem,
+    Settings,
+)
+from skae.estimators._reconstruction import ReconstructionMixin
+from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments, Scale
+from skae.estimators._tasks import fit_task
 from skae.estimators._training import mean_code, random_start, train
 
 _MAX_SEED = np.iinfo(np.int32).max
@@ -61,11 +75,6 @@ def _scaled_elastic_net(spread, l1_ratio):
     return 1 / (l1_ratio / absolute + (1 - l1_ratio) / _scaled_alpha(spread))
 
 
-def _zeros(weight):
-    """The fraction of entries that are exactly zero."""
-    return 1 - int(np.count_nonzero(weight)) / weight.size
-
-
 def _is_stochastic(estimator):
     if estimator.solver == "adam":
         return True
@@ -76,13 +85,36 @@ def _is_stochastic(estimator):
     )
 
 
+def _with_task(problem, index):
+    """The problem of one of several starts: each is a task."""
+    if problem.task is None:
+        return problem
+    max_iter = problem.settings.max_iter
+    return replace(problem, task=problem.task.subtask("start", max_iter, index))
+
+
+def _train_once(problem, start, seed):
+    """Train from one of several starts, maybe in another process."""
+    if problem.task is not None:
+        problem.task.begin()
+    trained = train(problem, start, seed)
+    if problem.task is not None:
+        problem.task.end()
+    return trained
+
+
 def _badness(run):
     scores = run.validation_scores
     return run.loss if scores is None or not len(scores) else -scores.max()
 
 
 class BaseAutoencoder(
-    OutputMixin, ReconstructionMixin, DocLinkMixin, BaseEstimator, metaclass=ABCMeta
+    OutputMixin,
+    ReconstructionMixin,
+    DocLinkMixin,
+    CallbackSupportMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
 ):
     """Fit and partial_fit; a subclass says what it penalises."""
 
@@ -91,27 +123,10 @@ class BaseAutoencoder(
         "activation": [StrOptions(set(ACTIVATIONS))],
         **OutputMixin._parameter_constraints,
         "tied_weights": ["boolean"],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "solver": [StrOptions({"lbfgs", "adam"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "learning_rate": [StrOptions({"constant", "linear"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "shuffle": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        **PENALTY_CONSTRAINTS,
+        **TRAINING_CONSTRAINTS,
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
     }
 
     @abstractmethod
@@ -123,9 +138,11 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Training data, dense. float32 and float64 are kept, anything else becomes
-            float64. A C-contiguous array of these types is not copied.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. float32 and float64 are kept, anything else becomes
+            float64. A C-contiguous array of these types is not copied; if it is a
+            ``numpy.memmap``, it may be larger than memory. Sparse X, of any format,
+            gives the weights that dense X gives; see the notes.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
@@ -148,22 +165,47 @@ class BaseAutoencoder(
         -----
         Ctrl-C ends training, keeps the weights so far and warns. Inside a
         grid search it ends the fit of the moment only.
+
+        From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
+        iteration, epoch or start, such as scikit-learn's ``ProgressBar``. The targets
+        they are shown are the rows: ``ScoringMonitor(scoring=["r2"])`` scores
+        reconstructions.
+
+        Of sparse X, products take the non-zeros only. With
+        ``output_activation="identity"`` and ``loss="squared_error"`` no
+        reconstruction is formed, so that with k components an evaluation costs
+        O(nnz k + (n_samples + n_features) k²) operations; L-BFGS works on a second
+        copy of the non-zeros, by columns. Other outputs, and losses with
+        ``emphasis``, compare with dense rows, a block at a time; so do corruptions
+        other than masking. Masking of sparse rows draws the noise of zeros too,
+        which takes about 1 ns for each of the n_samples x n_features entries, once
+        for every ``redraw_every`` iterations.
         """
+        with unchanged_on_error(self):
+            status = self._fit(X, sample_weight)
+        warn_if_cut_short(self, status)
+        return self
+
+    def _fit(self, X, sample_weight):
+        """Fit, and return how training ended."""
         continues = self.warm_start and hasattr(self, "components_")
         data = self._rows(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(_MAX_SEED, size=int(self.n_init))
-        held_out = None
+        told, held_out = shown(X, sample_weight, data), None
         if self.early_stopping:
             data, held_out = hold_out(data, self.validation_fraction, random_state)
         problem = self._problem(data, random_state, held_out=held_out)
-        if continues:
-            trained = train(problem, self._warm_start(problem), seeds[0])
-        else:
-            trained = self._best(problem, seeds)
-        self._keep(problem, trained)
-        self._warn(trained.status)
-        return self
+        once = continues or len(seeds) == 1
+        n_tasks = problem.settings.max_iter if once else len(seeds)
+        with fit_task(self, *told, n_tasks, sequential=once) as task:
+            problem = replace(problem, task=task)
+            if continues:
+                trained = train(problem, self._warm_start(problem), seeds[0])
+            else:
+                trained = self._best(problem, seeds)
+            self._keep(problem, trained)
+        return trained.status
 
     @available_if(_is_stochastic)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -175,7 +217,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Some rows.
         y : None
             Ignored; here for scikit-learn's conventions.
@@ -195,6 +237,13 @@ class BaseAutoencoder(
             If a parameter, X or sample_weight is not what is allowed; the
             message names it.
         """
+        with unchanged_on_error(self):
+            status = self._partial_fit(X, sample_weight)
+        if status == "interrupted":  # and not for the limit of one epoch
+            warn_if_cut_short(self, status)
+        return self
+
+    def _partial_fit(self, X, sample_weight):
         data = self._rows(X, sample_weight, reset=not hasattr(self, "components_"))
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
@@ -211,9 +260,7 @@ class BaseAutoencoder(
             batches = deepcopy(batches) if batches.suits(problem) else None
         trained = train(problem, start, seed, batches)
         self._keep(problem, trained)
-        if trained.status == "interrupted":
-            self._warn(trained.status)
-        return self
+        return trained.status
 
     def _rows(self, X, sample_weight, reset):
         """Validate parameters and data."""
@@ -221,21 +268,18 @@ class BaseAutoencoder(
         self._check_combinations()
         if is_dask(X) or is_remote(X):
             data = remote_data(self, X, sample_weight=sample_weight, reset=reset)
-            self._check_range(data.X)
+            self._check_range(data.X, data.weights)
             return data
-        X = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
+        X = validate_rows(self, X, order="C", reset=reset)
         weights = check_sample_weight(sample_weight, X)
-        if weights is not None and not weights.all():
-            # Absent means absent: from ranges, and from the count of noisy rows.
-            X, weights = X[weights > 0], weights[weights > 0]
-        self._check_range(X)
+        self._check_range(X, weights)
         return Data(X, weights)
 
     def _problem(self, data, random_state, moments=None, held_out=None):
         """What is to be minimised, and how; sets what "scale" came to."""
         dtype, n_features = data.X.dtype, data.X.shape[1]
         own = Moments.of(data.X, data.weights)
-        own.check_magnitude(len(data.X), dtype)
+        own.check_magnitude(data.n_rows, dtype)
         if moments is None or moments.no_variation(dtype):
             moments = own
         spread = moments.spread
@@ -247,7 +291,8 @@ class BaseAutoencoder(
         # A float of Python's promotes no float32 array, a NumPy one would.
         alpha, l1_ratio = self.alpha, float(self.l1_ratio)
         self.alpha_ = float(_scaled_elastic_net(spread, l1_ratio) if scaled else alpha)
-        objective = AutoencoderObjective(
+        make = sparse_objective if issparse(data.X) else AutoencoderObjective
+        objective = make(
             n_features,
             n_components,
             activation=self.activation,
@@ -263,9 +308,11 @@ class BaseAutoencoder(
         if held_out is not None:
             validate = HeldOutLoss(objective, held_out, unit)
         coordinates = Coordinates(objective, moments.mean, spread, unit)
-        settings = Settings.of(self, len(data.X))
+        settings = Settings.of(self, data.n_rows)
         return Problem(
-            objective, data, coordinates, settings, validate, moments=moments
+            *(objective, data, coordinates, settings, validate),
+            moments=moments,
+            attributes=partial(self._attributes, objective),
         )
 
     def _best(self, problem, seeds):
@@ -281,8 +328,8 @@ class BaseAutoencoder(
         n_jobs = 1 if is_remote(problem.data.X) else self.n_jobs
         parallel = Parallel(n_jobs=n_jobs, return_as="generator")
         for run in parallel(
-            delayed(train)(problem, start, seed)
-            for start, seed in zip(starts, seeds, strict=True)
+            delayed(_train_once)(_with_task(problem, index), start, seed)
+            for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
         ):
             runs.append(run)
             if run.status == "interrupted":
@@ -309,6 +356,19 @@ class BaseAutoencoder(
         parameters.hidden[:] = self.intercept_hidden_
         return problem.coordinates.from_data(theta)
 
+    def _attributes(self, objective, theta, n_iter):
+        """Those fitted attributes that encoding and decoding take."""
+        parameters = objective.parameters(theta)
+        components = parameters.encoder.copy()
+        decoder = components if self.tied_weights else parameters.decoder[:-1].copy()
+        return {
+            "components_": components,
+            "intercept_hidden_": parameters.hidden.copy(),
+            "decoder_components_": decoder,
+            "intercept_visible_": parameters.decoder[-1].copy(),
+            "n_iter_": n_iter,
+        }
+
     def _keep(self, problem, trained):
         """Set the fitted attributes."""
         objective = problem.objective
@@ -317,16 +377,12 @@ class BaseAutoencoder(
                 f"The weights that fit X overflow {objective.dtype}; scale X, for "
                 "instance with StandardScaler."
             )
-        parameters = objective.parameters(trained.theta)
-        self.components_ = parameters.encoder.copy()
-        self.intercept_hidden_ = parameters.hidden.copy()
-        self.decoder_components_ = (
-            self.components_ if self.tied_weights else parameters.decoder[:-1].copy()
-        )
-        self.intercept_visible_ = parameters.decoder[-1].copy()
+        weights = self._attributes(objective, trained.theta, trained.n_iter)
+        for name, value in weights.items():
+            setattr(self, name, value)
         self.sparsity_of_weights_ = {
-            "encoder": _zeros(self.components_),
-            "decoder": _zeros(self.decoder_components_),
+            "encoder": zeros(self.components_),
+            "decoder": zeros(self.decoder_components_),
         }
         mean = mean_code(objective, problem.data, trained.theta)
         self.mean_activation_ = mean.astype(objective.dtype)
@@ -335,24 +391,13 @@ class BaseAutoencoder(
         self.loss_curve_ = trained.loss_curve
         self.loss_curve_terms_ = trained.terms_curve
         self.validation_scores_ = trained.validation_scores
-        self.n_iter_ = trained.n_iter
         self._mini_batches, self._moments = trained.batches, problem.moments
         self._status = trained.status  # a stack must know of an interrupt
 
-    def _warn(self, status):
-        """Warn if training was cut short."""
-        if status in ("max_iter", "max_fun"):
-            warnings.warn(
-                f"Training stopped at {status}={getattr(self, status)} before it "
-                f"converged; increase {status}, or tol if the loss has levelled off.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        elif status == "interrupted":
-            warnings.warn(
-                "Training interrupted by user; the weights so far are kept.",
-                stacklevel=3,
-            )
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     @property
     def _n_features_out(self):

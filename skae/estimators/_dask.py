@@ -13,18 +13,14 @@ from functools import partial, wraps
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skae.core.blocks import Data
+from skae.core.blocks import Data, is_remote
+from skae.engines import dask_rows
 from skae.estimators._scales import Moments
 
 
 def is_dask(X):
     """Whether X is a dask array, data frame or series."""
     return type(X).__module__.partition(".")[0] in ("dask", "dask_expr")
-
-
-def is_remote(X):
-    """Whether X is a ``RemoteArray``, such as the codes of a stack's lower layer."""
-    return getattr(X, "is_remote", False)
 
 
 def is_frame(X):
@@ -60,6 +56,19 @@ def refuse_dask(estimator, X):
         )
 
 
+def shown(X, sample_weight, data):
+    """What callbacks are shown of a fit: X, targets and weights.
+
+    Of dask's collections that is what was given, which ``score`` takes; of codes on a
+    cluster nothing.
+    """
+    if is_remote(X):
+        return None, None, None
+    if is_dask(X):
+        return X, X, sample_weight
+    return data.X, data.X, data.weights
+
+
 def remote_data(estimator, X, y=None, sample_weight=None, *, encode=None, reset):
     """Rows, weights and targets as blocks that dask holds.
 
@@ -83,8 +92,6 @@ def remote_data(estimator, X, y=None, sample_weight=None, *, encode=None, reset)
     data : Data
         Of ``RemoteArray``.
     """
-    from skae.engines import dask_rows
-
     check_supported(estimator)
     if is_remote(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
@@ -117,6 +124,7 @@ def checked(estimator, X, reset):
             f"Expected 2D array, got {X.ndim}D array instead: a dask array of shape "
             f"{X.shape}; rows are samples."
         )
+    dask_rows.refuse_sparse(X._meta)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     return X if X.numblocks[1] == 1 else X.rechunk({1: -1})
 
@@ -131,15 +139,13 @@ def _chunks(X, y, sample_weight, dtype, encode):
     """Delayed blocks, a chunk of X each."""
     from dask import delayed
 
-    from skae.engines.dask_rows import prepare_block
-
     others = [sample_weight, y]
     lengths = None
     if any(other is not None and not _beside(other, X) for other in others):
         lengths = _lengths(X)
     parts = parts_of(X)
     columns = [_column(other, X, lengths, len(parts)) for other in others]
-    prepare = delayed(prepare_block, pure=False)
+    prepare = delayed(dask_rows.prepare_block, pure=False)
     return [
         prepare(part, weights, targets, dtype, encode)
         for part, weights, targets in zip(parts, *columns, strict=True)
@@ -227,6 +233,7 @@ def _lazily(estimator, name, X):
     estimator = copy(estimator)
     if not is_frame(X) and X.ndim == 2 and X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
+    dask_rows.refuse_sparse(X._meta)
     # One row tells the dtype and the columns, and meets the checks of the method.
     example = np.zeros((1, *X.shape[1:]), float_dtype(X))
     if is_frame(X):

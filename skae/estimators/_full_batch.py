@@ -34,6 +34,7 @@ def train_on_all_rows(problem, start, progress):
     buffer = np.empty_like(start)
 
     def evaluate(inner):
+        progress.begin()
         loss, gradient, terms = engine(coordinates.to_data(inner, out=buffer))
         smooth = loss - terms.get("l1", 0.0)  # which the solver adds itself
         return smooth / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)

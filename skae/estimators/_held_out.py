@@ -26,9 +26,9 @@ def hold_out(data, fraction, random_state, labels=None):
     Returns
     -------
     training : Data
-        All rows, those held out with weight zero: no copy of X is made.
+        All rows, those held out with weight zero.
     held_out : Data
-        A copy of the others.
+        All rows, the others with weight zero: X is not copied.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def hold_out(data, fraction, random_state, labels=None):
         If no row would be left on one side.
     """
     # Rows of weight zero are as good as absent: neither side counts them.
-    rows = np.arange(len(data.X))
+    rows = np.arange(data.X.shape[0])
     if data.weights is not None:
         rows = np.flatnonzero(data.weights)
     n_rows = len(rows)
@@ -58,15 +58,14 @@ def hold_out(data, fraction, random_state, labels=None):
         rank = np.concatenate([(np.arange(c) + 0.5) / c for c in counts])
         order = by_label[np.argsort(rank, kind="stable")]
     out = np.sort(rows[order[:n_out]])
-    dtype = data.X.dtype
-    weights = (
-        np.ones(len(data.X), dtype) if data.weights is None else data.weights.copy()
-    )
-    weights[out] = 0
-    held_out = Data(
-        *(None if a is None else a[out] for a in (data.X, data.weights, data.targets))
-    )
-    return replace(data, weights=weights), held_out
+    if data.weights is None:
+        training = np.ones(data.X.shape[0], data.X.dtype)
+    else:
+        training = data.weights.copy()
+    held_out = np.zeros_like(training)
+    held_out[out] = training[out]
+    training[out] = 0
+    return replace(data, weights=training), replace(data, weights=held_out)
 
 
 class HeldOutLoss:
@@ -90,13 +89,15 @@ class HeldOutLoss:
     def __init__(self, objective, data, unit, draw=0):
         self._objective, self._data, self._unit = objective, data, unit
         self._draw = draw
+        self._engine = None  # a run makes its own: it serves one thread only
 
     def __call__(self, theta):
-        data = self._data
-        with ThreadEngine(self._objective, data.X, data.weights) as engine:
-            engine.draw = self._draw
-            _, _, terms = engine(theta)
-        return 1 - terms[self._objective.data_term] / self._unit
+        if self._engine is None:
+            data = self._data
+            self._engine = ThreadEngine(self._objective, data.X, data.weights)
+            self._engine.draw = self._draw
+        with self._engine as engine:
+            return 1 - engine.data_loss(theta) / self._unit
 
 
 class HeldOutPrediction:
@@ -107,13 +108,15 @@ class HeldOutPrediction:
     objective : NetworkObjective
         The network.
     data : Data
-        The rows held out.
+        The rows held out; those of weight zero are left out.
     score : callable
         ``score(targets, outputs, sample_weight=weights)``, higher is better.
     """
 
     def __init__(self, objective, data, score):
-        self._objective, self._data, self._score = objective, data, score
+        self._objective, self._score = objective, score
+        there = np.flatnonzero(data.weights)
+        self._data = Data(data.X[there], data.weights[there], data.targets[there])
 
     def __call__(self, theta):
         data = self._data

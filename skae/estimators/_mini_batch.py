@@ -3,6 +3,7 @@
 import numpy as np
 
 from skae.engines.batches import BatchEngine, shuffled_batches
+from skae.engines.memory_map import Release
 from skae.solvers.adam import Adam, minimize_adam
 
 
@@ -38,18 +39,21 @@ class MiniBatches:
     @staticmethod
     def _what_is_fixed(problem):
         unit, scale = problem.coordinates.unit, problem.coordinates.scale
-        return unit, float(scale[0]), float(scale[-1])
+        # Of sparse rows the parameters lie in another order.
+        order = problem.objective.by_feature
+        return unit, float(scale[0]), float(scale[-1]), order
 
-    def run(self, problem, theta, n_iter_no_change, callback):
+    def run(self, problem, theta, n_iter_no_change, begin, callback):
         """Minimise from θ, that of centred rows, for up to ``max_iter`` epochs.
 
-        ``callback(iteration)`` gets the mean loss and terms of the epoch as ``aux``.
+        ``begin()`` is called before each epoch, and ``callback(iteration)`` after it,
+        with the mean loss and terms of the epoch as ``aux``.
         """
         data, settings = problem.data, problem.settings
         rates = iter(_rates(settings))
         self._adam.penalise(problem.objective.penalty_weights)
         unit = problem.coordinates.unit
-        rows = np.arange(len(data.X))
+        rows = np.arange(data.X.shape[0])
         mean_weight = 1.0
         if data.weights is not None:
             rows = np.flatnonzero(data.weights)  # those held out have weight zero
@@ -58,9 +62,10 @@ class MiniBatches:
             problem.objective, settings.batch_size, problem.coordinates.means
         )
         engine.draw, engine.mean_code = self._draw, self._mean_code
-        epoch = _Mean()
+        epoch, release = _Mean(), Release(data.X)
 
         def batches():
+            begin()
             epoch.clear()
             self._adam.learning_rate = next(rates)
             order = shuffled_batches(
@@ -71,6 +76,7 @@ class MiniBatches:
         def evaluate(theta, index):
             weight = mean_weight * len(index)
             loss, gradient, terms = engine(theta, data, index, weight)
+            release.after_gathering(len(index))
             epoch.add(weight, loss, terms)
             return loss / unit, gradient, weight
 
@@ -136,5 +142,5 @@ def train_on_batches(problem, start, batches, progress):
     watched = problem.validate is not None
     n_iter_no_change = None if watched else problem.settings.n_iter_no_change
     theta = coordinates.to_centred(start)
-    result = batches.run(problem, theta, n_iter_no_change, each_epoch)
+    result = batches.run(problem, theta, n_iter_no_change, progress.begin, each_epoch)
     return result, coordinates.decentred(result.x)

@@ -1,7 +1,10 @@
 """The parameters that say what a reconstruction is and what it is compared by."""
 
+import numpy as np
+
 from skae._sklearn import StrOptions
 from skae.core.losses import LOSSES
+from skae.estimators._scales import ranges_of
 
 
 class OutputMixin:
@@ -20,10 +23,11 @@ class OutputMixin:
                 "output_activation='logistic' or loss='squared_error'."
             )
 
-    def _check_range(self, X):
+    def _check_range(self, X, weights):
         if self.output_activation != "logistic":
             return
-        low, high = float(X.min()), float(X.max())
+        ranges = ranges_of(X, weights)
+        low, high = float(ranges[0].min()), float(ranges[1].max())
         slack = 1e-6  # what a scaler's rounding may leave outside
         if low < -slack or high > 1 + slack:
             raise ValueError(
@@ -31,3 +35,8 @@ class OutputMixin:
                 f"{low:.6g} to {high:.6g}; scale X, for instance with MinMaxScaler, "
                 "or use output_activation='identity' with loss='squared_error'."
             )
+
+
+def zeros(weight):
+    """The fraction of entries that are exactly zero."""
+    return 1 - int(np.count_nonzero(weight)) / weight.size

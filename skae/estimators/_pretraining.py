@@ -9,10 +9,12 @@ from sklearn.neural_network import BernoulliRBM
 from sklearn.utils.validation import has_fit_parameter
 
 from skae.core.activations import ACTIVATIONS
+from skae.core.blocks import is_remote
 from skae.core.network import Layers
 from skae.engines.rows import apply_layers
 from skae.estimators._base import BaseAutoencoder
-from skae.estimators._dask import is_remote
+from skae.estimators._fitting import present
+from skae.estimators._tasks import fit_of
 from skae.estimators.contractive import ContractiveAutoencoder
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.estimators.sparse import SparseAutoencoder
@@ -140,7 +142,7 @@ def _named(autoencoder, parameter):
     return name
 
 
-def pretrain(autoencoders, X, weights, verbose=0):
+def pretrain(autoencoders, X, weights, verbose=0, task=None):
     """Fit each autoencoder to the codes of the one before.
 
     Parameters
@@ -154,6 +156,8 @@ def pretrain(autoencoders, X, weights, verbose=0):
         are left out.
     verbose : int
         Whether to name each layer.
+    task : Task, optional
+        Of which each layer is a part.
 
     Returns
     -------
@@ -164,7 +168,7 @@ def pretrain(autoencoders, X, weights, verbose=0):
         _check_take_blocks(autoencoders)
         weights = None  # its blocks have them
     if weights is not None and not weights.all():
-        X, weights = X[weights > 0], weights[weights > 0]
+        weights, X = present(weights, X)
         if np.all(weights == 1):
             weights = None
     n_layers = len(autoencoders)
@@ -183,7 +187,8 @@ def pretrain(autoencoders, X, weights, verbose=0):
             # A start for fine-tuning need not have converged.
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", "Training interrupted")
-            autoencoder.fit(codes, **options)
+            with fit_of(task, f"layer {layer}", autoencoder):
+                autoencoder.fit(codes, **options)
         if getattr(autoencoder, "_status", None) == "interrupted":
             # Ctrl-C ended that fit; there is no stack yet that could be kept.
             raise KeyboardInterrupt

@@ -2,11 +2,36 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
+from skae._sklearn import Interval, StrOptions
 from skae.core.blocks import Data
+
+# What those parameters may be that say how to train.
+TRAINING_CONSTRAINTS = {
+    "solver": [StrOptions({"lbfgs", "adam"})],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "learning_rate": [StrOptions({"constant", "linear"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "shuffle": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "random_state": ["random_state"],
+    "warm_start": ["boolean"],
+    "verbose": ["verbose"],
+}
+# And how strongly weights are penalised.
+PENALTY_CONSTRAINTS = {
+    "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+    "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +75,9 @@ class Problem:
     # θ -> score on held-out rows, higher is better; None is no early stopping.
     validate: Callable | None = None
     moments: Any = None  # of the rows that set the scale of things
+    task: Any = None  # whose parts are the iterations; None where nobody follows them
+    # (θ, n_iter) -> attributes of an estimator that stopped there.
+    attributes: Callable | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 """What happens after each iteration: it is recorded, printed and judged."""
 
 import time
+from copy import copy
 
 import numpy as np
+
+from skae.estimators._tasks import Iterations
 
 
 class Progress:
@@ -11,7 +14,7 @@ class Progress:
     Parameters
     ----------
     problem : Problem
-        Gives ``settings`` and ``validate``.
+        Gives ``settings`` and ``validate``, and the ``task`` that callbacks follow.
     """
 
     def __init__(self, problem):
@@ -20,6 +23,15 @@ class Progress:
         self.watch = None
         if problem.validate is not None:
             self.watch = Watch(problem.validate, problem.settings)
+        self._tasks = None
+        if problem.task is not None:
+            unit = self.report.unit
+            self._tasks = Iterations(problem.task, unit, problem.attributes)
+
+    def begin(self):
+        """An iteration begins, unless one is under way."""
+        if self._tasks is not None:
+            self._tasks.begin()
 
     def __call__(self, iteration, theta):
         """Take in an iteration; raise StopIteration if it is to be the last.
@@ -38,8 +50,16 @@ class Progress:
         if self.watch is not None:
             score = self.watch.score(iteration, theta())
         self.report(iteration, score)
+        if self._tasks is not None and self._tasks.end(iteration.n_iter, theta):
+            raise StopIteration
         if self.watch is not None:
             self.watch.judge()
+
+    def close(self, result, loss, message):
+        """Training is over."""
+        if self._tasks is not None:
+            self._tasks.close()
+        self.report.close(result, loss, message)
 
     @property
     def terms_curve(self):
@@ -60,7 +80,8 @@ class Watch:
     """
 
     def __init__(self, validate, settings):
-        self._validate, self._settings = validate, settings
+        # A copy: runs from other starts may be under way in other threads.
+        self._validate, self._settings = copy(validate), settings
         self._stale = 0
         self.scores = []
         self.stopped = False
@@ -88,7 +109,7 @@ class Report:
 
     def __init__(self, problem):
         self._verbose = problem.settings.verbose
-        self._unit = "epoch" if problem.settings.solver == "adam" else "iteration"
+        self.unit = "epoch" if problem.settings.solver == "adam" else "iteration"
         self._printed = None
         self._start = time.perf_counter()
 
@@ -99,7 +120,7 @@ class Report:
 
     def _line(self, at, loss, gradient_norm=None, score=None):
         self._printed = at.n_iter
-        parts = [f"{self._unit} {at.n_iter:5d}", f"loss {loss:.6e}"]
+        parts = [f"{self.unit} {at.n_iter:5d}", f"loss {loss:.6e}"]
         if gradient_norm is not None:
             parts.append(f"gradient {gradient_norm:.2e}")
         if score is not None:

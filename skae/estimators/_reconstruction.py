@@ -3,16 +3,17 @@
 from functools import partial
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import check_sample_weight
-from skae.engines.rows import apply_layers, fill
+from skae.engines.rows import apply_layers, fill, for_rows
 from skae.estimators._dask import is_dask, on_chunks, score_of
+from skae.estimators._rows import DTYPES, validate_rows
 from skae.estimators._scales import Moments
-
-DTYPES = [np.float64, np.float32]
+from skae.estimators._sparse_errors import sparse_squared_errors
 
 
 class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -29,7 +30,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         Returns
@@ -70,13 +71,14 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         Returns
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
-            The reconstruction of every row.
+            The reconstruction of every row. It is dense even where X is sparse;
+            ``score`` and ``score_samples`` do without it.
         """
         X = self._validate(X)
         return self._fill(np.empty(X.shape, X.dtype), _write_rows, X)
@@ -89,7 +91,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         Returns
@@ -108,7 +110,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
         y : None
             Ignored; here for scikit-learn's conventions.
@@ -137,15 +139,18 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _validate(self, X):
         check_is_fitted(self, "n_iter_")
-        return validate_data(self, X, dtype=DTYPES, reset=False)
+        return validate_rows(self, X)
 
     def _squared_errors(self, X):
         """‖x̂_i − x_i‖² of each row, returned in float64."""
+        if issparse(X):
+            encode, decode = self._encoder(X.dtype), self._decoder(X.dtype)
+            return sparse_squared_errors(encode, decode, X)
         return self._fill(np.empty(X.shape[0]), _write_squared_errors, X)
 
     def _fill(self, out, write, X):
         """``write(encode, decode, X[rows], out[rows])`` for each block of rows."""
-        encode, decode = self._encoder(X.dtype), self._decoder(X.dtype)
+        encode, decode = for_rows(self._encoder(X.dtype), X), self._decoder(X.dtype)
         return fill(out, partial(write, encode, decode), X, encode)
 
     def __sklearn_tags__(self):

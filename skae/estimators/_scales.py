@@ -1,8 +1,15 @@
 """The scale of the data, by which training and its defaults are set."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from scipy.sparse import issparse
+
+from skae.core.blocks import is_remote
+from skae.engines.memory_map import blocks_of
+
+_ENTRIES_AT_A_TIME = 2**18
 
 
 @dataclass(frozen=True)
@@ -16,17 +23,17 @@ class Moments:
     @np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
     def of(cls, X, weights):
         """Weighted moments of X, a few rows at a time, in float64."""
-        if getattr(X, "is_remote", False):
+        if is_remote(X):
             return cls.combined(*zip(*X.each(_moments_and_total), strict=True))
-        step = max(1, 2**18 // X.shape[1])
-        blocks = [slice(start, start + step) for start in range(0, len(X), step)]
         if weights is None:
             weights = np.ones(1)
-            weights = np.broadcast_to(weights, len(X))
+            weights = np.broadcast_to(weights, X.shape[0])
+        if issparse(X):
+            return cls(*_of_sparse(X, weights))
         total = weights.sum(dtype=np.float64)
-        mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks) / total
+        mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks_of(X)) / total
         squares = 0.0
-        for b in blocks:
+        for b in blocks_of(X):
             deviations = X[b] - mean
             squares += weights[b] @ np.vecdot(deviations, deviations)
         return cls(mean, float(squares / total))
@@ -86,9 +93,60 @@ def _moments_and_total(X, weights):
     return Moments.of(X, weights), total
 
 
+def _of_sparse(X, weights):
+    """Mean and variance of sparse rows, a few entries at a time.
+
+    Zeros deviate by m_j, entries by x_ij − m_j: no difference of large squares.
+    """
+    n_features = X.shape[1]
+    weights = weights.astype(np.float64, copy=False)
+    total = weights.sum()
+
+    # Bounds of parts of the rows, each with about that many entries.
+    step = max(_ENTRIES_AT_A_TIME, n_features)
+    bounds = np.searchsorted(X.indptr, np.arange(step, X.nnz, step))
+    bounds = np.unique([0, *bounds, X.shape[0]])
+
+    def column_sums(values):
+        """Σ_i s_i v_ij over the entries, where ``values(x_ij, j)`` gives v_ij."""
+        sums = np.zeros(n_features)
+        for start, stop in pairwise(bounds):
+            ends = X.indptr[start : stop + 1]
+            part = slice(ends[0], ends[-1])
+            columns = X.indices[part]
+            entries = values(X.data[part].astype(np.float64), columns)
+            entries = entries * np.repeat(weights[start:stop], np.diff(ends))
+            sums += np.bincount(columns, entries, n_features)
+        return sums
+
+    mean = column_sums(lambda entries, columns: entries) / total
+    squares = column_sums(lambda entries, columns: (entries - mean[columns]) ** 2)
+    there = column_sums(lambda entries, columns: 1.0)
+    full = np.bincount(X.indices, minlength=n_features) == X.shape[0]
+    # Of a column without zeros, rounding alone would be left.
+    zeros = np.where(full, 0.0, total - there)
+    return mean, float((squares.sum() + zeros @ mean**2) / total)
+
+
 @dataclass(frozen=True)
 class Scale:
     """The scale of the data: what penalties with weight "scale" are relative to."""
 
     unit: float  # loss of reconstructing every row by the column means
     spread: float  # root mean square deviation of an entry
+
+
+def ranges_of(X, weights):
+    """Minimum and maximum of each feature, (2, n_features), where weights are not 0."""
+    if is_remote(X):
+        return X.ranges
+    if issparse(X):
+        X = X if weights is None else X[weights > 0]
+        return np.stack([f(axis=0).toarray().ravel() for f in (X.min, X.max)])
+    low = np.full(X.shape[1], np.inf, X.dtype)
+    high = -low
+    for b in blocks_of(X):
+        there = True if weights is None else weights[b, np.newaxis] > 0
+        np.minimum(low, X[b].min(axis=0, where=there, initial=np.inf), out=low)
+        np.maximum(high, X[b].max(axis=0, where=there, initial=-np.inf), out=high)
+    return np.stack([low, high])

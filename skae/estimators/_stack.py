@@ -1,34 +1,40 @@
 """What stacks share: pre-training, then fine-tuning of all weights together."""
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skae._sklearn import HasMethods, Interval, StrOptions
+from skae._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skae.core.activations import ACTIVATIONS
-from skae.core.coordinates import NetworkCoordinates
+from skae.core.blocks import is_remote
 from skae.core.network import Layers, NetworkObjective
 from skae.engines.rows import apply_layers
-from skae.estimators._dask import is_remote
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import hold_out
+from skae.estimators._layer_penalties import NetworkScale, layer_penalties
+from skae.estimators._outputs import zeros
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
-from skae.estimators._problem import Problem, Settings
-from skae.estimators._reconstruction import DTYPES
+from skae.estimators._problem import (
+    PENALTY_CONSTRAINTS,
+    TRAINING_CONSTRAINTS,
+    Problem,
+    Settings,
+)
+from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments
+from skae.estimators._tasks import fit_task, subtask
 from skae.estimators._training import train
 
 _MAX_SEED = np.iinfo(np.int32).max
 
 
-class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Pre-train and fine-tune; a subclass says what lies above the encoder."""
 
     _parameter_constraints: dict = {
@@ -36,26 +42,10 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         "autoencoder": [StrOptions(set(NAMES)), HasMethods(["fit"]), list, tuple, None],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "fine_tune": ["boolean"],
-        "solver": [StrOptions({"lbfgs", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "learning_rate": [StrOptions({"constant", "linear"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "shuffle": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        **PENALTY_CONSTRAINTS,
+        **TRAINING_CONSTRAINTS,
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "hidden_dropout": [Interval(Real, 0, 1, closed="left")],
-        "random_state": ["random_state"],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
     }
 
     # -- what a subclass supplies ----------------------------------------------
@@ -65,16 +55,18 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         """Units of all layers, input and output included, as a tuple of int."""
 
     @abstractmethod
-    def _alphas(self):
-        """Weight decay of each layer, the output's last."""
+    def _penalised_layers(self):
+        """Whether each layer's weights are, as a list of bool, the output's last."""
 
     @abstractmethod
     def _activations(self, autoencoders):
         """Names of the activations of all hidden layers."""
 
     @abstractmethod
-    def _start_above(self, parameters, objective, loss, autoencoders, data):
+    def _start_above(self, theta, objective, loss, autoencoders, data, task, beside):
         """Fill in the weights above the encoder, which is pre-trained.
+
+        ``task`` and ``beside`` are as in ``_train``.
 
         Returns
         -------
@@ -140,6 +132,11 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
                 "warm_start=True continues fine-tuning, which fine_tune=False leaves "
                 "out; use fine_tune=True, or warm_start=False to start afresh."
             )
+        if self.early_stopping and not self.fine_tune:
+            raise ValueError(
+                "early_stopping=True ends fine-tuning, which fine_tune=False leaves "
+                "out; use fine_tune=True, or early_stopping=False."
+            )
         if self.autoencoder is None and not self.fine_tune:
             raise ValueError(
                 "fine_tune=False with autoencoder=None would leave weights random; use "
@@ -155,7 +152,16 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         """Activations of the encoder's layers where the stack itself chooses them."""
         return [self.activation] * len(self._sizes())
 
-    def _train(self, data, output, loss, more_rows=None, labels=None):
+    def _fit_task(self, X, y, weights):
+        """The task of ``fit``, whose parts are the stages."""
+        n_stages = int(self.fine_tune)
+        if not self._continues and self.autoencoder is not None:
+            n_stages += len(self._sizes()) + self._trains_output
+        return fit_task(self, X, y, weights, n_stages)
+
+    def _train(
+        self, data, output, loss, more_rows=None, labels=None, *, task=None, beside=None
+    ):
         """Pre-train and fine-tune; set the fitted attributes in the end.
 
         Parameters
@@ -168,45 +174,67 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             Rows to pre-train on as well.
         labels : ndarray of shape (n_samples,), optional
             Every label keeps its share of the rows held out.
+        task : Task, optional
+            Whose parts are the stages.
+        beside : dict, optional
+            Fitted attributes beside those of the network.
+
+        Returns
+        -------
+        status : str or None
+            How the stage that comes last ended; None if there is none.
+        stage : str
+            Its name.
         """
+        beside = beside or {}
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
         held_out = None
-        if self.early_stopping and self.fine_tune:
+        if self.early_stopping:
             fraction = self.validation_fraction
             data, held_out = hold_out(data, fraction, random_state, labels)
         moments = Moments.of(data.X, data.weights)
-        moments.check_magnitude(len(data.X), data.X.dtype)
+        moments.check_magnitude(data.n_rows, data.X.dtype)
 
         autoencoders = self._autoencoders(output, data, random_state)
-        objective = self._objective(autoencoders, output, loss, data, seed)
-        coordinates = network_coordinates(objective, data, moments)
-        curves = {}
+        scale = NetworkScale.of(data, moments)
+        objective = self._objective(autoencoders, output, loss, data, scale, seed)
+        coordinates = scale.coordinates(objective)
+        curves, above = {}, None
         if self._continues:
             theta, curves = self._fitted_theta(objective), self.loss_curves_
         elif autoencoders is None:
             theta = coordinates.to_data(_random_start(objective, random_state))
         else:
-            theta, curves = self._pretrained(
-                objective, loss, autoencoders, data, more_rows
+            theta, curves, above = self._pretrained(
+                objective, loss, autoencoders, data, more_rows, task, beside
             )
         trained = None
         if self.fine_tune:
             self._set_anchors(objective, autoencoders)
             problem = Problem(
-                objective, data, coordinates, Settings.of(self, len(data.X))
+                *(objective, data, coordinates, Settings.of(self, data.n_rows)),
+                attributes=partial(self._attributes, objective, beside),
             )
-            if held_out is not None:
-                validate = self._validator(objective, held_out, coordinates.unit)
-                problem = replace(problem, validate=validate)
-            if self.verbose:
-                print("fine-tuning")
-            trained = train(problem, coordinates.from_data(theta), seed)
+            trained = self._fine_tuned(problem, theta, seed, held_out, task)
             theta = trained.theta
             curves = {**curves, "fine-tuning": trained.loss_curve}
-        self._keep(objective, autoencoders, theta, trained, curves)
-        if trained is not None:
-            self._warn("Fine-tuning", trained.status)
+        self._keep(objective, autoencoders, theta, trained, curves, beside)
+        last = trained or above
+        stage = "Fine-tuning" if self.fine_tune else "The output layer"
+        return (None if last is None else last.status), stage
+
+    def _fine_tuned(self, problem, theta, seed, held_out, task):
+        """Train all weights together."""
+        if held_out is not None:
+            unit = problem.coordinates.unit
+            validate = self._validator(problem.objective, held_out, unit)
+            problem = replace(problem, validate=validate)
+        if self.verbose:
+            print("fine-tuning")
+        with subtask(task, "fine-tuning", problem.settings.max_iter) as part:
+            problem = replace(problem, task=part)
+            return train(problem, problem.coordinates.from_data(theta), seed)
 
     def _autoencoders(self, output, data, random_state):
         """Unfitted ones to pre-train by; the fitted ones where ``fit`` continues."""
@@ -225,24 +253,27 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             )
         return self.layers_
 
-    def _objective(self, autoencoders, output, loss, data, seed):
+    def _objective(self, autoencoders, output, loss, data, scale, seed):
         if self._continues:
             activations = self._names[:-1]
         else:
             activations = self._activations(autoencoders)
+        reach = self._penalised_layers()
+        alphas, l1 = layer_penalties(self, reach, scale, output, loss)
         return NetworkObjective(
             self._layer_sizes(data),
             activations,
             output=output,
             loss=loss,
-            alphas=self._alphas(),
+            alphas=alphas,
+            l1=l1,
             dropout=[self.input_dropout, *(self.hidden_dropout for _ in activations)],
             seed=seed,
             dtype=data.X.dtype,
         )
 
-    def _pretrained(self, objective, loss, autoencoders, data, more_rows):
-        """θ after pre-training, and the loss curve of each of its stages."""
+    def _pretrained(self, objective, loss, autoencoders, data, more_rows, task, beside):
+        """θ, the loss curve of each stage, and how the output layer was trained."""
         X, weights = data.X, data.weights
         if more_rows is not None and is_remote(X):
             X = X.joined(more_rows)
@@ -251,7 +282,7 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             if weights is not None:
                 ones = np.ones(len(more_rows), weights.dtype)
                 weights = np.concatenate([weights, ones])
-        pretrain(autoencoders, X, weights, int(self.verbose))
+        pretrain(autoencoders, X, weights, int(self.verbose), task)
         theta = np.zeros(objective.layout.size, objective.dtype)
         parameters = objective.parameters(theta)
         curves = {}
@@ -261,12 +292,12 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             # BernoulliRBM records none.
             if hasattr(autoencoder, "loss_curve_"):
                 curves[f"layer {layer + 1}"] = autoencoder.loss_curve_
-        above = self._start_above(parameters, objective, loss, autoencoders, data)
+        above = self._start_above(
+            theta, objective, loss, autoencoders, data, task, beside
+        )
         if above is not None:
             curves["output"] = above.loss_curve
-            if not self.fine_tune:
-                self._warn("The output layer", above.status)
-        return theta, curves
+        return theta, curves, above
 
     def _set_anchors(self, objective, autoencoders):
         """Say what weights a layer is to stay near, if not 0."""
@@ -279,45 +310,42 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
             parameters.intercepts[layer][:] = b
         return theta
 
-    def _keep(self, objective, autoencoders, theta, trained, curves):
+    def _attributes(self, objective, beside, theta, n_iter):
+        """Those fitted attributes that using what was learnt takes."""
+        parameters = objective.parameters(theta.copy())
+        return {
+            **beside,
+            "coefs_": [W.T for W in parameters.coefs],
+            "intercepts_": parameters.intercepts,
+            "_names": objective.names,
+            "n_iter_": n_iter,
+        }
+
+    def _keep(self, objective, autoencoders, theta, trained, curves, beside):
         """Set the fitted attributes."""
         if not np.isfinite(theta).all():
             raise ValueError(
                 f"The weights that fit X overflow {objective.dtype}; scale X, for "
                 "instance with StandardScaler."
             )
-        parameters = objective.parameters(theta.copy())
+        n_iter = 0 if trained is None else trained.n_iter
+        attributes = self._attributes(objective, beside, theta, n_iter)
+        for name, value in attributes.items():
+            setattr(self, name, value)
         self.layers_ = autoencoders
-        self.coefs_ = [W.T for W in parameters.coefs]
-        self.intercepts_ = parameters.intercepts
-        self._names = objective.names
+        self.penalties_ = {"squares": [*objective.alphas], "absolute": [*objective.l1]}
+        self.sparsity_of_weights_ = [zeros(W) for W in self.coefs_]
         self.loss_ = None if trained is None else trained.loss
         self.loss_curve_ = None if trained is None else trained.loss_curve
         self.loss_curves_ = curves
         self.validation_scores_ = None if trained is None else trained.validation_scores
-        self.n_iter_ = 0 if trained is None else trained.n_iter
         self.n_layers_ = len(self.coefs_) + 1
-
-    def _warn(self, stage, status):
-        """Warn if a stage was cut short."""
-        if status in ("max_iter", "max_fun"):
-            warnings.warn(
-                f"{stage} stopped at {status}={getattr(self, status)} before it "
-                f"converged; increase {status}, or tol if the loss has levelled off.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        elif status == "interrupted":
-            warnings.warn(
-                "Training interrupted by user; the weights so far are kept.",
-                stacklevel=4,
-            )
 
     # -- using what was learnt -------------------------------------------------
 
     def _validate(self, X):
         check_is_fitted(self, "n_iter_")
-        return validate_data(self, X, dtype=DTYPES, reset=False)
+        return validate_rows(self, X)
 
     def _layers(self, dtype, first=0, last=None):
         """What maps activations of layer ``first`` to those of layer ``last``."""
@@ -329,26 +357,6 @@ class BaseStack(DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
         """Activations of layer ``last`` for the rows X, not yet validated."""
         X = self._validate(X)
         return apply_layers(self._layers(X.dtype, last=last), X)
-
-
-def network_coordinates(objective, data, moments):
-    """The solver's coordinates for a network's data."""
-    spread = moments.spread
-    if moments.no_variation(data.X.dtype):
-        spread = 1.0
-    if data.targets is None:
-        targets, target_spread = moments, spread
-    else:
-        targets = Moments.of(data.targets, data.weights)
-        target_spread = targets.spread
-        if targets.no_variation(data.X.dtype):
-            target_spread = 1.0
-    unit = objective.loss.at_mean(targets.mean, targets.variance)
-    if targets.no_variation(data.X.dtype):
-        unit = 1.0
-    return NetworkCoordinates(
-        objective, moments.mean, spread, unit, targets.mean, target_spread
-    )
 
 
 def _random_start(objective, random_state):

@@ -10,12 +10,15 @@ from skae.core.blocks import Data
 from skae.core.network import Layers, NetworkObjective
 from skae.engines.rows import apply_layers
 from skae.estimators._dask import on_chunks, remote_data
+from skae.estimators._fitting import present
+from skae.estimators._layer_penalties import NetworkScale
 from skae.estimators._pretraining import activation_of
 from skae.estimators._problem import Problem, Settings
-from skae.estimators._reconstruction import DTYPES
 from skae.estimators._remote_targets import check_given
+from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments
-from skae.estimators._stack import BaseStack, network_coordinates
+from skae.estimators._stack import BaseStack
+from skae.estimators._tasks import subtask
 from skae.estimators._training import train
 
 # Of the output layer alone: a convex problem of few parameters. Where all weights are
@@ -57,25 +60,30 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
+    def _check_stages(self):
+        super()._check_stages()
+        if self.decay == "start" and self.l1_ratio:
+            raise ValueError(
+                "decay='start' keeps weights near those of pre-training, which an L1 "
+                f"part, l1_ratio={self.l1_ratio}, would draw to zero; use "
+                "decay='all' or 'output' with it, or l1_ratio=0."
+            )
+
     def _inputs(self, X, y, X_unlabeled, sample_weight):
         """Validate parameters and data: X, y, rows without a target, and weights."""
         validate_params(self)
         self._sizes()
         self._check_stages()
-        X, y = validate_data(
+        X, y = validate_rows(
             self,
             X,
-            y,
-            dtype=DTYPES,
+            y=y,
             order="C",
             multi_output=True,
             y_numeric=self._y_numeric,
             reset=not self._continues,
         )
-        weights = check_sample_weight(sample_weight, X)
-        if weights is not None and not weights.all():
-            present = weights > 0  # absent means absent
-            X, y, weights = X[present], y[present], weights[present]
+        weights, X, y = present(check_sample_weight(sample_weight, X), X, y)
         if X_unlabeled is not None:
             given = X_unlabeled
             X_unlabeled = check_array(
@@ -106,10 +114,8 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
     def _layer_sizes(self, data):
         return (data.X.shape[1], *self._sizes(), data.targets.shape[1])
 
-    def _alphas(self):
-        alpha = float(self.alpha)
-        hidden = 0.0 if self.decay == "output" else alpha
-        return [*(hidden for _ in self._sizes()), alpha]
+    def _penalised_layers(self):
+        return [*(self.decay != "output" for _ in self._sizes()), True]
 
     def _activations(self, autoencoders):
         if autoencoders is None:
@@ -121,8 +127,20 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
             starts = [autoencoder.components_ for autoencoder in autoencoders]
             objective.anchors[: len(starts)] = starts
 
-    def _start_above(self, parameters, objective, loss, autoencoders, data):
+    _trains_output = True
+
+    def _start_above(self, theta, objective, loss, autoencoders, data, task, beside):
         """Train the output layer on the top codes, which is a convex problem."""
+        parameters = objective.parameters(theta)
+
+        def whole(top):
+            whole = theta.copy()
+            whole[-len(top) :] = top  # the last of the layers, and laid out alike
+            return whole
+
+        def attributes(top, n_iter):
+            return self._attributes(objective, beside, whole(top), n_iter)
+
         if self.verbose:
             print("output layer")
         encoder = Layers(
@@ -138,18 +156,21 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
             output=objective.names[-1],
             loss=loss,
             alphas=objective.alphas[-1:],
+            l1=objective.l1[-1:],
             dtype=codes.dtype,
         )
         data = Data(codes, data.weights, data.targets)
-        coordinates = network_coordinates(output, data, Moments.of(codes, data.weights))
+        moments = Moments.of(codes, data.weights)
+        coordinates = NetworkScale.of(data, moments).coordinates(output)
         max_iter = _OUTPUT_ITERATIONS if self.fine_tune else int(self.max_iter)
         settings = Settings(max_iter=max_iter, tol=self.tol)
-        problem = Problem(output, data, coordinates, settings)
         start = np.zeros(output.layout.size, output.dtype)
-        trained = train(problem, start, seed=0)
+        with subtask(task, "output layer", max_iter) as part:
+            problem = Problem(
+                *(output, data, coordinates, settings), task=part, attributes=attributes
+            )
+            trained = train(problem, start, seed=0)
         if trained.status == "interrupted":
             raise KeyboardInterrupt
-        learnt = output.parameters(trained.theta)
-        parameters.coefs[-1][:] = learnt.coefs[0]
-        parameters.intercepts[-1][:] = learnt.intercepts[0]
+        theta[:] = whole(trained.theta)
         return trained

@@ -62,7 +62,7 @@ def train(problem, start, seed, batches=None):
     if status == "max_iter" and solver == "adam":
         # A rate that has fallen to nothing has come to the end it was given.
         status = "scheduled" if problem.settings.learning_rate == "linear" else status
-    progress.report.close(result, loss, MESSAGES[status])
+    progress.close(result, loss, MESSAGES[status])
     return Trained(
         theta=theta,
         loss=loss,

@@ -3,22 +3,15 @@
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from skae._sklearn import Interval, StrOptions
 from skae.core.corruptions import CORRUPTIONS, Custom, Noise
+from skae.core.sparse_rows import SparseRows
 from skae.estimators._base import BaseAutoencoder
-from skae.estimators._dask import is_remote
+from skae.estimators._scales import ranges_of
 from skae.estimators._sparsity import SparsityMixin
-
-
-def _ranges(data):
-    """Minimum and maximum of each feature, of rows that are not held out."""
-    if is_remote(data.X):
-        return data.X.ranges
-    there = True if data.weights is None else data.weights[:, np.newaxis] > 0
-    low = data.X.min(axis=0, where=there, initial=np.inf)
-    return np.stack([low, data.X.max(axis=0, where=there, initial=-np.inf)])
 
 
 class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
@@ -383,21 +376,29 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
         random_state : int, RandomState instance or None, default=None
             Draws the noise. Pass an int for reproducible results.
 
         Returns
         -------
-        X_corrupted : ndarray of shape (n_samples, n_features)
-            A corrupted copy, in the dtype of X if that is float32 or float64.
+        X_corrupted : ndarray or CSR matrix of shape (n_samples, n_features)
+            A corrupted copy, in the dtype of X if that is float32 or float64. It is
+            sparse where X is and ``corruption="masking"``: other noise leaves hardly
+            an entry zero.
         """
         X = self._validate(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+        noise = Noise(self._corruption(self.feature_range_.astype(X.dtype)), seed)
+        if issparse(X):
+            if self.corruption == "masking":
+                masked = SparseRows(X).masked(noise, start=0, draw=0).matrix.copy()
+                masked.eliminate_zeros()
+                return masked
+            X = X.toarray()
         corrupted = np.empty_like(X)
-        corruption = self._corruption(self.feature_range_.astype(X.dtype))
-        Noise(corruption, seed)(X, start=0, draw=0, out=corrupted)
+        noise(X, start=0, draw=0, out=corrupted)
         return corrupted
 
     def _check_combinations(self):
@@ -435,7 +436,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         return CORRUPTIONS[self.corruption](float(self.corruption_level), low, high)
 
     def _terms(self, data, scale, n_components, random_state):
-        self.feature_range_ = _ranges(data)
+        self.feature_range_ = ranges_of(data.X, data.weights)
         seed = random_state.randint(np.iinfo(np.int32).max)
         return {
             "sparsity": self._sparsity(scale, n_components),

@@ -1,15 +1,15 @@
 """A deep, mirrored autoencoder, pre-trained layer by layer."""
 
-from sklearn.utils.validation import validate_data
-
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
 from skae.estimators._dask import is_dask, remote_data
+from skae.estimators._fitting import present, unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutLoss
 from skae.estimators._outputs import OutputMixin
 from skae.estimators._pretraining import activation_of, output_activation_of
-from skae.estimators._reconstruction import DTYPES, ReconstructionMixin
+from skae.estimators._reconstruction import ReconstructionMixin
+from skae.estimators._rows import validate_rows
 from skae.estimators._stack import BaseStack
 
 
@@ -75,10 +75,24 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         "lbfgs" works on all rows at once, and is the better choice for up to some
         ten thousand rows; "adam" on mini-batches.
 
-    alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised. It is a fixed
-        number beside a loss that grows with the square of X's units, so scale X, or
-        choose it by the unit.
+    alpha : float or "scale", default="scale"
+        α, the weight decay, in [0, inf). Biases are never penalised. A number is the
+        same for all layers, in squared units of X. "scale" decays the weights as 1e-4
+        would for data of unit spread, in whatever unit X is measured: with s² the mean
+        variance of a feature, α is 1e-4 s⁴ for the first layer, 1e-4 for the last one
+        and 1e-4 s² between, because their weights grow as 1/s, s and not at all while
+        the loss grows as s² (behind logistic outputs the last one's do not grow
+        either, nor does ``loss="log_loss"``).
+
+    l1_ratio : float, default=0.0
+        Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
+        penalty of a layer becomes
+
+            α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
+
+        and the more weights are exactly zero the larger it is: L-BFGS finds a minimum
+        orthant by orthant, Adam soft-thresholds after each step. Pre-training
+        is not penalised so unless its autoencoder is: its own ``l1_ratio`` says.
 
     max_iter : int, default=1000
         Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
@@ -142,6 +156,13 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
     intercepts_ : list of ndarray of shape (n_units,)
         Biases of each layer.
 
+    penalties_ : dict of str to list of float
+        What multiplies ½‖W_l‖², as "squares", and ‖W_l‖₁, as "absolute", of each
+        layer in ``coefs_``.
+
+    sparsity_of_weights_ : list of float
+        The fraction of each layer's weights, as in ``coefs_``, that are exactly zero.
+
     loss_ : float or None
         J after fine-tuning; with "adam" the mean over the last epoch's batches, each
         at the weights of its time. With ``early_stopping``, of the weights kept.
@@ -202,6 +223,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         **OutputMixin._parameter_constraints,
         "code_activation": [StrOptions(set(ACTIVATIONS)), None],
     }
+    _unit_alpha = 1e-4
 
     def __init__(
         self,
@@ -214,7 +236,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         loss="squared_error",
         fine_tune=True,
         solver="lbfgs",
-        alpha=1e-4,
+        alpha="scale",
+        l1_ratio=0.0,
         max_iter=1000,
         max_fun=15000,
         tol=2e-4,
@@ -240,6 +263,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         self.fine_tune = fine_tune
         self.solver = solver
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.max_iter = max_iter
         self.max_fun = max_fun
         self.tol = tol
@@ -287,7 +311,18 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
         leaves the weights of an earlier fit.
+
+        From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
+        layer, stage and iteration. A request to stop ends the iterations of a stage,
+        not the stages, all of which a stack is made of.
         """
+        with unchanged_on_error(self):
+            ended = self._fit(X, sample_weight)
+        warn_if_cut_short(self, *ended)
+        return self
+
+    def _fit(self, X, sample_weight):
+        """Fit, and return how and in what stage training ended."""
         validate_params(self)
         self._sizes()
         self._check_stages()
@@ -295,16 +330,30 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         if is_dask(X):
             reset = not self._continues
             data = remote_data(self, X, sample_weight=sample_weight, reset=reset)
-            self._check_range(data.X)
-            self._train(data, self.output_activation, self.loss)
-            return self
-        X = validate_data(self, X, dtype=DTYPES, order="C", reset=not self._continues)
-        weights = check_sample_weight(sample_weight, X)
-        if weights is not None and not weights.all():
-            X, weights = X[weights > 0], weights[weights > 0]
-        self._check_range(X)
-        self._train(Data(X, weights), self.output_activation, self.loss)
-        return self
+            weights = sample_weight
+        else:
+            X = validate_rows(self, X, order="C", reset=not self._continues)
+            weights, X = present(check_sample_weight(sample_weight, X), X)
+            data = Data(X, weights)
+        self._check_range(data.X, data.weights)
+        with self._fit_task(X, X, weights) as task:
+            return self._train(data, self.output_activation, self.loss, task=task)
+
+    def _check_stages(self):
+        super()._check_stages()
+        given, wanted = self.autoencoder, self.code_activation
+        if isinstance(given, list | tuple) and given:
+            given = given[-1]
+        if wanted is None or given is None or isinstance(given, str):
+            return
+        own = activation_of(given)
+        if own != wanted:
+            raise ValueError(
+                f"code_activation={wanted!r} is for an autoencoder given by name, but "
+                f"the last layer's, {given!r}, has activation={own!r}; give it "
+                f"activation={wanted!r}, as in a list with one autoencoder for each "
+                "layer, or use code_activation=None."
+            )
 
     def _encoder_names(self):
         names = super()._encoder_names()
@@ -315,8 +364,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         d, sizes = data.X.shape[1], self._sizes()
         return (d, *sizes, *sizes[-2::-1], d)
 
-    def _alphas(self):
-        return [float(self.alpha)] * (2 * len(self._sizes()))
+    def _penalised_layers(self):
+        return [True] * (2 * len(self._sizes()))
 
     def _activations(self, autoencoders):
         if autoencoders is None:
@@ -331,9 +380,11 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
             )
         return [*(activation_of(a) for a in autoencoders), *others[::-1]]
 
-    def _start_above(self, parameters, objective, loss, autoencoders, data):
+    _trains_output = False
+
+    def _start_above(self, theta, objective, loss, autoencoders, data, task, beside):
         """Put the decoders, in reverse, above the encoders."""
-        depth = len(self._sizes())
+        parameters, depth = objective.parameters(theta), len(self._sizes())
         for layer, autoencoder in enumerate(reversed(autoencoders), depth):
             if not hasattr(autoencoder, "intercept_visible_"):
                 raise ValueError(

@@ -13,6 +13,7 @@ from skae.core.blocks import Data
 from skae.core.network import Layers
 from skae.engines.rows import apply_layers
 from skae.estimators._dask import is_dask, on_chunks
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutPrediction
 from skae.estimators._remote_targets import class_targets
 from skae.estimators._supervised import SupervisedStack
@@ -68,11 +69,23 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         "lbfgs" works on all rows at once, and is the better choice for up to some
         ten thousand rows; "adam" on mini-batches.
 
-    alpha : float, default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised. Training does
+    alpha : float or "scale", default=1e-4
+        α, the weight decay, in [0, inf). Biases are never penalised. Fine-tuning does
         not depend on the units of X, but for this: where its numbers are a thousand
         times larger, the first layer's weights are a thousandth, and hardly decay.
-        Scale X first.
+        Scale X first, or use "scale": 1e-3, for the first layer times the mean
+        variance of a feature, which is 1e-3 as it would be for X of unit spread.
+
+    l1_ratio : float, default=0.0
+        Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
+        penalty of a layer becomes
+
+            α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
+
+        and the more weights are exactly zero the larger it is: L-BFGS finds a minimum
+        orthant by orthant, Adam soft-thresholds after each step. It does not
+        go with ``decay="start"``. Pre-training
+        is not penalised so unless its autoencoder is: its own ``l1_ratio`` says.
 
     decay : {"all", "start", "output"}, default="all"
         What α reaches beside V: "all", the weights W_l of every layer; "start", how
@@ -150,6 +163,13 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     intercepts_ : list of ndarray of shape (n_units,)
         Biases of each layer.
 
+    penalties_ : dict of str to list of float
+        What multiplies ½‖W_l‖², as "squares", and ‖W_l‖₁, as "absolute", of each
+        layer in ``coefs_``.
+
+    sparsity_of_weights_ : list of float
+        The fraction of each layer's weights, as in ``coefs_``, that are exactly zero.
+
     loss_ : float or None
         J after fine-tuning; with "adam" the mean over the last epoch's batches, each
         at the weights of its time. With ``early_stopping``, of the weights kept.
@@ -211,6 +231,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
     _y_numeric = False
+    _unit_alpha = 1e-3
 
     def __init__(
         self,
@@ -221,6 +242,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         fine_tune=True,
         solver="lbfgs",
         alpha=1e-4,
+        l1_ratio=0.0,
         decay="all",
         max_iter=1000,
         max_fun=15000,
@@ -245,6 +267,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         self.fine_tune = fine_tune
         self.solver = solver
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.decay = decay
         self.max_iter = max_iter
         self.max_fun = max_fun
@@ -299,7 +322,18 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
         leaves the weights of an earlier fit.
+
+        From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
+        layer, stage and iteration. A request to stop ends the iterations of a stage,
+        not the stages, all of which a stack is made of.
         """
+        with unchanged_on_error(self):
+            ended = self._fit(X, y, X_unlabeled, sample_weight)
+        warn_if_cut_short(self, *ended)
+        return self
+
+    def _fit(self, X, y, X_unlabeled, sample_weight):
+        """Fit, and return how and in what stage training ended."""
         if is_dask(X):
             return self._fit_remote(X, y, X_unlabeled, sample_weight)
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
@@ -320,23 +354,27 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             )
         if kind == "multilabel-indicator":
             classes, targets = self._labels(y, X.dtype)
-            self._train(Data(X, weights, targets), "logistic", "log_loss", X_unlabeled)
+            codes, output = None, ("logistic", "log_loss")
         else:
-            classes, codes = self._codes(column_or_1d(y, warn=True))
+            y = column_or_1d(y, warn=True)
+            classes, codes = self._codes(y)
             targets = np.zeros((len(y), len(classes)), X.dtype)
             targets[np.arange(len(y)), codes] = 1
-            data = Data(X, weights, targets)
-            self._train(data, "softmax", "cross_entropy", X_unlabeled, codes)
-        self.classes_ = classes
-        return self
+            output = "softmax", "cross_entropy"
+        with self._fit_task(X, y, weights) as task:
+            return self._train(
+                *(Data(X, weights, targets), *output, X_unlabeled, codes),
+                task=task,
+                beside={"classes_": classes},
+            )
 
     def _fit_remote(self, X, y, X_unlabeled, sample_weight):
         classes, encode, multilabel = class_targets(self, y)
         data, more = self._remote_inputs(X, y, X_unlabeled, sample_weight, encode)
         kind = ("logistic", "log_loss") if multilabel else ("softmax", "cross_entropy")
-        self._train(data, *kind, more)
-        self.classes_ = classes
-        return self
+        with self._fit_task(X, y, sample_weight) as task:
+            beside = {"classes_": classes}
+            return self._train(data, *kind, more, task=task, beside=beside)
 
     def _labels(self, y, dtype):
         """The labels' positions, and targets of the output units."""

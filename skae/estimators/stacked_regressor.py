@@ -6,6 +6,7 @@ from sklearn.metrics import r2_score
 
 from skae.core.blocks import Data
 from skae.estimators._dask import is_dask, on_chunks
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutPrediction
 from skae.estimators._remote_targets import columns, is_one_column
 from skae.estimators._scales import Moments
@@ -53,18 +54,36 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
     fine_tune : bool, default=True
         Whether to train all weights together in the end. Without, this is a ridge
-        regression on the codes of the pre-trained layers.
+        regression on the codes of the pre-trained layers, with ``l1_ratio`` an elastic
+        net.
 
     solver : {"lbfgs", "adam"}, default="lbfgs"
         "lbfgs" works on all rows at once, and is the better choice for up to some
         ten thousand rows; "adam" on mini-batches.
 
-    alpha : float, default=1e-4
-        α, the weight decay, in [0, inf), in squared units of y: y in tens wants a
-        hundred times the α of y in ones, and the default is next to none for y that
-        is not scaled. Search it. Biases are never penalised. Scale X first: where
-        its numbers are a thousand times larger, the first layer's weights are a
-        thousandth, and hardly decay.
+    alpha : float or "scale", default="scale"
+        α, the weight decay, in [0, inf). Biases are never penalised. A number is the
+        same for all layers, in squared units of y: y in tens wants a hundred times
+        the α of y in ones. "scale" decays the weights as 2e-3 would for X and y of
+        unit spread, so that predictions change with the unit of y as y does: with s²
+        the mean variance of a feature and s_y² that of a target, α is 2e-3 s² s_y²
+        for the first layer, 2e-3 for V and 2e-3 s_y² between, because their weights
+        grow as 1/s, s_y and not at all while the loss grows as s_y². Unlike
+        ``MLPRegressor``'s, which is divided by the number of rows, it is meant for
+        training that goes to a minimum: 2e-3 was chosen by cross-validation between
+        rows that are few and noisy, and want 1e-2, and rows without noise, which
+        want 1e-4. Search it.
+
+    l1_ratio : float, default=0.0
+        Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
+        penalty of a layer becomes
+
+            α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
+
+        and the more weights are exactly zero the larger it is: L-BFGS finds a minimum
+        orthant by orthant, Adam soft-thresholds after each step. It does not
+        go with ``decay="start"``. Pre-training
+        is not penalised so unless its autoencoder is: its own ``l1_ratio`` says.
 
     decay : {"all", "start", "output"}, default="all"
         What α reaches beside V: "all", the weights W_l of every layer; "start", how
@@ -135,6 +154,13 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
     intercepts_ : list of ndarray of shape (n_units,)
         Biases of each layer.
 
+    penalties_ : dict of str to list of float
+        What multiplies ½‖W_l‖², as "squares", and ‖W_l‖₁, as "absolute", of each
+        layer in ``coefs_``.
+
+    sparsity_of_weights_ : list of float
+        The fraction of each layer's weights, as in ``coefs_``, that are exactly zero.
+
     loss_ : float or None
         J after fine-tuning; with "adam" the mean over the last epoch's batches, each
         at the weights of its time. With ``early_stopping``, of the weights kept.
@@ -184,13 +210,14 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
     >>> from skae import StackedAutoencoderRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> X = StandardScaler().fit_transform(X)
-    >>> stack = StackedAutoencoderRegressor(20, alpha=1.0, random_state=0)
+    >>> stack = StackedAutoencoderRegressor(20, random_state=0)
     >>> stack = stack.fit(X[:300], y[:300])
     >>> bool(stack.score(X[300:], y[300:]) > 0.3)
     True
     """
 
     _y_numeric = True
+    _unit_alpha = 2e-3
 
     def __init__(
         self,
@@ -200,7 +227,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         activation="logistic",
         fine_tune=True,
         solver="lbfgs",
-        alpha=1e-4,
+        alpha="scale",
+        l1_ratio=0.0,
         decay="all",
         max_iter=1000,
         max_fun=15000,
@@ -224,6 +252,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         self.fine_tune = fine_tune
         self.solver = solver
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.decay = decay
         self.max_iter = max_iter
         self.max_fun = max_fun
@@ -276,7 +305,18 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
         leaves the weights of an earlier fit.
+
+        From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
+        layer, stage and iteration. A request to stop ends the iterations of a stage,
+        not the stages, all of which a stack is made of.
         """
+        with unchanged_on_error(self):
+            ended = self._fit(X, y, X_unlabeled, sample_weight)
+        warn_if_cut_short(self, *ended)
+        return self
+
+    def _fit(self, X, y, X_unlabeled, sample_weight):
+        """Fit, and return how and in what stage training ended."""
         if is_dask(X):
             return self._fit_remote(X, y, X_unlabeled, sample_weight)
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
@@ -288,21 +328,26 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         targets = y.reshape(len(X), -1)
         Moments.of(targets, weights).check_magnitude(len(X), X.dtype, "y")
         targets = np.ascontiguousarray(targets, X.dtype)
-        data = Data(X, weights, targets)
-        self._train(data, "identity", "squared_error", X_unlabeled)
-        self._one_column = y.ndim == 1
-        return self
+        with self._fit_task(X, y, weights) as task:
+            return self._train(
+                *(Data(X, weights, targets), "identity", "squared_error", X_unlabeled),
+                task=task,
+                beside={"_one_column": y.ndim == 1},
+            )
 
     def _fit_remote(self, X, y, X_unlabeled, sample_weight):
         data, more = self._remote_inputs(X, y, X_unlabeled, sample_weight, columns)
         moments = Moments.of(data.targets, data.weights)
-        moments.check_magnitude(len(data.X), data.X.dtype, "y")
-        self._train(data, "identity", "squared_error", more)
-        self._one_column = is_one_column(y)
-        return self
+        moments.check_magnitude(data.n_rows, data.X.dtype, "y")
+        with self._fit_task(X, y, sample_weight) as task:
+            return self._train(
+                *(data, "identity", "squared_error", more),
+                task=task,
+                beside={"_one_column": is_one_column(y)},
+            )
 
     def _validator(self, objective, held_out, unit):
-        if len(held_out.X) < 2:
+        if held_out.n_rows < 2:
             raise ValueError(
                 "early_stopping=True needs at least two held-out rows for R², got one "
                 f"with validation_fraction={self.validation_fraction}; use a larger "

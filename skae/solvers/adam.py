@@ -11,6 +11,7 @@ from skae.solvers.result import Iteration, NotFiniteError, Result
 # float32 took 1.3 ms at a time of 2**16, 1.6 at 2**14, 2.8 at 2**12. A second thread
 # did not help (1.4 ms; 2.6 just after a matrix product, whose threads still spin).
 _CHUNK = 2**16
+_FEW_CHANGES = 16  # of the scale, so that chunks are long
 
 
 class Adam:
@@ -116,14 +117,14 @@ class Adam:
             v += s
             np.sqrt(v, out=s)
             s += epsilon
-            if c:
+            if c is not None:
                 threshold = buffers[1, : len(g)]
                 pull = self.learning_rate * bias_2 * scale * (scale / self.unit) * c
                 np.divide(pull, s, out=threshold)
             np.divide(m, s, out=s)
             s *= rate * scale
             x[chunk] -= s
-            if c:
+            if c is not None:
                 _shrink(x[chunk], threshold, s)
 
 
@@ -136,11 +137,23 @@ def _shrink(x, threshold, buffer):
 
 
 def _chunks(scale, c):
-    """(slice, scale, c) of chunks over each of which both are one number."""
+    """(slice, scale, c) of chunks over each of which both are one number.
+
+    None stands for a c of zero. Where they change so often that chunks would be short,
+    both are arrays.
+    """
+    size = len(scale)
     changes = np.flatnonzero((np.diff(scale) != 0) | (np.diff(c) != 0))
+    if len(changes) > max(_FEW_CHANGES, size // _CHUNK):
+        parts = [slice(start, start + _CHUNK) for start in range(0, size, _CHUNK)]
+        return [(part, scale[part], c[part] if c.any() else None) for part in parts]
     edges = [0, *(changes + 1), len(scale)]
     return [
-        (slice(start, min(start + _CHUNK, last)), float(scale[first]), float(c[first]))
+        (
+            slice(start, min(start + _CHUNK, last)),
+            float(scale[first]),
+            float(c[first]) or None,
+        )
         for first, last in pairwise(edges)
         for start in range(first, last, _CHUNK)
     ]
@@ -170,7 +183,7 @@ def minimize_adam(
     batches : callable
         ``batches() -> iterable``: the batches of another epoch, in their order.
     max_iter : int, default=200
-        Limit of epochs.
+        Limit of epochs, at least 1.
     tol, n_iter_no_change : float and int, default=1e-4 and 10
         Stop when the mean value over an epoch has not fallen below the lowest so far
         by `tol`, `n_iter_no_change` epochs in a row. None for the latter is never.
@@ -188,6 +201,8 @@ def minimize_adam(
 
     Raises
     ------
+    ValueError
+        If `max_iter` is less than 1, or an epoch has no batches.
     NotFiniteError
         If a value, or x after an epoch, is not finite.
     KeyboardInterrupt
@@ -209,6 +224,8 @@ def minimize_adam(
     >>> bool(abs(result.x[0] - data.mean()) < 0.1)
     True
     """
+    if max_iter < 1:
+        raise ValueError(f"max_iter={max_iter!r} must be at least 1")
     x = np.array(x0)
     if adam is None:
         adam = Adam(x.size, x.dtype)
@@ -224,6 +241,11 @@ def minimize_adam(
                     total += weight * batch_value
                     weights += weight
                     n_fun += 1
+                if not weights:
+                    raise ValueError(
+                        f"batches() must yield batches that weigh something, but those "
+                        f"of epoch {n_iter + 1} weigh {weights!r} in all"
+                    )
                 value = total / weights
                 if not (np.isfinite(value) and np.isfinite(x).all()):
                     raise NotFiniteError(f"not finite in epoch {n_iter + 1}")

@@ -339,6 +339,7 @@ def test_layers_give_the_activations_of_the_last_one(depth):
     [
         ({"activations": ["tanh"]}, "activations needs 2 entries"),
         ({"alphas": [0.1]}, "alphas needs 3 entries"),
+        ({"l1": [0.1]}, "l1 needs 3 entries"),
         ({"dropout": [0.1]}, "dropout needs 3 entries"),
         ({"output": "identity"}, "needs an output among"),
     ],
@@ -566,3 +567,27 @@ def test_decay_towards_anchors():
         gradient = evaluate(theta)[1].copy()
         numeric = central_differences(lambda point: evaluate(point)[0], theta)
     assert_same_direction_and_size(gradient, numeric)
+
+
+@pytest.mark.parametrize("l1", [(0.2, 0.0, 0.5), (0.0, 0.3, 0.0)])
+def test_absolute_values_of_each_layers_weights(l1):
+    sizes, rng = (5, 4, 3, 2), np.random.default_rng(0)
+    X, T = rng.normal(size=(N, 5)), rng.normal(size=(N, 2))
+    options = {"output": "identity", "loss": "squared_error", "alphas": [0.1] * 3}
+    smooth, kinked = (
+        NetworkObjective(sizes, ["tanh"] * 2, l1=weights, **options)
+        for weights in (None, l1)
+    )
+    theta = rng.normal(size=smooth.layout.size)
+    loss, gradient, terms = run(smooth, X, T, None, theta)
+    with_kinks = run(kinked, X, T, None, theta)
+    coefs = smooth.parameters(theta).coefs
+    expected = sum(c * np.abs(W).sum() for c, W in zip(l1, coefs, strict=True))
+    assert with_kinks[2] == {**terms, "l1": pytest.approx(expected, rel=1e-12)}
+    assert with_kinks[0] == pytest.approx(loss + expected, rel=1e-12)
+    np.testing.assert_array_equal(with_kinks[1], gradient)
+    with ThreadEngine(kinked, X, targets=T) as evaluate:
+        numeric = central_differences(lambda point: evaluate(point)[0], theta)
+    c = kinked.penalty_weights
+    assert_same_direction_and_size(gradient + c * np.sign(theta), numeric)
+    assert smooth.penalty_weights is None and c.dtype == theta.dtype

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from compare import assert_same_bits
+from networks import CASES as NETWORKS
+from networks import NetworkCase
 from objectives import CASES, ONE_OUTPUT, Case, D, K, is_noisy
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -210,11 +212,19 @@ def test_blas_is_limited_until_the_last_one_leaves():
     before = blas_threads()
     with single_threaded_blas() as first:
         assert set(blas_threads()) <= {1}
-        with single_threaded_blas() as second:
+        with single_threaded_blas() as again:  # as one who waits here
             assert set(blas_threads()) <= {1}
+        with ThreadPoolExecutor(1) as pool:
+
+            def enter():
+                with single_threaded_blas() as share:
+                    assert set(blas_threads()) <= {1}
+                    return share
+
+            second = in_thread(pool, enter)
         assert set(blas_threads()) <= {1}
     assert blas_threads() == before
-    assert first == max(before, default=1)
+    assert first == again == max(before, default=1)
     assert second == max(1, first // 2)
 
 
@@ -284,3 +294,45 @@ def test_failure_to_enter_lifts_the_limit(monkeypatch):
     with pytest.raises(MemoryError) as held:
         ThreadEngine(objective, X, s).__enter__()
     assert held  # its traceback, and all in it, is still alive
+
+
+@pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_rows_of_weight_zero_are_as_if_taken_from_the_data(case, ones):
+    """The same bits, noise included; weights of one left are no weights."""
+    objective, X, _, theta = data(case, n=60)
+    s = np.random.default_rng(1).uniform(0.5, 2, len(X))
+    s[::3] = s[-4:] = 0
+    if ones:
+        s = (s > 0).astype(s.dtype)
+    left = s > 0
+    without = run(objective, X[left], None if ones else s[left], theta, rows=7)
+    for n_threads in (1, 2):
+        options = {"rows": 7, "n_threads": n_threads}
+        assert_same_bits(run(objective, X, s, theta, **options), without)
+
+
+def test_targets_go_with_their_rows():
+    case = NetworkCase(2, "tanh", "softmax", "cross_entropy", dropout=True)
+    objective, X, T, _, theta = case.draw(n=60)
+    s = np.where(np.arange(60) % 4, 1.5, 0)
+    left = s > 0
+    found = run(objective, X, s, theta, targets=T, rows=7)
+    options = {"targets": T[left], "rows": 7}
+    assert_same_bits(found, run(objective, X[left], s[left], theta, **options))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_data_loss_is_the_term_of_the_evaluation(case, weighted):
+    objective, X, _, theta = data(case)
+    s = np.random.default_rng(1).uniform(0.5, 2, len(X)) if weighted else None
+    with ThreadEngine(objective, X, s, rows=20) as engine:
+        assert engine.data_loss(theta) == engine(theta)[2]["reconstruction"]
+
+
+@pytest.mark.parametrize("case", [c for c in NETWORKS if c.depth == 2], ids=str)
+def test_data_loss_of_a_network_is_the_term_of_the_evaluation(case):
+    objective, X, T, s, theta = case.draw(n=60)
+    with ThreadEngine(objective, X, s, targets=T, rows=20) as engine:
+        assert engine.data_loss(theta) == engine(theta)[2]["loss"]

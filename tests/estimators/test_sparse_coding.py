@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from skae import SparseCoding
 from skae.estimators import _dictionary
-from skae.estimators import coding as module
+from skae.estimators import _dictionary_training as module
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 

@@ -275,6 +275,19 @@ def test_only_fine_tuning_warns_of_its_limit(cls):
     assert caught[0].filename == __file__  # where fit was called
 
 
+@pytest.mark.parametrize(
+    "cls", [StackedAutoencoderClassifier, StackedAutoencoderRegressor]
+)
+def test_the_output_layer_warns_of_its_limit_where_it_comes_last(cls):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fitted(cls, fine_tune=False, max_iter=2, tol=1e-8)
+    assert [str(w.message)[:34] for w in caught] == [
+        "The output layer stopped at max_it"
+    ]
+    assert caught[0].filename == __file__
+
+
 def test_loss_curves_of_every_stage():
     model = fitted()
     assert list(model.loss_curves_) == ["layer 1", "layer 2", "output", "fine-tuning"]

@@ -324,3 +324,24 @@ def test_a_name_has_no_parameters_to_set(given):
 def test_regression_on_words():
     with pytest.raises(ValueError, match="y must be numbers"):
         regressor().fit(X, np.array(["a", "b", "c"])[Y])
+
+
+@pytest.mark.parametrize("make", [classifier, regressor, deep])
+def test_early_stopping_without_fine_tuning_is_refused(make):
+    model = make(early_stopping=True, fine_tune=False)
+    with pytest.raises(ValueError, match="use fine_tune=True, or early_stopping=False"):
+        model.fit(X, Y)
+
+
+def test_code_activation_beside_an_autoencoder_of_another_is_refused():
+    tanh = SparseAutoencoder(activation="tanh", max_iter=2)
+    sentence = r"code_activation='identity' is for .* activation='tanh'; give it"
+    for given in (tanh, ["sparse", tanh]):
+        model = deep((3, 2), autoencoder=given, code_activation="identity")
+        with pytest.raises(ValueError, match=sentence):
+            model.fit(X)
+    for given in (tanh, [tanh, "sparse"], "sparse", None):
+        wanted = "tanh" if given is tanh else "identity"
+        model = deep((3, 2), autoencoder=given, code_activation=wanted)
+        model.set_params(max_iter=2).fit(X)
+        assert model._names[1] == wanted

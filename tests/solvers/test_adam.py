@@ -83,6 +83,28 @@ def test_the_cut_into_chunks_changes_no_bit(monkeypatch, chunk, varied):
     np.testing.assert_array_equal(whole, cut)
 
 
+@pytest.mark.parametrize("l1", [None, 0.2])
+def test_a_scale_that_changes_from_entry_to_entry(l1):
+    """The same entries, in another order."""
+    size = 60
+    scale = np.repeat([1.0, 3.0], size // 2)
+    gradients, start = quadratics(size, 6), np.linspace(-2, 2, size)
+    order = np.arange(size).reshape(2, -1).T.ravel()  # one of each in turns
+    back = np.argsort(order)
+
+    def last(gradients, x, scale):
+        adam = Adam(size, np.float64, scale=scale, learning_rate=0.1)
+        adam.penalise(l1)
+        for gradient in gradients:
+            adam.step(x, gradient(x))
+        return x
+
+    expected = last(gradients, start.copy(), scale)
+    shuffled = [lambda x, g=g: g(x[back])[order] for g in gradients]
+    found = last(shuffled, start[order], scale[order])
+    np.testing.assert_allclose(found[back], expected, rtol=1e-12)
+
+
 def test_gradient_and_scale_are_only_read():
     gradient, scale = np.linspace(1, 2, 5), np.linspace(3, 4, 5)
     before = gradient.copy(), scale.copy()
@@ -379,3 +401,14 @@ def test_other_errors_reach_the_caller():
 
     with pytest.raises(MemoryError, match="mine"):
         minimize_adam(fun, np.zeros(3), lambda: [0])
+
+
+@pytest.mark.parametrize("max_iter", [0, -1])
+def test_no_epochs_are_refused(max_iter):
+    with pytest.raises(ValueError, match=f"max_iter={max_iter} must be at least 1"):
+        minimize_adam(lambda x, batch: (0.0, x, 1), np.ones(2), list, max_iter=max_iter)
+
+
+def test_an_epoch_without_batches_is_refused():
+    with pytest.raises(ValueError, match=r"epoch 1 weigh 0\.0 in all"):
+        minimize_adam(lambda x, batch: (0.0, x, 1), np.ones(2), list)

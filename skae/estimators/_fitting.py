@@ -1,0 +1,56 @@
+"""Around a fit: rows that count, what a failure leaves, and what is warned of."""
+
+import warnings
+from contextlib import contextmanager
+
+from sklearn.exceptions import ConvergenceWarning
+
+
+def present(weights, *arrays):
+    """Leave out rows of weight zero: absent means absent.
+
+    From ranges, from counts of noisy rows, from early stopping.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_samples,) or None
+    *arrays : ndarray of shape (n_samples, ...)
+
+    Returns
+    -------
+    weights, *arrays
+        Themselves where no weight is zero.
+    """
+    if weights is None or weights.all():
+        return weights, *arrays
+    kept = weights > 0
+    return weights[kept], *(array[kept] for array in arrays)
+
+
+@contextmanager
+def unchanged_on_error(estimator):
+    """Give a fit that fails the attributes back that an earlier one has set."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def warn_if_cut_short(estimator, status, stage="Training", kept="weights"):
+    """Warn, at the caller of the ``fit`` that calls this, of a limit or Ctrl-C."""
+    if status in ("max_iter", "max_fun"):
+        warnings.warn(
+            f"{stage} stopped at {status}={getattr(estimator, status)} before it "
+            f"converged; increase {status}, or tol if the loss has levelled off.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    elif status == "interrupted":
+        verb = "are" if kept.endswith("s") else "is"
+        warnings.warn(
+            f"Training interrupted by user; the {kept} so far {verb} kept.",
+            stacklevel=3,
+        )

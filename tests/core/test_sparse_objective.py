@@ -1,0 +1,218 @@
+"""Sparse rows are what the same rows are when dense: in loss, gradient and noise."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+import textbook
+from compare import assert_same_direction_and_size, central_differences
+from objectives import CASES, Case, D, K, N
+
+from skae.core.blocks import Data
+from skae.core.coordinates import Coordinates
+from skae.core.corruptions import Masking, Noise
+from skae.core.sparse_objective import (
+    LinearDecoderObjective,
+    SparseRowsObjective,
+    sparse_objective,
+)
+from skae.core.sparse_rows import SparseRows
+from skae.engines.batches import BatchEngine
+from skae.engines.threads import ThreadEngine
+
+PLAIN = Case("logistic", "identity", "squared_error", "none", False, False)
+MEAN = np.linspace(0.2, 0.8, D)
+
+
+def with_zeros(X, seed=0):
+    """X with more than half of its entries zero, one whole row, and one column."""
+    X = X * (np.random.default_rng(seed).random(X.shape) < 0.4)
+    X[3] = X[:, 1] = 0
+    return X
+
+
+def draw(case, dtype=np.float64):
+    """The objectives for dense and for sparse rows, rows, weights, and θ of each."""
+    dense, X, s, theta = case.draw()
+    sparse = case.objective(dtype, make=sparse_objective)
+    return dense, sparse, with_zeros(X), s, theta, by_feature(sparse, dense, theta)
+
+
+def by_feature(sparse, dense, theta):
+    """θ, or a gradient, in the order in which the other objective has it."""
+    moved = np.empty(theta.size, sparse.dtype)
+    here, there = dense.parameters(theta), sparse.parameters(moved)
+    there.encoder[:], there.hidden[:] = here.encoder, here.hidden
+    there.decoder[:] = here.decoder
+    return moved
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_loss_and_gradient_are_those_of_dense_rows(case):
+    dense, sparse, X, s, theta, moved = draw(case)
+    with ThreadEngine(dense, X, s, rows=4) as evaluate:
+        loss, gradient, terms = evaluate(theta)
+        expected = by_feature(sparse, dense, gradient)
+    with ThreadEngine(sparse, scipy.sparse.csr_array(X), s, rows=4) as evaluate:
+        value, slope, parts = evaluate(moved)
+    assert value == pytest.approx(loss, rel=1e-13)
+    assert parts == pytest.approx(terms, rel=1e-12)
+    assert list(parts) == list(terms)
+    np.testing.assert_allclose(slope, expected, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("activation", textbook.ACTIVATIONS.keys() - {"softmax"})
+def test_linear_decoder_against_central_differences(activation, tied, weighted):
+    case = Case(activation, "identity", "squared_error", "none", tied, weighted)
+    _, sparse, X, s, _, theta = draw(case)
+    with ThreadEngine(sparse, scipy.sparse.csr_array(X), s, rows=4) as evaluate:
+        gradient = evaluate(theta)[1].copy()
+        numeric = central_differences(lambda point: evaluate(point)[0], theta)
+    assert_same_direction_and_size(gradient, numeric)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_rows_are_written_out_only_where_they_must_be(case, monkeypatch):
+    """Not where output and loss are linear and quadratic, and noise keeps zeros."""
+    _, sparse, X, s, _, theta = draw(case)
+    written = []
+    original = SparseRows.toarray
+    monkeypatch.setattr(
+        SparseRows,
+        "toarray",
+        lambda rows, out: written.append(len(rows)) or original(rows, out),
+    )
+    with ThreadEngine(sparse, scipy.sparse.csr_array(X), s, rows=4) as evaluate:
+        evaluate(theta)
+    linear = (case.output, case.loss) == ("identity", "squared_error")
+    noisy = case.extra.split()[0] in ("gaussian", "salt_and_pepper", "custom")
+    keeps_zeros = not noisy and "emphasis" not in case.extra
+    assert (not written) == (linear and keeps_zeros)
+    assert isinstance(sparse, LinearDecoderObjective) == (not written)
+    assert max(written, default=0) <= 4
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_batch_is_that_of_dense_rows(case):
+    """Centred, and with the noise of its draw."""
+    dense, sparse, X, s, theta, moved = draw(case)
+    index = np.array([7, 3, 11, 3, 0])
+    results = []
+    for objective, rows, point in (
+        (dense, X, theta),
+        (sparse, scipy.sparse.csr_array(X), moved),
+    ):
+        engine = BatchEngine(objective, N, [MEAN])
+        for _ in range(2):  # what passes from one batch to the next
+            loss, gradient, terms = engine(point, Data(rows, s), index, 5.0)
+        results.append((loss, gradient, terms))
+    (loss, gradient, terms), (value, slope, parts) = results
+    assert value == pytest.approx(loss, rel=1e-13)
+    assert parts == pytest.approx(terms, rel=1e-12)
+    expected = by_feature(sparse, dense, gradient)
+    np.testing.assert_allclose(slope, expected, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("output", ["identity", "logistic"])
+def test_coordinates_are_those_of_dense_rows(output, tied):
+    case = Case("logistic", output, "squared_error", "sparse weights", tied, False)
+    dense, sparse, _, _, theta, moved = draw(case)
+    one, other = (Coordinates(o, MEAN, 3.0, 7.0) for o in (dense, sparse))
+    for name in ("to_data", "from_data", "pull_back", "to_centred", "decentred"):
+        expected = getattr(one, name)(theta.copy())
+        found = getattr(other, name)(moved.copy())
+        np.testing.assert_allclose(found, by_feature(sparse, dense, expected))
+    expected = one.pull_weights(dense.penalty_weights)
+    found = other.pull_weights(sparse.penalty_weights)
+    np.testing.assert_allclose(found, by_feature(sparse, dense, expected))
+
+
+# -- rounding ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("noise", [1e-1, 1e-2])
+@pytest.mark.parametrize("activation", ["identity", "logistic"])
+def test_float32_loss_of_a_nearly_perfect_reconstruction(activation, noise):
+    """The loss is a small difference of large numbers: 5e-3 and 5e-5 of ½‖x‖².
+
+    Codes of the logistic are in its middle, where it is nearly linear, so that
+    terms of 1e5 times ½‖x‖² cancel. The reference is Σ ½(x̂ − x)² itself, in float64.
+    """
+    n, d, k = 2000, 200, 12
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((k, d)) * (rng.random((k, d)) < 0.2)
+    S = rng.standard_normal((n, k))
+    X = S @ A
+    X = (X + noise * X.std() * rng.standard_normal((n, d))).astype(np.float32)
+    W, b, D, c = np.linalg.pinv(A).T, np.zeros(k), A, np.zeros(d)
+    if activation == "logistic":
+        W, D = 0.02 * W, A / (0.02 / 4)
+        c = -0.5 * D.sum(axis=0)
+    W, b, D, c = (a.astype(np.float32) for a in (W, b, D, c))
+
+    objective = sparse_objective(d, k, activation=activation, dtype=np.float32)
+    theta = np.empty(objective.layout.size, np.float32)
+    p = objective.parameters(theta)
+    p.encoder[:], p.hidden[:], p.decoder[:-1], p.decoder[-1] = W, b, D, c
+    with ThreadEngine(objective, scipy.sparse.csr_array(X)) as evaluate:
+        loss, gradient, _ = evaluate(theta)
+    arrays = (a.astype(np.float64) for a in (X, W, b, D, c))
+    expected = textbook.terms(
+        *arrays, activation=activation, output="identity", loss="squared_error", alpha=0
+    )["reconstruction"]
+    assert expected < noise**2 * 0.5 * (X**2).sum(axis=1).mean()
+    # Codes themselves are rounded to 6e-8: what is left of them in x̂ is that.
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert gradient.dtype == np.float32
+
+
+def test_loss_of_a_perfect_reconstruction_is_not_negative():
+    rng = np.random.default_rng(0)
+    A, S = rng.standard_normal((K, D)), 100 * rng.standard_normal((50, K))
+    objective = sparse_objective(D, K, activation="identity")
+    theta = np.zeros(objective.layout.size)
+    p = objective.parameters(theta)
+    p.encoder[:], p.decoder[:-1] = np.linalg.pinv(A).T, A
+    with ThreadEngine(objective, scipy.sparse.csr_array(S @ A)) as evaluate:
+        loss = evaluate(theta)[0]
+    assert 0 <= loss < 1e-10
+
+
+# -- noise -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at_a_time", [1, 2 * D, 2**20])
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.csc_array])
+@pytest.mark.parametrize("level", [0.0, 0.4, 1.0])
+def test_masking_of_entries_is_that_of_whole_rows(level, kind, at_a_time, monkeypatch):
+    monkeypatch.setattr("skae.core.corruptions._NUMBERS_AT_A_TIME", at_a_time)
+    X = with_zeros(np.random.default_rng(1).uniform(size=(20, D)))
+    noise = Noise(Masking(level), seed=3)
+    rows = SparseRows(kind(X))
+    for draw in (0, 7, 7, 1):
+        expected = np.empty_like(X)
+        noise(X, start=5, draw=draw, out=expected)
+        masked = rows.masked(noise, start=5, draw=draw)
+        np.testing.assert_array_equal(masked.matrix.toarray(), expected)
+    np.testing.assert_array_equal(rows.matrix.toarray(), X)  # only ever read
+
+
+def test_squared_norms():
+    X = with_zeros(np.random.default_rng(1).uniform(size=(20, D)))
+    for kind in (scipy.sparse.csr_array, scipy.sparse.csc_matrix):
+        norms = SparseRows(kind(X.astype(np.float32))).squared_norms
+        assert norms.dtype == np.float64
+        np.testing.assert_allclose(norms, (X**2).sum(axis=1), rtol=1e-6)
+
+
+def test_other_outputs_still_encode_sparse_rows():
+    """A block of targets is dense, its inputs are not."""
+    case = Case("tanh", "logistic", "log_loss", "none", False, False)
+    _, sparse, X, _, _, theta = draw(case)
+    assert type(sparse) is SparseRowsObjective
+    block = SparseRows(scipy.sparse.csr_array(X))
+    parameters = sparse.parameters(theta)
+    inputs, _ = sparse.inputs(parameters, Data(block), sparse.workspace(N))
+    assert inputs is block
