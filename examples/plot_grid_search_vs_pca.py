@@ -158,6 +158,11 @@ print(
 # end where the pixels end, and so does their accuracy. The sparse codes go on to gain
 # up to and beyond the 64 pixels, and that is where they are meant to be used. What
 # they cost is the time to fit them.
+#
+# On the right, what the first 36 units of the best model stand for. A unit's row of
+# ``decoder_components_`` is what it adds to a reconstruction when it is active: ink
+# where the tile is light, none where it is dark. Many look like part of a way to write
+# some digit.
 
 figure, (axes, tiles) = plt.subplots(
     1, 2, figsize=(10, 4.4), width_ratios=[1.25, 1], layout="constrained"
@@ -180,11 +185,6 @@ axes.set_ylabel("five-fold accuracy")
 axes.set_title("Logistic regression on codes of digits")
 axes.grid(alpha=0.3)
 axes.legend(loc="lower right")
-
-# %%
-# A unit's row of ``decoder_components_`` is what it adds to a reconstruction when it
-# is active: ink where the tile is light, none where it is dark. These are the first 36
-# units of the best model. Many look like part of a way to write some digit.
 
 filters = fitted["SparseAutoencoder"]["reduce"].decoder_components_
 ComponentsDisplay(

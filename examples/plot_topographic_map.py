@@ -1,7 +1,7 @@
 r"""
-===============================
+================================
 A map of edges, folded by nobody
-===============================
+================================
 
 Sparse coding writes each patch :math:`x_i` of a photograph as a sum of few atoms, the
 rows of a dictionary :math:`A`. It has no encoder: the code :math:`s_i` of a patch is

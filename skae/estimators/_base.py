@@ -152,7 +152,7 @@ class BaseAutoencoder(
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises
@@ -226,7 +226,7 @@ class BaseAutoencoder(
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises

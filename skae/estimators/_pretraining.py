@@ -52,7 +52,7 @@ def make_autoencoders(stack, activations, random_state):
 
     Returns
     -------
-    autoencoders : list of estimator
+    list of estimator
     """
     sizes = stack._sizes()
     given = stack.autoencoder
@@ -161,7 +161,7 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
 
     Returns
     -------
-    codes : ndarray of shape (n_samples, n_units)
+    ndarray of shape (n_samples, n_units)
         The last layer's, of the rows that are not left out.
     """
     if is_remote(X):

@@ -35,7 +35,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        codes : ndarray of shape (n_samples, n_components)
+        ndarray of shape (n_samples, n_components)
             Codes of the rows, in the dtype of X if that is float32 or float64.
         """
         X = self._validate(X)
@@ -53,7 +53,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        X_original : ndarray of shape (n_samples, n_features)
+        ndarray of shape (n_samples, n_features)
             The rows that the codes stand for.
         """
         check_is_fitted(self, "n_iter_")
@@ -76,7 +76,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        X_reconstructed : ndarray of shape (n_samples, n_features)
+        ndarray of shape (n_samples, n_features)
             The reconstruction of every row. It is dense even where X is sparse;
             ``score`` and ``score_samples`` do without it.
         """
@@ -96,7 +96,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        scores : ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,)
             −‖x̂_i − x_i‖², in squared units of X.
         """
         return -self._squared_errors(self._validate(X))
@@ -119,7 +119,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        score : float
+        float
             1 is perfect, 0 no better than the column means of X, and there is no
             lower bound. Where all rows are equal it is 1 if they are
             reconstructed exactly and 0 otherwise.

@@ -70,7 +70,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
 
         Returns
         -------
-        trained : Trained or None
+        Trained or None
             How, if that took training.
         """
 
@@ -88,7 +88,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
 
         Returns
         -------
-        self : object
+        object
             The estimator itself.
 
         Raises

@@ -37,7 +37,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
 
     @on_chunks
     def transform(self, X):
-        """Codes of the top hidden layer.
+        """Compute the codes of the top hidden layer.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
 
         Returns
         -------
-        codes : ndarray of shape (n_samples, hidden_layer_sizes[-1])
+        ndarray of shape (n_samples, hidden_layer_sizes[-1])
             In the dtype of X if that is float32 or float64.
         """
         return self._apply(X, last=-1)

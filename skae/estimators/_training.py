@@ -32,7 +32,7 @@ def train(problem, start, seed, batches=None):
 
     Returns
     -------
-    trained : Trained
+    Trained
         The last weights or, where rows were held out, those that did best on them.
     """
     solver = problem.settings.solver

@@ -29,7 +29,7 @@ class SparseCoding(
 
     A code s_i is not computed by an encoder but found by optimisation, for each row
     x_i. With the codes as rows of S and a dictionary A, whose rows are the atoms,
-    the reconstruction is S A, and training minimises
+    the reconstruction is S A, and training minimises::
 
         J = (1/n) ‖S A − X‖²_F + λ (1/n) Σ_i Σ_r sqrt((V s_i²)_r + ε) + γ ‖A‖²_F,
 
@@ -42,7 +42,7 @@ class SparseCoding(
     Rounds of two steps lead there. The codes of a batch of rows for the present
     dictionary are independent of each other and convex problems, each of which gets
     an L-BFGS of its own, from the start X Aᵀ/‖A_j‖²; all are done together. Then
-    the dictionary has a closed form,
+    the dictionary has a closed form::
 
         A = (SᵀS/n + γ I)⁻¹ SᵀX/n,
 
@@ -56,25 +56,26 @@ class SparseCoding(
         grid of ``topography`` has.
 
     sparsity_weight : float or "scale", default="scale"
-        λ, in [0, inf), in squared units of X. "scale" uses 0.01 of the mean squared
-        length of a row, divided by the number of units in a window. More makes
-        codes sparser, until units go out of use one by one: their atoms go to zero.
+        Weight λ, in [0, inf), in squared units of X. "scale" uses 0.01 of the mean
+        squared length of a row, divided by the number of units in a window. More
+        makes codes sparser, until units go out of use one by one: their atoms go to
+        zero.
 
     dictionary_penalty : float or "scale", default="scale"
-        γ, in (0, inf): keeps the dictionary from growing while the codes shrink.
+        Weight γ, in (0, inf): keeps the dictionary from growing while the codes shrink.
         "scale" uses 1/``n_components``, with which codes are of order one. Only λ²γ
         matters, apart from the scale of the codes and for small ε.
 
     epsilon : float, default=1e-5
-        ε, in (0, inf), in squared units of a code: codes well below its root are as
-        good as zero.
+        Smoothing ε, in (0, inf), in squared units of a code: codes well below its
+        root are as good as zero.
 
     topography : tuple of two int, default=None
         (rows, columns) of the grid of units, in the order of ``components_``, row by
         row; their product must be ``n_components``. None is plain sparse coding.
 
     pool_size : int, default=3
-        p, the edge of a window of neighbours, at most the shorter edge of the grid.
+        Edge p of a window of neighbours, at most the shorter edge of the grid.
         Only used with ``topography``.
 
     max_iter : int, default=300
@@ -247,7 +248,7 @@ class SparseCoding(
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises
@@ -286,7 +287,7 @@ class SparseCoding(
 
         Returns
         -------
-        self : object
+        object
             The estimator itself.
         """
         with unchanged_on_error(self):
@@ -306,7 +307,7 @@ class SparseCoding(
 
         Returns
         -------
-        codes : ndarray of shape (n_samples, n_components)
+        ndarray of shape (n_samples, n_components)
             In the dtype of X if that is float32 or float64. The root of s² + ε is
             smooth, so codes that stand for nothing are small, not exactly zero.
         """

@@ -17,7 +17,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
     """Autoencoder whose codes resist small changes of the data.
 
     To the loss of the reconstructions it adds the squared Frobenius norm of the
-    Jacobian of the code, the sum of squares of all its derivatives by the data:
+    Jacobian of the code, the sum of squares of all its derivatives by the data::
 
         h = f(W x + b),    x̂ = g(Dᵀ h + c),
         J = (1/n) Σ_i ½‖x̂_i − x_i‖² + (α/2)(‖W‖² + ‖D‖²)
@@ -35,7 +35,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         of features. None takes as many as there are features.
 
     contraction_weight : float or "scale", default="scale"
-        λ, in [0, inf). "scale" uses 0.1 s² times the loss of reconstructing
+        Weight λ, in [0, inf). "scale" uses 0.1 s² times the loss of reconstructing
         every row by the column means, where s² is the mean variance of a
         feature, so that it means the same in whatever unit X is measured.
 
@@ -46,7 +46,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         one is constant but for jumps that no gradient sees.
 
     output_activation : {"identity", "logistic"}, default="identity"
-        g. "identity" suits data on any scale, "logistic" data in [0, 1].
+        The outputs' g: "identity" suits data on any scale, "logistic" data in [0, 1].
 
     loss : {"squared_error", "log_loss"}, default="squared_error"
         Loss of a row: ½‖x̂ − x‖², or the cross-entropy
@@ -59,14 +59,14 @@ class ContractiveAutoencoder(BaseAutoencoder):
         weights must shrink the data and grow the reconstruction.
 
     alpha : float or "scale", default="scale"
-        α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
+        Weight decay α, in [0, inf). Biases are not penalised. "scale" uses
         min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
         decay stays small beside the loss of the column means in whatever unit X
         is measured. See ``l1_ratio`` for what it is with that.
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        decay becomes, for W and likewise for D,
+        decay becomes, for W and likewise for D::
 
             α (l1_ratio ‖W‖₁ + ½ (1 − l1_ratio) ‖W‖²),
 
@@ -307,7 +307,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         self.verbose = verbose
 
     def jacobian_norm(self, X):
-        """Frobenius norm of the Jacobian of the code of each row.
+        """Compute the Frobenius norm of each row's Jacobian of the code.
 
         Parameters
         ----------
@@ -316,7 +316,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
 
         Returns
         -------
-        norms : ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,)
             ‖∂h_i/∂x_i‖_F, in units of a code per unit of X.
         """
         X = self._validate(X)

@@ -18,7 +18,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
     """Autoencoder that learns to undo noise.
 
     Each row x is corrupted to x̃ before it is encoded, and the reconstruction is
-    compared with the clean x:
+    compared with the clean x::
 
         h = f(W x̃ + b),    x̂ = g(Dᵀ h + c),
         J = (1/n) Σ_i E ½‖x̂_i − x_i‖² + (α/2)(‖W‖² + ‖D‖²) + sparsity.
@@ -65,7 +65,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         f, the activation of the hidden units.
 
     output_activation : {"identity", "logistic"}, default="identity"
-        g. "identity" suits data on any scale, "logistic" data in [0, 1].
+        The outputs' g: "identity" suits data on any scale, "logistic" data in [0, 1].
 
     loss : {"squared_error", "log_loss"}, default="squared_error"
         Loss of a row: ½‖x̂ − x‖², or the cross-entropy
@@ -78,14 +78,14 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         weights must shrink the data and grow the reconstruction.
 
     alpha : float or "scale", default="scale"
-        α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
+        Weight decay α, in [0, inf). Biases are not penalised. "scale" uses
         min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
         decay stays small beside the loss of the column means in whatever unit X
         is measured. See ``l1_ratio`` for what it is with that.
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        decay becomes, for W and likewise for D,
+        decay becomes, for W and likewise for D::
 
             α (l1_ratio ‖W‖₁ + ½ (1 − l1_ratio) ‖W‖²),
 
@@ -104,13 +104,13 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         of the corrupted rows.
 
     sparsity_target : float, default=0.05
-        ρ, in (0, 1): the mean code asked of each unit. Only used by "kl". It
+        Target ρ, in (0, 1): the mean code asked of each unit. Only used by "kl". It
         pulls, more or less as ``sparsity_weight`` says: compare
         ``mean_activation_``. ``score`` alone always prefers less sparsity, so
         choose it by what the codes are for.
 
     sparsity_weight : float or "scale", default="scale"
-        β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
+        Weight β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
         row by the column means (a tenth of the total variance, for the squared
         error), and for "l1" that divided by ``n_components``.
 
@@ -383,7 +383,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
 
         Returns
         -------
-        X_corrupted : ndarray or CSR matrix of shape (n_samples, n_features)
+        ndarray or CSR matrix of shape (n_samples, n_features)
             A corrupted copy, in the dtype of X if that is float32 or float64. It is
             sparse where X is and ``corruption="masking"``: other noise leaves hardly
             an entry zero.

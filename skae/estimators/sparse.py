@@ -8,12 +8,12 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
     """Autoencoder whose hidden units are active only now and then.
 
     An encoder turns a row x into a code h, and a decoder turns the code back
-    into a reconstruction x̂:
+    into a reconstruction x̂::
 
         h = f(W x + b),    x̂ = g(Dᵀ h + c).
 
     Training minimises the mean loss of the n rows, a decay of the weights, and
-    a penalty that keeps the codes sparse:
+    a penalty that keeps the codes sparse::
 
         J = (1/n) Σ_i ½‖x̂_i − x_i‖² + (α/2)(‖W‖² + ‖D‖²) + β Σ_j KL(ρ ‖ ρ̂_j).
 
@@ -34,7 +34,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         f, the activation of the hidden units.
 
     output_activation : {"identity", "logistic"}, default="identity"
-        g. "identity" suits data on any scale, "logistic" data in [0, 1].
+        The outputs' g: "identity" suits data on any scale, "logistic" data in [0, 1].
 
     loss : {"squared_error", "log_loss"}, default="squared_error"
         Loss of a row: ½‖x̂ − x‖², or the cross-entropy
@@ -47,14 +47,14 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         weights must shrink the data and grow the reconstruction.
 
     alpha : float or "scale", default="scale"
-        α, the weight decay, in [0, inf). Biases are not penalised. "scale" uses
+        Weight decay α, in [0, inf). Biases are not penalised. "scale" uses
         min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
         decay stays small beside the loss of the column means in whatever unit X
         is measured. See ``l1_ratio`` for what it is with that.
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        decay becomes, for W and likewise for D,
+        decay becomes, for W and likewise for D::
 
             α (l1_ratio ‖W‖₁ + ½ (1 − l1_ratio) ‖W‖²),
 
@@ -71,17 +71,17 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
     sparsity : {"kl", "l1"} or None, default="kl"
         Penalty on the codes: the Kullback-Leibler divergence above, for
         logistic and tanh units (codes in (−1, 1) count as (h + 1)/2); "l1" for
-        β (1/n) Σ_i Σ_j |h_ij|, with any activation; None for a plain
+        ``β (1/n) Σ_i Σ_j |h_ij|``, with any activation; None for a plain
         autoencoder, which with identity activations spans the space of PCA.
 
     sparsity_target : float, default=0.05
-        ρ, in (0, 1): the mean code asked of each unit. Only used by "kl". It
+        Target ρ, in (0, 1): the mean code asked of each unit. Only used by "kl". It
         pulls, more or less as ``sparsity_weight`` says: compare
         ``mean_activation_``. ``score`` alone always prefers less sparsity, so
         choose it by what the codes are for.
 
     sparsity_weight : float or "scale", default="scale"
-        β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
+        Weight β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
         row by the column means (a tenth of the total variance, for the squared
         error), and for "l1" that divided by ``n_components``.
 

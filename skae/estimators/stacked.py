@@ -14,7 +14,7 @@ from skae.estimators._stack import BaseStack
 
 
 class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
-    r"""Deep autoencoder: an encoder of several layers and its mirror image.
+    """Deep autoencoder: an encoder of several layers and its mirror image.
 
     Each layer is pre-trained as an autoencoder of the codes of the layer below; then
     the stack is unrolled [1]_, the decoders in reverse above the encoders,
@@ -61,7 +61,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         in [1]_. None is ``activation``.
 
     output_activation : {"identity", "logistic"}, default="identity"
-        g. "identity" suits data on any scale, "logistic" data in [0, 1].
+        The outputs' g: "identity" suits data on any scale, "logistic" data in [0, 1].
 
     loss : {"squared_error", "log_loss"}, default="squared_error"
         ℓ: ½‖x̂ − x‖², or the cross-entropy Σ_k −x log x̂ − (1 − x) log(1 − x̂), which
@@ -76,7 +76,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float or "scale", default="scale"
-        α, the weight decay, in [0, inf). Biases are never penalised. A number is the
+        Weight decay α, in [0, inf). Biases are never penalised. A number is the
         same for all layers, in squared units of X. "scale" decays the weights as 1e-4
         would for data of unit spread, in whatever unit X is measured: with s² the mean
         variance of a feature, α is 1e-4 s⁴ for the first layer, 1e-4 for the last one
@@ -86,7 +86,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        penalty of a layer becomes
+        penalty of a layer becomes::
 
             α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
 
@@ -296,7 +296,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises

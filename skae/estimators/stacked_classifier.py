@@ -20,7 +20,7 @@ from skae.estimators._supervised import SupervisedStack
 
 
 class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
-    r"""Deep classifier: autoencoders stacked, then fine-tuned together.
+    """Deep classifier: autoencoders stacked, then fine-tuned together.
 
     Layer l is the encoder of an autoencoder that has learnt to reconstruct the codes
     of layer l − 1 [1]_ [2]_; on top lies a softmax, or a logistic unit per label,
@@ -70,7 +70,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float or "scale", default=1e-4
-        α, the weight decay, in [0, inf). Biases are never penalised. Fine-tuning does
+        Weight decay α, in [0, inf). Biases are never penalised. Fine-tuning does
         not depend on the units of X, but for this: where its numbers are a thousand
         times larger, the first layer's weights are a thousandth, and hardly decay.
         Scale X first, or use "scale": 1e-3, for the first layer times the mean
@@ -78,7 +78,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        penalty of a layer becomes
+        penalty of a layer becomes::
 
             α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
 
@@ -307,7 +307,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises
@@ -426,7 +426,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
             The most probable class; of multilabel targets, those labels of a
             probability over one half.
         """
@@ -446,7 +446,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Returns
         -------
-        probabilities : ndarray of shape (n_samples, n_classes)
+        ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``. Rows sum to 1, unless targets are
             multilabel.
         """
@@ -463,7 +463,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Returns
         -------
-        log_probabilities : ndarray of shape (n_samples, n_classes)
+        ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``.
         """
         codes = self._apply(X, last=-1)

@@ -14,7 +14,7 @@ from skae.estimators._supervised import SupervisedStack
 
 
 class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
-    r"""Deep regressor: autoencoders stacked, then fine-tuned together.
+    """Deep regressor: autoencoders stacked, then fine-tuned together.
 
     Layer l is the encoder of an autoencoder that has learnt to reconstruct the codes
     of layer l − 1 [1]_ [2]_; on top lies a linear layer,
@@ -62,7 +62,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         ten thousand rows; "adam" on mini-batches.
 
     alpha : float or "scale", default="scale"
-        α, the weight decay, in [0, inf). Biases are never penalised. A number is the
+        Weight decay α, in [0, inf). Biases are never penalised. A number is the
         same for all layers, in squared units of y: y in tens wants a hundred times
         the α of y in ones. "scale" decays the weights as 2e-3 would for X and y of
         unit spread, so that predictions change with the unit of y as y does: with s²
@@ -76,7 +76,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        penalty of a layer becomes
+        penalty of a layer becomes::
 
             α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
 
@@ -291,7 +291,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
         Returns
         -------
-        self : object
+        object
             The fitted estimator.
 
         Raises
@@ -366,7 +366,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the shape that ``y`` had in ``fit``.
         """
         outputs = self._apply(X)

@@ -92,7 +92,7 @@ class ActivationDisplay:
 
         Returns
         -------
-        display : ActivationDisplay
+        ActivationDisplay
             The display, drawn.
 
         Raises
@@ -128,7 +128,7 @@ class ActivationDisplay:
 
         Returns
         -------
-        self : ActivationDisplay
+        ActivationDisplay
             The display.
         """
         if ax is None:

@@ -126,7 +126,7 @@ class ComponentsDisplay:
 
         Returns
         -------
-        display : ComponentsDisplay
+        ComponentsDisplay
             The display, drawn.
 
         Raises
@@ -178,7 +178,7 @@ class ComponentsDisplay:
 
         Returns
         -------
-        self : ComponentsDisplay
+        ComponentsDisplay
             The display.
         """
         check_option("contrast", contrast, _CONTRASTS)

@@ -99,7 +99,7 @@ class LossCurveDisplay:
 
         Returns
         -------
-        display : LossCurveDisplay
+        LossCurveDisplay
             The display, drawn.
 
         Raises
@@ -124,7 +124,7 @@ class LossCurveDisplay:
 
         Returns
         -------
-        self : LossCurveDisplay
+        LossCurveDisplay
             The display.
         """
         if ax is None:

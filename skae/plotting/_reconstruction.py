@@ -119,7 +119,7 @@ class ReconstructionDisplay:
 
         Returns
         -------
-        display : ReconstructionDisplay
+        ReconstructionDisplay
             The display, drawn.
 
         Raises
@@ -156,7 +156,7 @@ class ReconstructionDisplay:
 
         Returns
         -------
-        self : ReconstructionDisplay
+        ReconstructionDisplay
             The display.
         """
         rows = {

@@ -360,5 +360,6 @@ def test_pickle(tied_weights):
 
 
 def test_html_has_a_link_to_the_documentation():
-    link = "https://skae.readthedocs.io/en/stable/api.html#skae.SparseAutoencoder"
+    page = "generated/skae.SparseAutoencoder.html"
+    link = f"https://skae.readthedocs.io/en/stable/{page}"
     assert link in autoencoder()._repr_html_()

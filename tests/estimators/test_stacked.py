@@ -389,4 +389,4 @@ def test_cross_validation_in_two_processes():
 def test_displays_with_a_link_to_its_documentation(cls):
     shown = cls(autoencoder=SparseAutoencoder())._repr_html_()
     for name in (cls.__name__, "SparseAutoencoder"):
-        assert f"skae.readthedocs.io/en/stable/api.html#skae.{name}" in shown
+        assert f"skae.readthedocs.io/en/stable/generated/skae.{name}.html" in shown

@@ -1,0 +1,81 @@
+"""Docstrings of the public names: numpydoc finds no fault, and their examples run.
+
+numpydoc judges every class of ``skae`` and ``skae.plotting``, and every method and
+property of theirs that is written here. What scikit-learn adds to an estimator has
+scikit-learn's docstrings, which are not judged.
+"""
+
+import doctest
+
+import pytest
+
+import skae
+import skae.plotting
+
+validate = pytest.importorskip("numpydoc.validate").validate
+
+CLASSES = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in (skae, skae.plotting)
+    for name in module.__all__
+    if not name.startswith("_")
+}
+
+
+def own_members(cls):
+    """Public names of a class that skae defines, but for the request methods.
+
+    Those scikit-learn puts on each class by itself.
+    """
+    for name in dir(cls):
+        owner = next(base for base in cls.__mro__ if name in vars(base))
+        if not name.startswith("_") and not name.endswith("_request"):
+            if owner.__module__.startswith("skae"):
+                yield name
+
+
+MEMBERS = [f"{name}.{m}" for name, cls in CLASSES.items() for m in own_members(cls)]
+
+# All of numpydoc's checks apply to a class. The page of a method stands below that
+# of its class, which has the long text, the links and the example.
+NOT_ASKED_OF_MEMBERS = {"ES01", "EX01", "SA01"}
+
+
+def faults(name):
+    return {f"{code}: {text}" for code, text in validate(name)["errors"]}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_class_is_valid(name):
+    assert faults(name) == set()
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_member_is_valid(name):
+    left = {fault for fault in faults(name) if fault[:4] not in NOT_ASKED_OF_MEMBERS}
+    assert left == set()
+
+
+def test_fault_is_seen():
+    # numpydoc is blind to nothing here: scikit-learn's names its return value.
+    assert any("RT02" in fault for fault in faults("sklearn.decomposition.PCA.fit"))
+
+
+@pytest.mark.parametrize("name", [n for n in CLASSES if "Display" not in n])
+def test_examples_run(name):
+    # Those of the displays need a screenless Matplotlib: tests/plotting has them.
+    tests = doctest.DocTestFinder().find(CLASSES[name], name)
+    results = [doctest.DocTestRunner().run(test) for test in tests if test.examples]
+    assert sum(result.failed for result in results) == 0
+    assert sum(result.attempted for result in results) > 3
+
+
+def test_star_import_gives_the_public_names():
+    names = {}
+    exec("from skae import *", names)
+    del names["__builtins__"]
+    assert sorted(names) == sorted(skae.__all__)
+    assert all(
+        name == "__version__" or isinstance(value, type)
+        for name, value in names.items()
+    )
