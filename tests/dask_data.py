@@ -1,6 +1,8 @@
 """Clusters of this machine, and arrays cut into chunks, for the tests on dask."""
 
 import logging
+import os
+import signal
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -57,3 +59,28 @@ def blocks_of(X, rows, weights=None, targets=None):
         for parts in zip(*columns, strict=True)
     ]
     return Blocks.compute(chunks, weights is not None)
+
+
+def kill_a_worker(client, restart):
+    """Kill the process of one, as the system's guard of memory would."""
+    nanny = next(iter(client.cluster.workers.values()))
+    nanny.auto_restart = restart
+    os.kill(nanny.pid, signal.SIGKILL)
+
+
+class KillOnce:
+    """Kills a worker when the tasks of an evaluation are under way."""
+
+    def __init__(self, monkeypatch, client, restart, at):
+        from skae.engines.dask import DaskEngine
+
+        self.calls, each_block = 0, DaskEngine._each_block
+
+        def killing(engine, *args):
+            tasks = each_block(engine, *args)
+            self.calls += 1
+            if self.calls == at:
+                kill_a_worker(client, restart)
+            return tasks
+
+        monkeypatch.setattr(DaskEngine, "_each_block", killing)

@@ -17,6 +17,7 @@ import numpy as np
 
 from skae.core.blocks import Block, Sums
 from skae.engines.blas import single_threaded_blas
+from skae.engines.dask_rows import aligned
 from skae.engines.dask_runners import LostError
 from skae.engines.threads import block_rows
 
@@ -34,10 +35,10 @@ def _pieces(block, start, rows):
     for first in range(0, len(X), rows):
         cut = slice(first, first + rows)
         yield Block(
-            X[cut],
-            None if weights is None else weights[cut],
+            aligned(X[cut]),
+            None if weights is None else aligned(weights[cut]),
             start + first,
-            None if targets is None else targets[cut],
+            None if targets is None else aligned(targets[cut]),
         )
 
 
@@ -52,7 +53,7 @@ def _code_sums(options, objective, theta, block, start):
     """Σ s_i h_i of a block; with its codes, if they are to be kept."""
     total, codes = np.zeros(objective.n_components), []
     with single_threaded_blas(), np.errstate(**options["errstate"]):
-        parameters = _parameters(objective, theta, options["draw"])
+        parameters = _parameters(objective, aligned(theta), options["draw"])
         workspace = objective.workspace(min(options["rows"], len(block[0])))
         for piece in _pieces(block, start, options["rows"]):
             if options["keep"]:
@@ -69,14 +70,14 @@ def _block_sums(options, objective, theta, block, start, codes):
     """The ``Sums`` over a block, as a tuple."""
     total = Sums({}, np.zeros(objective.layout.size, objective.dtype))
     with single_threaded_blas(), np.errstate(**options["errstate"]):
-        parameters = _parameters(objective, theta, options["draw"])
+        parameters = _parameters(objective, aligned(theta), options["draw"])
         if options["mean"] is not None:
-            objective.set_mean_code(parameters, options["mean"])
+            objective.set_mean_code(parameters, aligned(options["mean"]))
         workspace = objective.workspace(min(options["rows"], len(block[0])))
         pieces = _pieces(block, start, options["rows"])
         kept = codes[1] if codes else None
         for index, piece in enumerate(pieces):
-            H = kept[index] if kept else None
+            H = aligned(kept[index]) if kept else None
             total += objective.block(parameters, piece, H, workspace)
     # dask knows the size of a tuple, not that of an object of ours.
     return _as_tuple(total)

@@ -6,6 +6,7 @@ that all a block needs is done once, on its worker, and its rows never travel.
 Blocks without rows are left out.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -17,6 +18,15 @@ from sklearn.utils import check_array
 from skae.engines.dask_runners import runner
 
 X, WEIGHTS, TARGETS = range(3)
+
+
+def aligned(array):
+    """The array, or a copy of it if its numbers straddle words of memory.
+
+    What came from a worker or a disk lies behind whatever came with it. NumPy then
+    does without BLAS: slower, and with other bits than for the same numbers elsewhere.
+    """
+    return array if array is None or array.flags.aligned else array.copy()
 
 
 def prepare_block(X, weights, targets, dtype, encode):
@@ -62,7 +72,7 @@ def prepare_block(X, weights, targets, dtype, encode):
             present = weights > 0
             X, weights = X[present], weights[present]
             targets = None if targets is None else targets[present]
-    return X, weights, targets
+    return aligned(X), aligned(weights), aligned(targets)
 
 
 def refuse_sparse(X):
@@ -91,11 +101,12 @@ def _size(block):
 
 
 def _call(function, position, block):
-    return function(block[position], block[WEIGHTS])
+    return function(aligned(block[position]), aligned(block[WEIGHTS]))
 
 
 def _with_rows(function, block):
-    return function(block[X]), *block[1:]
+    # A copy of what it multiplies by is as good as aligned.
+    return deepcopy(function)(aligned(block[X])), *block[1:]
 
 
 def _with_weights(block):

@@ -1,16 +1,16 @@
 """An evaluation on a cluster is that of the threads: bit by bit, or to rounding."""
 
-import os
-import signal
 from contextlib import contextmanager
+from dataclasses import replace
 
 import networks
 import numpy as np
 import pytest
 from compare import assert_same_bits
-from dask_data import blocks_of, cluster
+from dask_data import KillOnce, blocks_of, cluster
 from objectives import CASES, Case, D, is_noisy
 
+from skae.core.objective import AutoencoderObjective
 from skae.engines.threads import ThreadEngine
 
 pytest.importorskip("dask.distributed")
@@ -164,6 +164,30 @@ def test_parameters_scattered_or_in_the_graph_are_the_same_bits(
     assert_same_bits(on_dask(objective, blocks, theta), in_graph)
 
 
+def misaligned(array):
+    """A copy whose numbers straddle words, as those that came over a network may."""
+    buffer = np.empty(array.nbytes + 1, np.uint8)
+    copy = buffer[1:].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def misaligned_block(block):
+    return *map(misaligned, block[:2]), None
+
+
+def test_blocks_from_elsewhere_give_the_same_bits(client):
+    rng = np.random.default_rng(0)
+    objective = AutoencoderObjective(64, 6, loss="squared_error")
+    X, s = rng.uniform(size=(N, 64)), rng.uniform(0.5, 2, N)
+    theta = 0.1 * rng.standard_normal(objective.layout.size)
+    expected = on_threads(objective, X, s, theta, rows=41)
+    blocks = blocks_of(misaligned(X), 41, misaligned(s))
+    assert_same_bits(on_dask(objective, blocks, theta, rows=41), expected)
+    moved = replace(blocks, tasks=blocks.run.map(misaligned_block, blocks.tasks))
+    assert_same_bits(on_dask(objective, moved, theta, rows=41), expected)
+
+
 def test_mean_code_is_that_of_the_threads(client):
     objective, X, s, theta = data(KL)
     with ThreadEngine(objective, X, s) as engine:
@@ -210,29 +234,6 @@ def test_without_a_client_the_local_scheduler_says_so():
 
 
 # -- what goes wrong -----------------------------------------------------------------
-
-
-def kill_a_worker(client, restart):
-    """Kill the process of one, as the system's guard of memory would."""
-    nanny = next(iter(client.cluster.workers.values()))
-    nanny.auto_restart = restart
-    os.kill(nanny.pid, signal.SIGKILL)
-
-
-class KillOnce:
-    """Kills a worker when the tasks of an evaluation are under way."""
-
-    def __init__(self, monkeypatch, client, restart, at):
-        self.calls, each_block = 0, DaskEngine._each_block
-
-        def killing(engine, *args):
-            tasks = each_block(engine, *args)
-            self.calls += 1
-            if self.calls == at:
-                kill_a_worker(client, restart)
-            return tasks
-
-        monkeypatch.setattr(DaskEngine, "_each_block", killing)
 
 
 @pytest.mark.parametrize(

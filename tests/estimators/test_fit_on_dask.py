@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from dask_data import chunked, cluster
+from dask_data import KillOnce, chunked, cluster
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
@@ -68,6 +69,12 @@ def on_chunks(array, rows=120):
 
 
 DASK_X = chunked(X, UNEVEN, (40, 24))
+
+
+def in_csr(array, meta=None):
+    """The same in sparse chunks; ``meta`` may say something else."""
+    meta = csr_array((0, 0)) if meta is None else meta
+    return array.rechunk({1: -1}).map_blocks(csr_array, meta=meta)
 
 
 def assert_same_fit(one, other):
@@ -241,17 +248,41 @@ def test_what_dask_does_not_allow_names_the_remedy(parameters, match):
             "cannot learn from dask collections",
         ),
         (lambda: SparseCoding(6).fit(DASK_X), "SparseCoding .* dask"),
+        (lambda: SparseAutoencoder(6).fit(in_csr(DASK_X)), "chunks of sparse rows"),
+        (
+            lambda: SparseAutoencoder(6).fit(in_csr(DASK_X, meta=np.empty((0, 0)))),
+            "chunks of sparse rows",
+        ),
+        (
+            lambda: SparseAutoencoder(6, **SHORT).fit(X).transform(in_csr(DASK_X)),
+            "chunks of sparse rows",
+        ),
         (
             lambda: SparseAutoencoder(6, **SHORT).fit(X).transform(DASK_X[:, :5]),
             "5 features",
         ),
         (lambda: SparseAutoencoder(6).transform(DASK_X), "not fitted"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_bad_input_is_a_clear_error(fit, match):
     with pytest.raises((ValueError, NotFittedError), match=match):
         fit()
+
+
+def test_a_worker_lost_during_a_fit_changes_no_bit(monkeypatch):
+    estimator = SparseAutoencoder(6, max_iter=5, random_state=0)
+    rows = chunked(X, 40)
+    with cluster(processes=True) as client, client.as_current():
+        expected = clone(estimator).fit(rows)
+        # An evaluation is two rounds of tasks: the second of the third.
+        killer = KillOnce(monkeypatch, client, restart=False, at=6)
+        fitted = clone(estimator).fit(rows)
+        assert len(client.nthreads()) == 1
+    assert killer.calls > 9  # it went on
+    for attribute in ("components_", "intercept_visible_", "loss_curve_"):
+        one, other = (getattr(model, attribute) for model in (fitted, expected))
+        assert one.tobytes() == other.tobytes()
 
 
 def test_a_fitted_estimator_keeps_nothing_of_the_cluster(client):
