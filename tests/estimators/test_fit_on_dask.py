@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dask_data import KillOnce, chunked, cluster
+from dask_data import chunked, cluster
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -268,21 +268,6 @@ def test_what_dask_does_not_allow_names_the_remedy(parameters, match):
 def test_bad_input_is_a_clear_error(fit, match):
     with pytest.raises((ValueError, NotFittedError), match=match):
         fit()
-
-
-def test_a_worker_lost_during_a_fit_changes_no_bit(monkeypatch):
-    estimator = SparseAutoencoder(6, max_iter=5, random_state=0)
-    rows = chunked(X, 40)
-    with cluster(processes=True) as client, client.as_current():
-        expected = clone(estimator).fit(rows)
-        # An evaluation is two rounds of tasks: the second of the third.
-        killer = KillOnce(monkeypatch, client, restart=False, at=6)
-        fitted = clone(estimator).fit(rows)
-        assert len(client.nthreads()) == 1
-    assert killer.calls > 9  # it went on
-    for attribute in ("components_", "intercept_visible_", "loss_curve_"):
-        one, other = (getattr(model, attribute) for model in (fitted, expected))
-        assert one.tobytes() == other.tobytes()
 
 
 def test_a_fitted_estimator_keeps_nothing_of_the_cluster(client):
