@@ -172,6 +172,8 @@ class DictionaryTraining:
         except KeyboardInterrupt:
             if n_iter == 0:
                 raise
+            if tasks is not None:
+                tasks.close()
             return "interrupted"
         return "max_iter"
 

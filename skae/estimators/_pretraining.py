@@ -153,7 +153,7 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
         Rows.
     weights : ndarray of shape (n_samples,) or None
         Of the rows, for those autoencoders that can take them; rows of weight zero
-        are left out.
+        are left out for all.
     verbose : int
         Whether to name each layer.
     task : Task, optional
@@ -167,8 +167,9 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
     if is_remote(X):
         _check_take_blocks(autoencoders)
         weights = None  # its blocks have them
-    if weights is not None and not weights.all():
-        weights, X = present(weights, X)
+    taken = all(has_fit_parameter(a, "sample_weight") for a in autoencoders)
+    if weights is not None and not weights.all() and not taken:
+        weights, X = present(weights, X)  # a copy, of what may be large
         if np.all(weights == 1):
             weights = None
     n_layers = len(autoencoders)

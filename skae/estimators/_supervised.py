@@ -163,7 +163,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         moments = Moments.of(codes, data.weights)
         coordinates = NetworkScale.of(data, moments).coordinates(output)
         max_iter = _OUTPUT_ITERATIONS if self.fine_tune else int(self.max_iter)
-        settings = Settings(max_iter=max_iter, tol=self.tol)
+        settings = Settings(max_iter=max_iter, max_fun=int(self.max_fun), tol=self.tol)
         start = np.zeros(output.layout.size, output.dtype)
         with subtask(task, "output layer", max_iter) as part:
             problem = Problem(

@@ -4,7 +4,7 @@ from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
 from skae.estimators._dask import is_dask, remote_data
-from skae.estimators._fitting import present, unchanged_on_error, warn_if_cut_short
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutLoss
 from skae.estimators._outputs import OutputMixin
 from skae.estimators._pretraining import activation_of, output_activation_of
@@ -333,7 +333,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
             weights = sample_weight
         else:
             X = validate_rows(self, X, order="C", reset=not self._continues)
-            weights, X = present(check_sample_weight(sample_weight, X), X)
+            weights = check_sample_weight(sample_weight, X)
             data = Data(X, weights)
         self._check_range(data.X, data.weights)
         with self._fit_task(X, X, weights) as task:

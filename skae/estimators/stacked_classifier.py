@@ -338,6 +338,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             return self._fit_remote(X, y, X_unlabeled, sample_weight)
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
         check_classification_targets(y)
+        given = weights
         if self.class_weight is not None:
             factors = compute_sample_weight(self.class_weight, y).astype(X.dtype)
             weights = factors if weights is None else weights * factors
@@ -361,7 +362,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             targets = np.zeros((len(y), len(classes)), X.dtype)
             targets[np.arange(len(y)), codes] = 1
             output = "softmax", "cross_entropy"
-        with self._fit_task(X, y, weights) as task:
+        with self._fit_task(X, y, given) as task:
             return self._train(
                 *(Data(X, weights, targets), *output, X_unlabeled, codes),
                 task=task,

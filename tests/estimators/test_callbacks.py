@@ -289,6 +289,13 @@ def test_rows_targets_and_weights_are_shown(name):
             np.testing.assert_array_equal(y[counted], targets[kept])
 
 
+def test_class_weights_are_not_shown_as_sample_weights():
+    looker = Looker()
+    follow(DEEP["classifier"](class_weight={0: 0, 1: 1, 2: 1}), looker)
+    assert looker.seen
+    assert all(metadata is None for _, _, _, metadata, _ in looker.seen)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_an_estimator_is_made_only_for_those_who_look(name, monkeypatch):
     model = ALL[name]()

@@ -315,7 +315,10 @@ def test_early_stopping_keeps_what_did_best(name, solver, monkeypatch):
     # No layer has seen them.
     seen = X[recorded.training.weights > 0]
     first = clone(stack.layers_[0]).fit(seen)
-    np.testing.assert_array_equal(first.components_, stack.layers_[0].components_)
+    # To rounding: the stack has given them as rows of weight zero.
+    np.testing.assert_allclose(
+        stack.layers_[0].components_, first.components_, rtol=1e-7
+    )
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
