@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FENCE = r"[ \t]*\n```sh\n(.*?)^```[ \t]*$"
 LOWER_BOUND = re.compile(
-    r"(?P<name>[\w.-]+)\s*>=\s*(?P<version>[\w.]+)[^;]*(?P<marker>;.*)?"
+    r"(?P<name>[\w.-]+(?:\[[\w,.-]+\])?)\s*>=\s*(?P<version>[\w.]+)[^;]*(?P<marker>;.*)?"
 )
 
 

@@ -21,18 +21,23 @@ from typing import Any
 import numpy as np
 
 
+def is_remote(X):
+    """Whether X only stands for rows that lie elsewhere, block by block."""
+    return getattr(X, "is_remote", False)
+
+
 @dataclass(frozen=True)
 class Data:
     """All rows, their weights, and their targets unless the rows are that."""
 
-    X: Any  # (n_samples, n_features), an ndarray or SciPy's sparse rows
+    X: Any  # (n_samples, n_features), an ndarray, SciPy's sparse rows or remote
     weights: np.ndarray | None = None  # (n_samples,)
     targets: np.ndarray | None = None  # (n_samples, n_outputs)
 
     @property
     def n_rows(self):
         """How many rows there are: those of weight zero are as good as absent."""
-        if self.weights is None:
+        if self.weights is None or is_remote(self.X):
             return self.X.shape[0]
         return int(np.count_nonzero(self.weights))
 

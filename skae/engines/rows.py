@@ -1,10 +1,12 @@
 """Independent blocks of rows on this machine, in as many threads as BLAS may use."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from scipy.sparse import issparse
 
+from skae.core.blocks import is_remote
 from skae.core.network import SparseLayers
 from skae.engines.blas import single_threaded_blas
 from skae.engines.memory_map import Release
@@ -118,6 +120,8 @@ def for_rows(layers, X):
 
 def apply_layers(layers, X):
     """Outputs of ``Layers`` for every row of X, (n_samples, n_outputs)."""
+    if is_remote(X):
+        return X.replaced(partial(apply_layers, layers), layers.n_outputs)
     layers = for_rows(layers, X)
     out = np.empty((X.shape[0], layers.n_outputs), layers.dtype)
     return fill(out, layers, X, layers)

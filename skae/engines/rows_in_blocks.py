@@ -1,5 +1,7 @@
 """Rows, their weights and targets, in blocks; rows of weight zero are left out."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from skae.core.blocks import Block
@@ -41,14 +43,19 @@ class RowsInBlocks:
         n = X.shape[0]
         there = np.flatnonzero(weights) if some else range(n)
         self.n_samples = len(there)
-        self.weight_sum = float(self.n_samples)
-        if weights is not None:
-            self.weight_sum = float(weights.sum(dtype=np.float64))
         self._kept = weights if some else None  # 0 marks what is left out
         if some and (weights[there] == 1).all():
             self._weights = None
         self._length = rows_of(self.n_samples)
         self._bounds = [*there[:: self._length], n]
+        self.weight_sum = self._weight_sum()
+
+    def _weight_sum(self):
+        """Block by block, as a cluster must: so both come to the same bits."""
+        if self._weights is None:
+            return float(self.n_samples)
+        parts = (self._weights[slice(*bounds)] for bounds in pairwise(self._bounds))
+        return float(sum(part[part > 0].sum(dtype=np.float64) for part in parts))
 
     def __len__(self):
         return len(self._bounds) - 1

@@ -21,12 +21,13 @@ from skae._sklearn import (
     validate_params,
 )
 from skae.core.activations import ACTIVATIONS
-from skae.core.blocks import Data
+from skae.core.blocks import Data, is_remote
 from skae.core.coordinates import Coordinates
 from skae.core.losses import LOSSES
 from skae.core.network import Layers
 from skae.core.objective import AutoencoderObjective
 from skae.core.sparse_objective import sparse_objective
+from skae.estimators._dask import is_dask, remote_data, shown
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutLoss, hold_out
@@ -191,13 +192,13 @@ class BaseAutoencoder(
         data = self._rows(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(_MAX_SEED, size=int(self.n_init))
-        weights, held_out = data.weights, None
+        told, held_out = shown(X, sample_weight, data), None
         if self.early_stopping:
             data, held_out = hold_out(data, self.validation_fraction, random_state)
         problem = self._problem(data, random_state, held_out=held_out)
         once = continues or len(seeds) == 1
         n_tasks = problem.settings.max_iter if once else len(seeds)
-        with fit_task(self, data.X, data.X, weights, n_tasks, sequential=once) as task:
+        with fit_task(self, *told, n_tasks, sequential=once) as task:
             problem = replace(problem, task=task)
             if continues:
                 trained = train(problem, self._warm_start(problem), seeds[0])
@@ -265,6 +266,10 @@ class BaseAutoencoder(
         """Validate parameters and data."""
         validate_params(self)
         self._check_combinations()
+        if is_dask(X) or is_remote(X):
+            data = remote_data(self, X, sample_weight=sample_weight, reset=reset)
+            self._check_range(data.X, data.weights)
+            return data
         X = validate_rows(self, X, order="C", reset=reset)
         weights = check_sample_weight(sample_weight, X)
         self._check_range(X, weights)
@@ -319,7 +324,9 @@ class BaseAutoencoder(
         if len(starts) == 1:
             return train(problem, starts[0], seeds[0])
         runs = []
-        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
+        # The workers are busy with one start already, and their client is here.
+        n_jobs = 1 if is_remote(problem.data.X) else self.n_jobs
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
         for run in parallel(
             delayed(_train_once)(_with_task(problem, index), start, seed)
             for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))

@@ -10,6 +10,7 @@ from skae._sklearn import check_sample_weight, validate_params
 from skae.core.coding import NoPooling, TorusPooling
 from skae.engines.memory_map import Release
 from skae.engines.rows import RowEngine
+from skae.estimators._dask import refuse_dask
 from skae.estimators._dictionary import (
     Batches,
     Model,
@@ -52,6 +53,7 @@ class DictionaryTraining:
             self._round(engine, start, sums, X, weights, first=not continues)
 
     def _validate_rows(self, X, sample_weight, reset):
+        refuse_dask(self, X)
         X = validate_rows(self, X, order="C", reset=reset)
         weights, X = present(check_sample_weight(sample_weight, X), X)
         return X, weights

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from skae.engines.threads import ThreadEngine
+from skae.engines.choice import engine_for
 from skae.solvers import minimize_lbfgs
 
 # Runs on fresh noise without a lower loss before training counts as converged.
@@ -44,9 +44,7 @@ def train_on_all_rows(problem, start, progress):
     def each_iteration(iteration):
         progress(iteration, lambda: coordinates.to_data(iteration.x))
 
-    with ThreadEngine(
-        problem.objective, data.X, data.weights, targets=data.targets
-    ) as engine:
+    with engine_for(problem.objective, data) as engine:
         once = problem.settings.redraw_every is None
         minimise = _in_one_run if once else _in_rounds
         result = minimise(problem, engine, evaluate, start, each_iteration)

@@ -9,8 +9,10 @@ from sklearn.neural_network import BernoulliRBM
 from sklearn.utils.validation import has_fit_parameter
 
 from skae.core.activations import ACTIVATIONS
+from skae.core.blocks import is_remote
 from skae.core.network import Layers
 from skae.engines.rows import apply_layers
+from skae.estimators._base import BaseAutoencoder
 from skae.estimators._fitting import present
 from skae.estimators._tasks import fit_of
 from skae.estimators.contractive import ContractiveAutoencoder
@@ -162,6 +164,9 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
     ndarray of shape (n_samples, n_units)
         The last layer's, of the rows that are not left out.
     """
+    if is_remote(X):
+        _check_take_blocks(autoencoders)
+        weights = None  # its blocks have them
     taken = all(has_fit_parameter(a, "sample_weight") for a in autoencoders)
     if weights is not None and not weights.all() and not taken:
         weights, X = present(weights, X)  # a copy, of what may be large
@@ -197,6 +202,15 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
         )
         codes = apply_layers(encoder, codes)
     return codes
+
+
+def _check_take_blocks(autoencoders):
+    for autoencoder in autoencoders:
+        if not isinstance(autoencoder, BaseAutoencoder):
+            raise ValueError(
+                f"autoencoder={autoencoder!r} cannot learn from dask collections; use "
+                f"one among {tuple(_CLASSES)}, or an estimator of theirs."
+            )
 
 
 def _check_range(autoencoder, X, layer):

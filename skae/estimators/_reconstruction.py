@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import check_sample_weight
 from skae.engines.rows import apply_layers, fill, for_rows
+from skae.estimators._dask import is_dask, on_chunks, score_of
 from skae.estimators._rows import DTYPES, validate_rows
 from skae.estimators._scales import Moments
 from skae.estimators._sparse_errors import sparse_squared_errors
@@ -23,6 +24,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     with the number of rows.
     """
 
+    @on_chunks
     def transform(self, X):
         """Encode X.
 
@@ -40,6 +42,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         codes = np.empty((X.shape[0], self._n_features_out), X.dtype)
         return self._fill(codes, _write_codes, X)
 
+    @on_chunks
     def inverse_transform(self, X):
         """Decode codes.
 
@@ -62,6 +65,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             )
         return apply_layers(self._decoder(codes.dtype), codes)
 
+    @on_chunks
     def predict(self, X):
         """Reconstruct X: ``inverse_transform(transform(X))``.
 
@@ -79,6 +83,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         X = self._validate(X)
         return self._fill(np.empty(X.shape, X.dtype), _write_rows, X)
 
+    @on_chunks
     def score_samples(self, X):
         """Negative squared reconstruction error of each row.
 
@@ -119,12 +124,16 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             lower bound. Where all rows are equal it is 1 if they are
             reconstructed exactly and 0 otherwise.
         """
-        X = self._validate(X)
-        weights = check_sample_weight(sample_weight, X)
-        errors = self._squared_errors(X)
-        mean_error = float(np.average(errors, weights=weights))
-        moments = Moments.of(X, weights)
-        if moments.no_variation(X.dtype):
+        if is_dask(X):
+            check_is_fitted(self, "n_iter_")
+            mean_error, moments, dtype = score_of(self, X, sample_weight)
+        else:
+            X = self._validate(X)
+            dtype, weights = X.dtype, check_sample_weight(sample_weight, X)
+            errors = self._squared_errors(X)
+            mean_error = float(np.average(errors, weights=weights))
+            moments = Moments.of(X, weights)
+        if moments.no_variation(dtype):
             return float(mean_error == 0)
         return 1 - mean_error / moments.variance
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import issparse
 
+from skae.core.blocks import is_remote
 from skae.engines.memory_map import blocks_of
 
 _ENTRIES_AT_A_TIME = 2**18
@@ -22,6 +23,8 @@ class Moments:
     @np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
     def of(cls, X, weights):
         """Weighted moments of X, a few rows at a time, in float64."""
+        if is_remote(X):
+            return cls.combined(*zip(*X.each(_moments_and_total), strict=True))
         if weights is None:
             weights = np.ones(1)
             weights = np.broadcast_to(weights, X.shape[0])
@@ -34,6 +37,23 @@ class Moments:
             deviations = X[b] - mean
             squares += weights[b] @ np.vecdot(deviations, deviations)
         return cls(mean, float(squares / total))
+
+    @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
+    def combined(cls, moments, totals):
+        """Moments of all rows, of those of blocks and their sums of weights.
+
+        The squared distances between the blocks' means come on top of those within
+        the blocks: no difference of large squares is taken.
+        """
+        totals = np.array(totals)
+        mean = sum(w * m.mean for w, m in zip(totals, moments, strict=True))
+        mean /= totals.sum()
+        shifts = [m.mean - mean for m in moments]
+        variances = [
+            m.variance + shift @ shift for m, shift in zip(moments, shifts, strict=True)
+        ]
+        return cls(mean, float(totals @ variances / totals.sum()))
 
     def no_variation(self, dtype):
         """Whether all rows count as equal: what varies is rounding at most."""
@@ -66,6 +86,11 @@ class Moments:
     def spread(self):
         """Root mean square deviation of an entry."""
         return (self.variance / len(self.mean)) ** 0.5
+
+
+def _moments_and_total(X, weights):
+    total = len(X) if weights is None else float(weights.sum(dtype=np.float64))
+    return Moments.of(X, weights), total
 
 
 def _of_sparse(X, weights):
@@ -113,6 +138,8 @@ class Scale:
 
 def ranges_of(X, weights):
     """Minimum and maximum of each feature, (2, n_features), where weights are not 0."""
+    if is_remote(X):
+        return X.ranges
     if issparse(X):
         X = X if weights is None else X[weights > 0]
         return np.stack([f(axis=0).toarray().ravel() for f in (X.min, X.max)])

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skae.core.activations import ACTIVATIONS
+from skae.core.blocks import is_remote
 from skae.core.network import Layers, NetworkObjective
 from skae.engines.rows import apply_layers
 from skae.estimators._doc_link import DocLinkMixin
@@ -274,7 +275,9 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
     def _pretrained(self, objective, loss, autoencoders, data, more_rows, task, beside):
         """θ, the loss curve of each stage, and how the output layer was trained."""
         X, weights = data.X, data.weights
-        if more_rows is not None:
+        if more_rows is not None and is_remote(X):
+            X = X.joined(more_rows)
+        elif more_rows is not None:
             X = np.concatenate([X, more_rows])
             if weights is not None:
                 ones = np.ones(len(more_rows), weights.dtype)

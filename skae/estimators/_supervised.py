@@ -9,10 +9,12 @@ from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.blocks import Data
 from skae.core.network import Layers, NetworkObjective
 from skae.engines.rows import apply_layers
+from skae.estimators._dask import on_chunks, remote_data
 from skae.estimators._fitting import present
 from skae.estimators._layer_penalties import NetworkScale
 from skae.estimators._pretraining import activation_of
 from skae.estimators._problem import Problem, Settings
+from skae.estimators._remote_targets import check_given
 from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments
 from skae.estimators._stack import BaseStack
@@ -33,6 +35,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         "decay": [StrOptions({"all", "start", "output"})],
     }
 
+    @on_chunks
     def transform(self, X):
         """Compute the codes of the top hidden layer.
 
@@ -94,6 +97,19 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
             if hasattr(given, "columns"):  # a data frame: in the same order, too
                 validate_data(self, given, reset=False, skip_check_array=True)
         return X, y, X_unlabeled, weights
+
+    def _remote_inputs(self, X, y, X_unlabeled, sample_weight, encode):
+        """Validate parameters and dask's data: ``Data``, and rows without a target."""
+        validate_params(self)
+        self._sizes()
+        self._check_stages()
+        check_given(self, y)
+        data = remote_data(
+            self, X, y, sample_weight, encode=encode, reset=not self._continues
+        )
+        if X_unlabeled is None:
+            return data, None
+        return data, remote_data(self, X_unlabeled, reset=False).X
 
     def _layer_sizes(self, data):
         return (data.X.shape[1], *self._sizes(), data.targets.shape[1])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skae.engines.threads import ThreadEngine
+from skae.engines.choice import engine_for
 from skae.estimators._full_batch import train_on_all_rows
 from skae.estimators._mini_batch import MiniBatches, train_on_batches
 from skae.estimators._problem import Trained
@@ -78,7 +78,7 @@ def train(problem, start, seed, batches=None):
 
 def mean_code(objective, data, theta):
     """Mean code of the rows, uncorrupted, (n_components,) in float64."""
-    with ThreadEngine(objective, data.X, data.weights) as engine:
+    with engine_for(objective, data) as engine:
         return engine.mean_code(theta)
 
 

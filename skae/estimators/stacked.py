@@ -3,6 +3,7 @@
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
+from skae.estimators._dask import is_dask, remote_data
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutLoss
 from skae.estimators._outputs import OutputMixin
@@ -326,11 +327,16 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         self._sizes()
         self._check_stages()
         self._check_combinations()
-        X = validate_rows(self, X, order="C", reset=not self._continues)
-        weights = check_sample_weight(sample_weight, X)
-        self._check_range(X, weights)
-        with self._fit_task(X, X, weights) as task:
+        if is_dask(X):
+            reset = not self._continues
+            data = remote_data(self, X, sample_weight=sample_weight, reset=reset)
+            weights = sample_weight
+        else:
+            X = validate_rows(self, X, order="C", reset=not self._continues)
+            weights = check_sample_weight(sample_weight, X)
             data = Data(X, weights)
+        self._check_range(data.X, data.weights)
+        with self._fit_task(X, X, weights) as task:
             return self._train(data, self.output_activation, self.loss, task=task)
 
     def _check_stages(self):

@@ -12,8 +12,10 @@ from skae._sklearn import StrOptions
 from skae.core.blocks import Data
 from skae.core.network import Layers
 from skae.engines.rows import apply_layers
+from skae.estimators._dask import is_dask, on_chunks
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutPrediction
+from skae.estimators._remote_targets import class_targets
 from skae.estimators._supervised import SupervisedStack
 
 
@@ -332,6 +334,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
     def _fit(self, X, y, X_unlabeled, sample_weight):
         """Fit, and return how and in what stage training ended."""
+        if is_dask(X):
+            return self._fit_remote(X, y, X_unlabeled, sample_weight)
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
         check_classification_targets(y)
         given = weights
@@ -364,6 +368,14 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
                 task=task,
                 beside={"classes_": classes},
             )
+
+    def _fit_remote(self, X, y, X_unlabeled, sample_weight):
+        classes, encode, multilabel = class_targets(self, y)
+        data, more = self._remote_inputs(X, y, X_unlabeled, sample_weight, encode)
+        kind = ("logistic", "log_loss") if multilabel else ("softmax", "cross_entropy")
+        with self._fit_task(X, y, sample_weight) as task:
+            beside = {"classes_": classes}
+            return self._train(data, *kind, more, task=task, beside=beside)
 
     def _labels(self, y, dtype):
         """The labels' positions, and targets of the output units."""
@@ -404,6 +416,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         score = _subset_accuracy if multilabel else _accuracy
         return HeldOutPrediction(objective, held_out, score)
 
+    @on_chunks
     def predict(self, X):
         """Predict the class, or the labels, of each row.
 
@@ -423,6 +436,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             return (probabilities > 0.5).astype(int)
         return self.classes_[probabilities.argmax(axis=1)]
 
+    @on_chunks
     def predict_proba(self, X):
         """Probability of each class, or of each label.
 
@@ -439,6 +453,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         """
         return self._apply(X)
 
+    @on_chunks
     def predict_log_proba(self, X):
         """Logarithm of ``predict_proba``, finite also where that is 0.
 

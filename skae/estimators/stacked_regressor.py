@@ -5,8 +5,10 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skae.core.blocks import Data
+from skae.estimators._dask import is_dask, on_chunks
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._held_out import HeldOutPrediction
+from skae.estimators._remote_targets import columns, is_one_column
 from skae.estimators._scales import Moments
 from skae.estimators._supervised import SupervisedStack
 
@@ -315,6 +317,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
     def _fit(self, X, y, X_unlabeled, sample_weight):
         """Fit, and return how and in what stage training ended."""
+        if is_dask(X):
+            return self._fit_remote(X, y, X_unlabeled, sample_weight)
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
         if y.dtype.kind not in "biuf":
             raise ValueError(
@@ -331,6 +335,17 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
                 beside={"_one_column": y.ndim == 1},
             )
 
+    def _fit_remote(self, X, y, X_unlabeled, sample_weight):
+        data, more = self._remote_inputs(X, y, X_unlabeled, sample_weight, columns)
+        moments = Moments.of(data.targets, data.weights)
+        moments.check_magnitude(data.n_rows, data.X.dtype, "y")
+        with self._fit_task(X, y, sample_weight) as task:
+            return self._train(
+                *(data, "identity", "squared_error", more),
+                task=task,
+                beside={"_one_column": is_one_column(y)},
+            )
+
     def _validator(self, objective, held_out, unit):
         if held_out.n_rows < 2:
             raise ValueError(
@@ -340,6 +355,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
             )
         return HeldOutPrediction(objective, held_out, r2_score)
 
+    @on_chunks
     def predict(self, X):
         """Predict the targets of each row.
 

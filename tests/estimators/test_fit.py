@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skae import SparseAutoencoder
-from skae.estimators import _training
+from skae.engines.threads import ThreadEngine
 
 X = load_iris().data
 FITTED = [
@@ -46,7 +46,7 @@ class Spy:
 
     def __init__(self, monkeypatch, fail_at=None, error=KeyboardInterrupt):
         self.rows, self.thetas, self.losses = [], [], []
-        engine = _training.ThreadEngine
+        engine = ThreadEngine
         start, evaluate = engine.__init__, engine.__call__
 
         def spy_start(engine, objective, X, *args, **kwargs):

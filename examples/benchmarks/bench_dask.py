@@ -1,0 +1,210 @@
+"""An evaluation on dask against the same on this machine, and data beyond memory.
+
+First: loss and gradient of 4 blocks of 10,000 x 784 (float32), 196 hidden units, on a
+cluster of two processes with a thread each, against the threads of this process.
+Asked for: at most 15 % and 25 ms more. The workers' own logs of what they sent to
+each other and to the client say what an evaluation moves: θ to the workers, their
+sums back, and nothing of X.
+
+Then: 3 GB of rows, made where they are used, fitted by two workers that may hold
+500 MB each. What does not fit they spill to disk, and read back in every evaluation.
+Asked for: it fits, and no worker dies.
+"""
+
+import logging
+import tempfile
+import time
+from collections import Counter
+from contextlib import contextmanager
+from statistics import median
+
+import dask
+import dask.array as da
+import numpy as np
+from _common import (
+    Table,
+    at_most,
+    median_ratio,
+    not_converged,
+    parse_arguments,
+    print_header,
+    time_in_turns,
+)
+from dask import delayed
+from distributed import Client, LocalCluster
+
+from skae import SparseAutoencoder
+from skae.core.objective import AutoencoderObjective
+from skae.core.penalties import KullbackLeibler
+from skae.engines.dask import DaskEngine
+from skae.engines.dask_rows import Blocks, prepare_block
+from skae.engines.threads import ThreadEngine
+
+D, K, N_BLOCKS = 784, 196, 4
+PENALTIES = {"none": None, "KL": KullbackLeibler(0.05, 3.0, (0.0, 1.0))}
+MB = 2**20
+
+
+@contextmanager
+def cluster(memory_limit=0):
+    """A client of two workers with a thread each."""
+    with (
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            memory_limit=memory_limit,
+            dashboard_address=":0",
+            silence_logs=logging.ERROR,
+        ) as workers,
+        Client(workers) as client,
+    ):
+        yield client
+
+
+def rows_of(seed, rows, d):
+    """Rows near a plane of 20 dimensions."""
+    rng = np.random.default_rng(seed)
+    axes = np.random.default_rng(0).standard_normal((20, d), np.float32)
+    return rng.standard_normal((rows, 20), np.float32) @ axes / np.float32(5)
+
+
+def lazy_rows(n_blocks, rows, d):
+    """The same as a dask array, made when it is asked for."""
+    make = delayed(rows_of)
+    blocks = [
+        da.from_delayed(make(seed, rows, d), (rows, d), np.float32)
+        for seed in range(n_blocks)
+    ]
+    return da.concatenate(blocks)
+
+
+def sent(dask_worker):
+    """Bytes of results that a worker has handed out, by the name of the task."""
+    total = Counter()
+    for entry in dask_worker.transfer_outgoing_log:
+        for key, size in entry["keys"].items():
+            total[str(key).strip("('").rsplit("-", 6)[0].split("-")[0]] += size
+    return total
+
+
+def evaluations(rows, repeats, calls):
+    """Time of an evaluation here and there, and what the latter moves."""
+    table = Table(
+        "penalty", "dask ms", "threads ms", "ratio", "over by ms", "allowed  "
+    )
+    moved = Table("penalty", "θ between workers", "sums fetched", "codes", "X", "MB")
+    with cluster() as client:
+        X = lazy_rows(N_BLOCKS, rows, D)
+        chunks = [
+            delayed(prepare_block)(part, None, None, np.float32, None)
+            for part in X.to_delayed().ravel()
+        ]
+        blocks, local = Blocks.compute(chunks, False), X.compute()
+        for name, penalty in PENALTIES.items():
+            objective = AutoencoderObjective(
+                D, K, alpha=1e-4, sparsity=penalty, dtype=np.float32
+            )
+            size = objective.layout.size
+            theta = np.random.default_rng(0).uniform(-0.08, 0.08, size)
+            theta = theta.astype(np.float32)
+            with DaskEngine(objective, blocks) as there:
+                with ThreadEngine(objective, local) as here:
+                    tasks = {
+                        "dask": lambda there=there, theta=theta: there(theta),
+                        "threads": lambda here=here, theta=theta: here(theta),
+                    }
+                    times = time_in_turns(tasks, repeats)
+                before = sum(client.run(sent).values(), Counter())
+                for _ in range(calls):
+                    there(theta)
+                traffic = sum(client.run(sent).values(), Counter())
+                traffic.subtract(before)
+            ms = {task: 1e3 * median(times[task]) for task in times}
+            extra = ms["dask"] - 1.15 * ms["threads"]
+            table.row(
+                name,
+                ms["dask"],
+                ms["threads"],
+                median_ratio(times["dask"], times["threads"]),
+                extra,
+                at_most(extra, 25),
+            )
+            parameters = theta.nbytes * calls
+            moved.row(
+                name,
+                traffic["_same"] / parameters,
+                traffic["_block_sums"] / parameters,
+                (traffic["_first"] + traffic["_code_sums"]) / parameters,
+                traffic["prepare_block"] / parameters,
+                theta.nbytes / MB,
+            )
+    print(
+        "\nSent by the workers in an evaluation, in units of θ (its size is the last "
+        "column). θ also\ngoes once from the client to the scheduler and on to the "
+        "first worker that needs it."
+    )
+
+
+def status(dask_worker):
+    """Megabytes that a worker holds, that it has spilled, and its process's id."""
+    import os
+
+    spilled = getattr(dask_worker.data, "spilled_total", None)
+    spilled = spilled.disk / MB if spilled is not None else 0
+    return dask_worker.monitor.proc.memory_info().rss / MB, spilled, os.getpid()
+
+
+def beyond_memory(n_blocks, rows, limit):
+    """Fit what the workers cannot hold."""
+    print(
+        f"\n{n_blocks * rows * D * 4 / 1e9:.2f} GB in {n_blocks} chunks of {rows} x "
+        f"{D} float32, 2 workers of {limit / 1e6:.0f} MB"
+    )
+    scratch = tempfile.TemporaryDirectory()
+    with (
+        scratch,
+        dask.config.set({"temporary-directory": scratch.name}),
+        cluster(limit) as client,
+    ):
+        before = {at: values[2] for at, values in client.run(status).items()}
+        autoencoder = SparseAutoencoder(16, sparsity=None, max_iter=3, random_state=0)
+        calls, evaluate = [], DaskEngine.__call__
+        held = []
+
+        def timed(engine, theta):
+            start = time.perf_counter()
+            result = evaluate(engine, theta)
+            calls.append(time.perf_counter() - start)
+            held.append(client.run(status))
+            return result
+
+        DaskEngine.__call__ = timed
+        start = time.perf_counter()
+        try:
+            with not_converged():
+                autoencoder.fit(lazy_rows(n_blocks, rows, D))
+        finally:
+            DaskEngine.__call__ = evaluate
+        whole = time.perf_counter() - start
+        survived = before == {at: v[2] for at, v in client.run(status).items()}
+    most = max(rss for at in held for rss, *_ in at.values())
+    spilled = max(sum(disk for _, disk, _ in at.values()) for at in held)
+    table = Table(
+        "fit s", "evaluations", "one, s", "most MB a worker", "MB spilled", "no death"
+    )
+    table.row(
+        whole, len(calls), median(calls), most, spilled, "yes" if survived else "NO"
+    )
+    print(f"loss after each iteration: {np.round(autoencoder.loss_curve_, 4)}")
+
+
+def main():
+    arguments = parse_arguments(__doc__)
+    print_header("Evaluations on dask", dask=dask.__version__)
+    quick = arguments.quick
+    evaluations(1000 if quick else 10_000, 3 if quick else 9, 3 if quick else 10)
+    beyond_memory(*((40, 8000, int(5e8)) if quick else (120, 8000, int(5e8))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""Blocks of rows on a cluster: dask holds them, this calls the objective on them.
+
+Nothing of the mathematics is written in dask's arrays. An evaluation sends θ once,
+each block becomes one task where its rows lie, and the sums of the blocks are added
+up in a tree whose shape depends on the number of blocks alone: consecutive ones, in
+order, a few at a time. So the bits do not depend on who computed what, nor on how
+many workers there are, nor on whether one of them was lost on the way. Penalties are
+added at the end, here, and so is everything the solver keeps.
+
+When a worker is lost, dask computes its blocks again elsewhere. What only that worker
+had of an evaluation is lost with it; then the evaluation is repeated from θ.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from skae.core.blocks import Block, Sums
+from skae.engines.blas import single_threaded_blas
+from skae.engines.dask_rows import aligned
+from skae.engines.dask_runners import LostError
+from skae.engines.threads import block_rows
+
+# Sums that are added in one go. Up to so many blocks are added in block order, which
+# gives the bits of the threads that this machine would use.
+_FAN_IN = 8
+# Of sums that are fetched to be added here, which saves the trip to a worker.
+_BYTES_ADDED_HERE = 2**24
+_REPETITIONS = 5
+
+
+def _pieces(block, start, rows):
+    """A block cut into pieces that fit a cache, as ``ThreadEngine`` cuts all rows."""
+    X, weights, targets = block
+    for first in range(0, len(X), rows):
+        cut = slice(first, first + rows)
+        yield Block(
+            aligned(X[cut]),
+            None if weights is None else aligned(weights[cut]),
+            start + first,
+            None if targets is None else aligned(targets[cut]),
+        )
+
+
+def _parameters(objective, theta, draw):
+    parameters = objective.parameters(theta)
+    parameters.draw = draw
+    objective.prepare(parameters)
+    return parameters
+
+
+def _code_sums(options, objective, theta, block, start):
+    """Σ s_i h_i of a block; with its codes, if they are to be kept."""
+    total, codes = np.zeros(objective.n_components), []
+    with single_threaded_blas(), np.errstate(**options["errstate"]):
+        parameters = _parameters(objective, aligned(theta), options["draw"])
+        workspace = objective.workspace(min(options["rows"], len(block[0])))
+        for piece in _pieces(block, start, options["rows"]):
+            if options["keep"]:
+                shape = (objective.n_components + 1, len(piece.X))
+                codes.append(np.empty(shape, objective.dtype))
+                H = codes[-1]
+            else:
+                H = workspace["codes", len(piece.X)]
+            total += objective.code_sums(parameters, piece, H, workspace)
+    return (total, codes) if options["keep"] else total
+
+
+def _block_sums(options, objective, theta, block, start, codes):
+    """The ``Sums`` over a block, as a tuple."""
+    total = Sums({}, np.zeros(objective.layout.size, objective.dtype))
+    with single_threaded_blas(), np.errstate(**options["errstate"]):
+        parameters = _parameters(objective, aligned(theta), options["draw"])
+        if options["mean"] is not None:
+            objective.set_mean_code(parameters, aligned(options["mean"]))
+        workspace = objective.workspace(min(options["rows"], len(block[0])))
+        pieces = _pieces(block, start, options["rows"])
+        kept = codes[1] if codes else None
+        for index, piece in enumerate(pieces):
+            H = aligned(kept[index]) if kept else None
+            total += objective.block(parameters, piece, H, workspace)
+    # dask knows the size of a tuple, not that of an object of ours.
+    return _as_tuple(total)
+
+
+def _as_tuple(sums):
+    return sums.terms, sums.gradient, sums.gram
+
+
+def _first(pair):
+    return pair[0]
+
+
+def _groups(items):
+    return [items[i : i + _FAN_IN] for i in range(0, len(items), _FAN_IN)]
+
+
+def _add_arrays(arrays):
+    total = arrays[0].copy()
+    for array in arrays[1:]:
+        total += array
+    return total
+
+
+def _own(terms, gradient, gram):
+    """As ``Sums`` that may be added to: what has come from elsewhere may not."""
+    return Sums(dict(terms), gradient.copy(), gram)
+
+
+def _add_sums(tuples):
+    total = _own(*tuples[0])
+    for sums in tuples[1:]:
+        total += Sums(*sums)
+    return _as_tuple(total)
+
+
+class DaskEngine:
+    """Evaluates an objective over blocks that dask holds; a context manager.
+
+    Parameters
+    ----------
+    objective : AutoencoderObjective or NetworkObjective
+        What to evaluate; see ``skae.core.blocks`` for what it is asked.
+    blocks : Blocks
+        The rows, with their weights and targets.
+    rows : int, optional
+        Rows of the pieces in which a block is computed; by default as many as
+        ``ThreadEngine`` would take for all rows.
+    keep_codes : bool, optional
+        Whether workers keep the codes between the two passes of a penalty on the
+        mean code, or encode twice: same bits, a sixth matrix product. By default
+        they keep them if the rows and the codes fill half the workers' memory at
+        most.
+
+    Attributes
+    ----------
+    draw : int
+        Of the noise, if the objective has any.
+    """
+
+    def __init__(self, objective, blocks, *, rows=None, keep_codes=None):
+        self.objective, self.draw = objective, 0
+        self._blocks, self._run = blocks, blocks.run
+        n_samples = sum(blocks.rows)
+        self._rows = rows or block_rows(n_samples, objective.numbers_per_row)
+        self._keep = keep_codes
+        if keep_codes is None and objective.needs_mean_code:
+            numbers = n_samples * (objective.n_features + objective.n_components)
+            needed = numbers * objective.dtype.itemsize
+            self._keep = needed <= self._run.memory / 2
+
+    def __enter__(self):
+        self._sent = self._run.send(self.objective)
+        return self
+
+    def __exit__(self, *exception):
+        self._sent = None
+
+    def __call__(self, theta):
+        """Loss, gradient and terms at ``theta``; see ``finish``."""
+        return self._repeated(self._evaluate, theta)
+
+    def mean_code(self, theta):
+        """Mean code of all rows, uncorrupted, (n_components,) in float64."""
+
+        def compute(theta):
+            mean, _ = self._mean_code(self._run.send(theta), None, keep=False)
+            return mean
+
+        return self._repeated(compute, theta)
+
+    def _repeated(self, compute, theta):
+        for _ in range(_REPETITIONS):
+            try:
+                return compute(theta)
+            except LostError as error:
+                lost = error
+        raise RuntimeError(
+            f"Workers of the dask cluster were lost in {_REPETITIONS} attempts at one "
+            "evaluation; see their logs, and call fit again when they are stable."
+        ) from lost
+
+    def _evaluate(self, theta):
+        objective = self.objective
+        # In-process workers are handed the very array, which the solver will change.
+        sent = self._run.send(theta.copy())
+        parameters = _parameters(objective, theta, self.draw)
+        mean, codes = None, [None] * len(self._blocks.tasks)
+        if objective.needs_mean_code:
+            mean, kept = self._mean_code(sent, self.draw, self._keep)
+            codes = kept or codes
+            objective.set_mean_code(parameters, mean)
+        options = self._options(self.draw, mean=mean)
+        sums = self._each_block(partial(_block_sums, options), sent, codes)
+        total = _own(*self._in_tree(_add_sums, sums, theta.nbytes))
+        return objective.finish(parameters, total, self._blocks.weight_sum, mean)
+
+    def _mean_code(self, sent, draw, keep):
+        """The mean, and the tasks that keep the codes."""
+        options = self._options(draw, keep=keep)
+        sums, codes = self._each_block(partial(_code_sums, options), sent), None
+        if keep:
+            sums, codes = self._run.map(_first, sums), sums
+        total = self._in_tree(_add_arrays, sums, 8 * self.objective.n_components)
+        return total / self._blocks.weight_sum, codes
+
+    def _options(self, draw, **more):
+        # Threads and processes inherit no errstate; solvers try steps that overflow.
+        return {"rows": self._rows, "draw": draw, "errstate": np.geterr(), **more}
+
+    def _each_block(self, function, sent, *columns):
+        blocks = self._blocks
+        n = len(blocks.tasks)
+        columns = ([self._sent] * n, [sent] * n, blocks.tasks, blocks.starts, *columns)
+        return self._run.map(function, *columns)
+
+    def _in_tree(self, add, tasks, nbytes):
+        """The sum of the results of ``tasks``, each of so many bytes.
+
+        It is the same tree wherever it is climbed: by workers, and the rest here.
+        """
+        while len(tasks) > 1 and len(tasks) * nbytes > _BYTES_ADDED_HERE:
+            tasks = self._run.map(add, _groups(tasks))
+        sums = self._run.gather(tasks, needs=self._blocks.tasks)
+        while len(sums) > 1:
+            sums = list(map(add, _groups(sums)))
+        return sums[0]

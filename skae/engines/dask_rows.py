@@ -1,0 +1,240 @@
+"""Rows that dask holds in blocks, as arrays that know where they are.
+
+A block is a tuple (X, weights, targets) of NumPy arrays, the latter two None where
+there are none. It is checked, of the right dtype and free of rows of weight zero, so
+that all a block needs is done once, on its worker, and its rows never travel.
+Blocks without rows are left out.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_array
+
+from skae.engines.dask_runners import runner
+
+X, WEIGHTS, TARGETS = range(3)
+
+
+def aligned(array):
+    """The array, or a copy of it if its numbers straddle words of memory.
+
+    What came from a worker or a disk lies behind whatever came with it. NumPy then
+    does without BLAS: slower, and with other bits than for the same numbers elsewhere.
+    """
+    return array if array is None or array.flags.aligned else array.copy()
+
+
+def prepare_block(X, weights, targets, dtype, encode):
+    """Make a block of one chunk; on its worker.
+
+    Parameters
+    ----------
+    X : ndarray or DataFrame of shape (rows, n_features)
+        Rows.
+    weights : ndarray of shape (rows,) or None
+        Sample weights.
+    targets : ndarray or Series or None
+        What ``encode`` makes targets of.
+    dtype : dtype
+        Of the objective.
+    encode : callable or None
+        ``encode(targets) -> ndarray of shape (rows, n_outputs)``.
+
+    Returns
+    -------
+    block : tuple
+    """
+    refuse_sparse(X)  # of which dask's meta need not tell
+    X = check_array(X, dtype=dtype, order="C", ensure_min_samples=0, input_name="X")
+    if targets is not None:
+        targets = encode(np.asarray(targets))
+        targets = check_array(
+            targets, dtype=dtype, order="C", ensure_min_samples=0, input_name="y"
+        )
+        _same_length(X, targets, "y")
+    if weights is not None:
+        weights = check_array(
+            weights,
+            dtype=dtype,
+            ensure_2d=False,
+            ensure_min_samples=0,
+            input_name="sample_weight",
+        )
+        _same_length(X, weights, "sample_weight")
+        if len(weights) and weights.min() < 0:
+            raise ValueError("Negative values in data passed to `sample_weight`")
+        if not weights.all():  # absent means absent
+            present = weights > 0
+            X, weights = X[present], weights[present]
+            targets = None if targets is None else targets[present]
+    return aligned(X), aligned(weights), aligned(targets)
+
+
+def refuse_sparse(X):
+    """Refuse chunks of sparse rows."""
+    if issparse(X):
+        raise ValueError(
+            "dask's chunks of sparse rows are not supported; make them dense, as by "
+            "X.map_blocks(lambda rows: rows.toarray()), or pass all rows as one "
+            "sparse matrix."
+        )
+
+
+def _same_length(X, other, name):
+    if len(X) != len(other):
+        raise ValueError(
+            f"A chunk of X has {len(X)} rows, but the chunk of {name} beside it "
+            f"{len(other)}; pass {name} with the rows of X, in chunks of known sizes."
+        )
+
+
+def _size(block):
+    """Rows, the sum of their weights, and columns of the targets."""
+    X_, weights, targets = block
+    total = len(X_) if weights is None else weights.sum(dtype=np.float64)
+    return len(X_), float(total), 0 if targets is None else targets.shape[1]
+
+
+def _call(function, position, block):
+    return function(aligned(block[position]), aligned(block[WEIGHTS]))
+
+
+def _with_rows(function, block):
+    # A copy of what it multiplies by is as good as aligned.
+    return deepcopy(function)(aligned(block[X])), *block[1:]
+
+
+def _with_weights(block):
+    if block[WEIGHTS] is not None:
+        return block
+    return block[X], np.ones(len(block[X]), block[X].dtype), block[TARGETS]
+
+
+def _ranges(array, weights):
+    return np.stack([array.min(axis=0), array.max(axis=0)])
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of rows, and the tasks that hold them, in the order of the rows."""
+
+    run: Any  # ClientRunner or LocalRunner, whose tasks they are
+    tasks: list
+    rows: list  # of each block
+    weight_sum: float
+    weighted: bool
+    n_outputs: int  # columns of the targets
+
+    @classmethod
+    def compute(cls, chunks, weighted):
+        """Have blocks computed and held, where dask finds room for them.
+
+        Parameters
+        ----------
+        chunks : list of delayed
+            Of ``prepare_block``.
+        weighted : bool
+            Whether rows have weights.
+        """
+        run = runner()
+        tasks = run.start(chunks)
+        sizes = run.gather(run.map(_size, tasks), needs=tasks)
+        filled = [i for i, (rows, *_) in enumerate(sizes) if rows]
+        if not filled:
+            raise ValueError(
+                "Sample weights must contain at least one non-zero number."
+                if weighted
+                else "Found array with 0 sample(s) while a minimum of 1 is required."
+            )
+        rows, weight_sums, n_outputs = zip(*(sizes[i] for i in filled), strict=True)
+        tasks = [tasks[i] for i in filled]
+        return cls(run, tasks, list(rows), sum(weight_sums), weighted, n_outputs[0])
+
+    @property
+    def starts(self):
+        """Index of the first row of each block."""
+        return [0, *np.cumsum(self.rows).tolist()][:-1]
+
+    def with_rows(self, function):
+        """The same blocks, with ``function(X)`` for X."""
+        sent = self.run.send(function)
+        n = len(self.tasks)
+        return replace(self, tasks=self.run.map(_with_rows, [sent] * n, self.tasks))
+
+    def joined(self, other):
+        """These and the blocks of ``other``; rows without a weight weigh one."""
+        tasks, weighted = [*self.tasks, *other.tasks], self.weighted or other.weighted
+        if self.weighted != other.weighted:
+            tasks = self.run.map(_with_weights, tasks)
+        return replace(
+            self,
+            tasks=tasks,
+            rows=[*self.rows, *other.rows],
+            weight_sum=self.weight_sum + other.weight_sum,
+            weighted=weighted,
+        )
+
+
+class RemoteArray:
+    """X, the weights or the targets of blocks of rows, seen as one array.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Where the rows lie.
+    position : {X, WEIGHTS, TARGETS}
+        Which of a block's arrays.
+    n_columns : int
+        Of the array.
+    dtype : dtype
+        float32 or float64.
+    """
+
+    is_remote = True
+    ndim = 2
+
+    def __init__(self, blocks, position, n_columns, dtype):
+        self.blocks, self._position = blocks, position
+        self.shape = sum(blocks.rows), n_columns
+        self.dtype = np.dtype(dtype)
+
+    def __len__(self):
+        return self.shape[0]
+
+    @property
+    def nbytes(self):
+        """Bytes of all rows together."""
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+    def each(self, function):
+        """Results of ``function(array, weights)`` for each block, in order."""
+        run, blocks = self.blocks.run, self.blocks.tasks
+        tasks = run.map(partial(_call, function, self._position), blocks)
+        return run.gather(tasks, needs=blocks)
+
+    @cached_property
+    def ranges(self):
+        """Minimum and maximum of each column, (2, n_columns)."""
+        low, high = np.stack(self.each(_ranges), axis=1)
+        return np.stack([low.min(axis=0), high.max(axis=0)])
+
+    def replaced(self, function, n_columns):
+        """An array of ``function(X)``, whose rows are those of X."""
+        blocks = self.blocks.with_rows(function)
+        return RemoteArray(blocks, self._position, n_columns, self.dtype)
+
+    def joined(self, other):
+        """The rows of ``other`` after these."""
+        blocks = self.blocks.joined(other.blocks)
+        return RemoteArray(blocks, self._position, self.shape[1], self.dtype)
+
+    def engine(self, objective):
+        """An engine that evaluates ``objective`` on the blocks."""
+        from skae.engines.dask import DaskEngine
+
+        return DaskEngine(objective, self.blocks)

@@ -1,0 +1,209 @@
+"""Who runs tasks: the active ``distributed`` client, or dask's local scheduler.
+
+A runner starts tasks and waits for their results; it knows nothing of rows and
+objectives. A task is dask's handle of a result that lies where it was computed:
+a future of the client, or a delayed object of the local scheduler.
+"""
+
+import sys
+import warnings
+from concurrent.futures import CancelledError
+from importlib import import_module
+
+import numpy as np
+
+_SECONDS_BETWEEN_LOOKS = 5.0
+_SECONDS_WITHOUT_WORKERS = 60.0
+# Beyond this dask asks not to send a value inside a graph, from where a lost copy
+# could be made again, but to scatter it.
+_BYTES_IN_A_GRAPH = 8_000_000
+
+
+class LostError(Exception):
+    """A value was lost together with its worker; what needed it may be repeated."""
+
+
+def runner():
+    """The runner of the moment: the active client's, if there is one."""
+    distributed = sys.modules.get("distributed")
+    if distributed is not None:
+        try:
+            return ClientRunner(distributed.get_client())
+        except ValueError:
+            pass  # which says that there is none
+    warnings.warn(
+        "No dask.distributed client is active, so dask's local scheduler computes the "
+        "blocks, in this process; create a distributed.Client to use a cluster.",
+        stacklevel=2,
+    )
+    return LocalRunner()
+
+
+def _same(value):
+    return value
+
+
+class ClientRunner:
+    """Tasks of a ``distributed.Client``."""
+
+    def __init__(self, client):
+        if client.asynchronous:
+            raise ValueError(
+                "The active dask client is asynchronous, but fit and score wait for "
+                "their results; use Client(..., asynchronous=False)."
+            )
+        self.client = client
+        _check_versions(client)
+
+    def start(self, delayed):
+        """Tasks that compute delayed objects."""
+        return self.client.compute(list(delayed))
+
+    def send(self, value):
+        """A task whose result is ``value``, which leaves this process once."""
+        with _errors_in_words(self):
+            if getattr(value, "nbytes", 0) <= _BYTES_IN_A_GRAPH:
+                return self.client.submit(_same, value, pure=False)
+            # With its hash for a name, dask may drop the copy of the last evaluation
+            # and this one with it.
+            return self.client.scatter(value, hash=False)
+
+    def map(self, function, *columns):
+        """Tasks of ``function`` on the entries of lists of equal length."""
+        with _errors_in_words(self):
+            return self.client.map(function, *columns, pure=False)
+
+    def gather(self, tasks, needs=()):
+        """The results of tasks; ``needs`` are those that nothing can stand in for."""
+        with _errors_in_words(self, needs):
+            self._wait(tasks)
+            return self.client.gather(tasks)
+
+    def _wait(self, tasks):
+        """Wait, unless there is nobody left to wait for."""
+        from distributed import wait
+
+        idle = 0.0
+        while True:
+            try:
+                wait(tasks, timeout=_SECONDS_BETWEEN_LOOKS)
+                return
+            except TimeoutError:
+                there = self.client.status == "running" and self.client.nthreads()
+                idle = 0.0 if there else idle + _SECONDS_BETWEEN_LOOKS
+                if idle >= _SECONDS_WITHOUT_WORKERS:
+                    raise RuntimeError(
+                        "The dask cluster has had no workers for "
+                        f"{_SECONDS_WITHOUT_WORKERS:g} s; start workers and call fit "
+                        "again."
+                    ) from None
+
+    @property
+    def memory(self):
+        """Bytes that the workers may hold together, infinity where not limited."""
+        try:
+            info = self.client.scheduler_info(n_workers=-1)
+        except TypeError:  # before 2025 it always tells of all workers
+            info = self.client.scheduler_info()
+        limits = [worker["memory_limit"] for worker in info["workers"].values()]
+        return sum(limits) if limits and all(limits) else np.inf
+
+
+class _errors_in_words:
+    """Turns dask's errors about workers and clients into what to do about them."""
+
+    def __init__(self, run, needs=()):
+        self._run, self._needs = run, needs
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is None or not issubclass(kind, Exception):
+            return
+        from distributed import KilledWorker
+
+        if issubclass(kind, KilledWorker):
+            raise RuntimeError(
+                "Workers of the dask cluster died again and again while computing one "
+                f"block ({error}). Most often they run out of memory: use smaller "
+                "chunks of rows, or workers with more memory."
+            ) from error
+        if self._run.client.status != "running":
+            raise RuntimeError(
+                "The dask client was closed, or lost its scheduler, while computing "
+                f"(its status is {self._run.client.status!r}); create a new Client "
+                "and call fit again."
+            ) from error
+        if not issubclass(kind, CancelledError):
+            return
+        # What is lost only is being made again.
+        if any(task.status == "cancelled" for task in self._needs):
+            raise RuntimeError(
+                "Blocks of the data were cancelled, or lost with a worker and cannot "
+                "be made again, as when they were scattered and not computed; pass "
+                "data that dask can compute again, and call fit again."
+            ) from error
+        raise LostError from error
+
+
+def _check_versions(client):
+    """Refuse workers that would compute with another skae, NumPy or Python."""
+
+    # Inside another function it travels as code, to where there may be no skae. dask
+    # itself knows the versions of what is installed, which a checkout may not be.
+    def own_version():
+        try:
+            return import_module("skae").__version__
+        except ImportError:
+            return None
+
+    found, versions_of_skae = client.get_versions(), client.run(own_version)
+    mine = {**_main_versions(found["client"]), "skae": own_version()}
+    for address, report in found["workers"].items():
+        skae = versions_of_skae.get(address, mine["skae"])
+        theirs = {**_main_versions(report), "skae": skae}
+        if theirs != mine:
+            raise RuntimeError(
+                f"The dask worker {address} has {theirs}, but this process has {mine}; "
+                "install the same versions on all machines, as by "
+                f'pip install "skae[dask]=={mine["skae"]}".'
+            )
+
+
+def _main_versions(report):
+    """Python and NumPy as far as they make a difference: 3.11, not 3.11.7."""
+    packages = report["packages"]
+    versions = {name: str(packages.get(name)) for name in ("python", "numpy")}
+    return {name: ".".join(v.split(".")[:2]) for name, v in versions.items()}
+
+
+class LocalRunner:
+    """Tasks of dask's local scheduler, by default threads of this process."""
+
+    memory = np.inf
+
+    def start(self, delayed):
+        """Tasks that compute delayed objects, held in memory."""
+        import dask
+
+        return list(dask.persist(*delayed))
+
+    def send(self, value):
+        """A task whose result is ``value``."""
+        from dask import delayed
+
+        return delayed(_same, pure=False, traverse=False)(value)
+
+    def map(self, function, *columns):
+        """Tasks of ``function`` on the entries of lists of equal length."""
+        from dask import delayed
+
+        function = delayed(function, pure=False)
+        return [function(*row) for row in zip(*columns, strict=True)]
+
+    def gather(self, tasks, needs=()):
+        """The results of tasks."""
+        import dask
+
+        return list(dask.compute(*tasks))

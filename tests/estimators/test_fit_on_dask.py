@@ -1,0 +1,277 @@
+"""Estimators on dask's collections do what they do on NumPy's arrays."""
+
+import numpy as np
+import pytest
+from dask_data import chunked, cluster
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+
+from skae import (
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    SparseCoding,
+    StackedAutoencoder,
+    StackedAutoencoderClassifier,
+    StackedAutoencoderRegressor,
+)
+
+pytest.importorskip("dask.distributed")
+
+import dask.array as da
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+DIGITS, LABELS = load_digits(return_X_y=True)
+X = DIGITS[:300] / 16
+Y = LABELS[:300]
+WORDS = np.array([f"digit {label}" for label in range(10)])[Y]
+WEIGHTS = np.random.default_rng(0).uniform(0.5, 2, len(X))
+WEIGHTS[::7] = 0
+UNEVEN = (1, 0, 209, 70, 20)
+SHORT = {"max_iter": 3, "random_state": 0}
+
+AUTOENCODERS = [
+    SparseAutoencoder(6, **SHORT),
+    SparseAutoencoder(6, output_activation="logistic", loss="log_loss", **SHORT),
+    DenoisingAutoencoder(6, corruption="salt_and_pepper", redraw_every=2, **SHORT),
+    ContractiveAutoencoder(6, n_init=2, n_jobs=2, max_iter=1, random_state=0),
+    StackedAutoencoder((8, 4), **SHORT),
+]
+SUPERVISED = [
+    (StackedAutoencoderRegressor(8, **SHORT), np.stack([Y, Y**2], axis=1)),
+    (StackedAutoencoderClassifier((8, 4), autoencoder="sparse", **SHORT), WORDS),
+    (StackedAutoencoderClassifier(8, **SHORT), np.eye(10, dtype=int)[Y]),
+]
+
+
+@pytest.fixture(scope="module")
+def threads():
+    with cluster() as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def client(threads):
+    with threads.as_current():
+        yield threads
+
+
+def name(value):
+    return type(value).__name__
+
+
+def on_chunks(array, rows=120):
+    """In chunks that are none of those of X."""
+    return chunked(array, rows)
+
+
+DASK_X = chunked(X, UNEVEN, (40, 24))
+
+
+def in_csr(array, meta=None):
+    """The same in sparse chunks; ``meta`` may say something else."""
+    meta = csr_array((0, 0)) if meta is None else meta
+    return array.rechunk({1: -1}).map_blocks(csr_array, meta=meta)
+
+
+def assert_same_fit(one, other):
+    """Loss by loss: the few iterations amplify rounding little."""
+    assert one.loss_ == pytest.approx(other.loss_, rel=1e-10)
+    np.testing.assert_allclose(one.loss_curve_, other.loss_curve_, rtol=1e-10)
+    assert one.n_iter_ == other.n_iter_
+
+
+@pytest.mark.parametrize("estimator", AUTOENCODERS, ids=name)
+def test_autoencoders(estimator):
+    local = clone(estimator).fit(X, sample_weight=WEIGHTS)
+    remote = clone(estimator).fit(DASK_X, sample_weight=on_chunks(WEIGHTS))
+    assert_same_fit(remote, local)
+    expected = local.score(X, sample_weight=WEIGHTS)
+    score = remote.score(DASK_X, sample_weight=on_chunks(WEIGHTS))
+    assert score == pytest.approx(expected, rel=1e-8)
+    if hasattr(local, "mean_activation_"):
+        np.testing.assert_allclose(
+            remote.mean_activation_, local.mean_activation_, rtol=1e-8
+        )
+    if hasattr(local, "feature_range_"):
+        np.testing.assert_array_equal(remote.feature_range_, local.feature_range_)
+
+
+@pytest.mark.parametrize(("estimator", "y"), SUPERVISED, ids=name)
+def test_stacks_with_targets(estimator, y):
+    more = X[:50][::-1]
+    local = clone(estimator).fit(X, y, more, sample_weight=WEIGHTS)
+    remote = clone(estimator).fit(
+        DASK_X, on_chunks(y), on_chunks(more, 30), sample_weight=WEIGHTS
+    )
+    assert_same_fit(remote, local)
+    if hasattr(local, "classes_"):
+        np.testing.assert_array_equal(remote.classes_, local.classes_)
+    predicted = remote.predict(DASK_X)
+    assert predicted.dtype == remote.predict(X).dtype
+    expected = remote.predict(X)
+    if expected.dtype.kind == "f":
+        np.testing.assert_allclose(predicted.compute(), expected, rtol=1e-10)
+    else:
+        np.testing.assert_array_equal(predicted.compute(), expected)
+    assert remote.score(DASK_X, on_chunks(y)) == pytest.approx(remote.score(X, y))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+def test_methods_are_lazy_arrays_with_known_meta(dtype):
+    given = DIGITS[:300].astype(dtype)
+    estimator = SparseAutoencoder(6, **SHORT).fit(chunked(given, UNEVEN))
+    expected = np.float32 if dtype == np.float32 else np.float64
+    assert estimator.components_.dtype == expected
+    lazy = chunked(given, UNEVEN)
+    codes = estimator.transform(lazy)
+    for method, argument, concrete in (
+        ("transform", lazy, given),
+        ("predict", lazy, given),
+        ("score_samples", lazy, given),
+        ("inverse_transform", codes, estimator.transform(given)),
+    ):
+        result = getattr(estimator, method)(argument)
+        expected = getattr(estimator, method)(concrete)
+        assert isinstance(result, da.Array)
+        assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
+        assert isinstance(result._meta, np.ndarray)
+        np.testing.assert_allclose(result.compute(), expected, 1e-5, 1e-4)
+
+
+def test_a_later_fit_does_not_change_what_is_yet_to_be_computed():
+    estimator = SparseAutoencoder(6, **SHORT).fit(X)
+    expected, lazy = estimator.transform(X), estimator.transform(DASK_X)
+    estimator.set_params(random_state=1).fit(X)
+    np.testing.assert_allclose(lazy.compute(), expected)
+
+
+@pytest.mark.parametrize("rows", [300, (299, 1), 37], ids=str)
+def test_chunks_do_not_matter(rows):
+    estimator = DenoisingAutoencoder(6, **SHORT)
+    fitted = clone(estimator).fit(chunked(X, rows))
+    assert_same_fit(fitted, clone(estimator).fit(X))
+
+
+def test_chunks_of_unknown_size():
+    unknown = DASK_X[da.from_array(WEIGHTS > 0, chunks=(UNEVEN,))]
+    assert np.isnan(unknown.shape[0])
+    estimator = SparseAutoencoder(6, **SHORT)
+    weights = WEIGHTS[WEIGHTS > 0]
+    local = clone(estimator).fit(X[WEIGHTS > 0], sample_weight=weights)
+    remote = clone(estimator).fit(unknown, sample_weight=on_chunks(weights))
+    assert_same_fit(remote, local)
+    assert remote.transform(unknown).compute().shape == (len(weights), 6)
+
+
+def test_data_frames():
+    pd, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    frame = pd.DataFrame(X, columns=[f"pixel {i}" for i in range(64)])
+    lazy = dd.from_pandas(frame.assign(y=Y), npartitions=3)
+    rows, y = lazy[list(frame.columns)], lazy["y"]
+    estimator = StackedAutoencoderClassifier(8, autoencoder=None, **SHORT)
+    local = clone(estimator).fit(frame, Y, sample_weight=WEIGHTS)
+    weights = dd.from_pandas(pd.Series(WEIGHTS), npartitions=2)
+    remote = clone(estimator).fit(rows, y, sample_weight=weights)
+    assert_same_fit(remote, local)
+    assert list(remote.feature_names_in_) == list(frame.columns)
+    proba = remote.predict_proba(rows)
+    assert proba.dtype == np.float64 and proba.shape[1] == 10
+    np.testing.assert_allclose(proba.compute(), remote.predict_proba(frame))
+    with pytest.raises(ValueError, match="feature names"):
+        remote.predict(rows.rename(columns={"pixel 0": "other"}))
+
+
+def test_warm_start_goes_on_from_numpy_to_dask():
+    estimator = SparseAutoencoder(6, warm_start=True, **SHORT).fit(X)
+    before = estimator.loss_
+    assert estimator.fit(DASK_X).loss_ < before
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"solver": "adam"}, r"solver='lbfgs', or partial_fit"),
+        ({"early_stopping": True}, "early_stopping=False"),
+    ],
+    ids=str,
+)
+def test_what_dask_does_not_allow_names_the_remedy(parameters, match):
+    for estimator in (SparseAutoencoder(6), StackedAutoencoder(6)):
+        with pytest.raises(ValueError, match=match):
+            estimator.set_params(**parameters).fit(DASK_X)
+
+
+@pytest.mark.parametrize(
+    ("fit", "match"),
+    [
+        (
+            lambda: SparseAutoencoder(6).fit(da.where(DASK_X == 1, np.nan, DASK_X)),
+            "NaN",
+        ),
+        (lambda: SparseAutoencoder(6).fit(DASK_X[:, 0]), "Expected 2D array"),
+        (lambda: SparseAutoencoder(6).fit(DASK_X[:0]), r"0 sample\(s\)"),
+        (
+            lambda: SparseAutoencoder(6, output_activation="logistic").fit(9 * DASK_X),
+            r"X in \[0, 1\], got X from 0 to 9",
+        ),
+        (
+            lambda: SparseAutoencoder(6).fit(DASK_X, sample_weight=WEIGHTS[:-1]),
+            r"inconsistent numbers of samples: \[300, 299\]",
+        ),
+        (
+            lambda: SparseAutoencoder(6).fit(DASK_X, sample_weight=0 * WEIGHTS),
+            "at least one non-zero number",
+        ),
+        (
+            lambda: SparseAutoencoder(6).fit(DASK_X, sample_weight=-WEIGHTS),
+            "Negative values",
+        ),
+        (lambda: StackedAutoencoderClassifier(6).fit(DASK_X, None), "requires y"),
+        (
+            lambda: StackedAutoencoderClassifier(6, class_weight="balanced").fit(
+                DASK_X, on_chunks(Y)
+            ),
+            "class_weight=None, and sample_weight",
+        ),
+        (
+            lambda: StackedAutoencoderClassifier(6).fit(DASK_X, 0 * on_chunks(Y)),
+            "at least two classes",
+        ),
+        (
+            lambda: StackedAutoencoderRegressor(6, autoencoder="rbm").fit(
+                DASK_X, on_chunks(Y)
+            ),
+            "cannot learn from dask collections",
+        ),
+        (lambda: SparseCoding(6).fit(DASK_X), "SparseCoding .* dask"),
+        (lambda: SparseAutoencoder(6).fit(in_csr(DASK_X)), "chunks of sparse rows"),
+        (
+            lambda: SparseAutoencoder(6).fit(in_csr(DASK_X, meta=np.empty((0, 0)))),
+            "chunks of sparse rows",
+        ),
+        (
+            lambda: SparseAutoencoder(6, **SHORT).fit(X).transform(in_csr(DASK_X)),
+            "chunks of sparse rows",
+        ),
+        (
+            lambda: SparseAutoencoder(6, **SHORT).fit(X).transform(DASK_X[:, :5]),
+            "5 features",
+        ),
+        (lambda: SparseAutoencoder(6).transform(DASK_X), "not fitted"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_input_is_a_clear_error(fit, match):
+    with pytest.raises((ValueError, NotFittedError), match=match):
+        fit()
+
+
+def test_a_fitted_estimator_keeps_nothing_of_the_cluster(client):
+    import pickle
+
+    estimator = SparseAutoencoder(6, **SHORT).fit(DASK_X)
+    assert b"distributed" not in pickle.dumps(estimator)
