@@ -103,7 +103,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
     tol : float, default=2e-4
         Fine-tuning stops where no entry of the gradient exceeds it ("lbfgs"; where X
-        has more than 64 columns, √(64 / n_features) of it), or where the loss has not fallen by it in ``n_iter_no_change`` epochs ("adam"), in units
+        has more than 64 columns, √(64 / n_features) of it), or where the loss has not
+        fallen by it in ``n_iter_no_change`` epochs ("adam"), in units
         of the loss of reconstructing every row by the column means.
 
     batch_size : int or "auto", default="auto"
