@@ -133,8 +133,9 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         L-BFGS has converged when no entry of the gradient exceeds it (where X has
         more than 64 columns, √(64 / n_features) of it). The gradient is taken in
         units in which the data have unit spread and the loss of the column means is
-        one, so ``tol`` does not depend on the scale of X. It has also converged when an iteration lowers J by less
-        than 1e-9 of it, or by nothing that rounding lets show.
+        one, so ``tol`` does not depend on the scale of X. It has also converged when an
+        iteration lowers J by less than 1e-9 of it, or by nothing that rounding lets
+        show.
         With noise drawn afresh, it is the loss at the start of a draw that
         decides: training ends when that has not fallen by it in 5 draws.
         Adam has converged when J over an epoch, in units of the loss of the column

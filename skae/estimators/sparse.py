@@ -104,8 +104,9 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         L-BFGS has converged when no entry of the gradient exceeds it (where X has
         more than 64 columns, √(64 / n_features) of it). The gradient is taken in
         units in which the data have unit spread and the loss of the column means is
-        one, so ``tol`` does not depend on the scale of X. It has also converged when an iteration lowers J by less
-        than 1e-9 of it, or by nothing that rounding lets show.
+        one, so ``tol`` does not depend on the scale of X. It has also converged when an
+        iteration lowers J by less than 1e-9 of it, or by nothing that rounding lets
+        show.
         Adam has converged when J over an epoch, in units of the loss of the column
         means, has not fallen below its lowest by ``tol``, ``n_iter_no_change``
         times over. With ``early_stopping`` the score on held-out rows decides.
