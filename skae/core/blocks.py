@@ -3,8 +3,11 @@
 An objective is a sum over blocks of rows. Whoever evaluates one, an engine over
 all rows or a solver on a batch, asks it for
 
-* ``layout`` and ``parameters(theta)``: a flat vector seen as its arrays, with the
-  ``draw`` of the noise and the ``centers`` of the inputs to be set;
+* ``dtype``, ``layout`` and ``parameters(theta)``: a flat vector seen as its arrays,
+  with the ``draw`` of the noise and the ``centers`` of the inputs to be set;
+* ``by_feature``: whether the weights of a feature lie together in the vector;
+* ``by_column``, of an objective that takes sparse rows: whether their blocks are best
+  stored by column;
 * ``prepare(parameters)``: what all blocks share, computed once;
 * ``numbers_per_row`` and ``multiplications_per_row``: what a row costs;
 * ``workspace(rows)``: buffers for blocks of up to that many rows;
@@ -12,7 +15,9 @@ all rows or a solver on a batch, asks it for
 * ``data_loss(parameters, block, workspace)``: of these the loss alone, a number;
 * ``finish(parameters, total, weight_sum, mean)``: loss, gradient and terms;
 * ``penalty_weights``: c of a term Σ c_j |θ_j|, left out of the gradient, or None;
-* ``needs_mean_code``: whether the codes' mean must be gathered first.
+* ``needs_mean_code``: whether the codes' mean must be gathered first, and only then
+  ``n_components``, ``code_sums(parameters, block, codes, workspace)``, the sum of a
+  block's codes, which it writes to ``codes``, and ``set_mean_code(parameters, mean)``.
 """
 
 from dataclasses import dataclass
@@ -61,15 +66,24 @@ class Sums:
 
     terms: dict  # name -> Σ s_i of a term of the loss
     gradient: np.ndarray  # of all, flat; the workspace's own buffer
-    gram: Any = None  # Σ s_i h_i h_iᵀ, for an objective that leaves it to ``finish``
+    # For an objective that leaves them to ``finish``; arrays that are the receiver's.
+    gram: Any = None  # Σ s_i h_i h_iᵀ
+    cross: Any = None  # Σ s_i x_i h_iᵀ
 
     def __iadd__(self, other):
         for name, value in other.terms.items():
             self.terms[name] = self.terms.get(name, 0.0) + value
         self.gradient += other.gradient
-        if other.gram is not None:
-            self.gram = other.gram if self.gram is None else self.gram + other.gram
+        self.gram = _added(self.gram, other.gram)
+        self.cross = _added(self.cross, other.cross)
         return self
+
+
+def _added(total, array):
+    if total is None or array is None:
+        return array if total is None else total
+    total += array
+    return total
 
 
 class Workspace:

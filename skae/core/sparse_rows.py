@@ -22,7 +22,7 @@ class SparseRows:
     """
 
     def __init__(self, matrix):
-        self.matrix, self.shape, self.dtype = matrix, matrix.shape, matrix.dtype
+        self.matrix, self.shape = matrix, matrix.shape
         self._squared_norms = None
         self._masked = None  # (draw, rows): the noise of the moment
 

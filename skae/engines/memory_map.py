@@ -53,6 +53,7 @@ class Release:
         self._X, self._gathered = X, 0
         if not is_large_map(X):
             return
+        self._of_row = max(_AROUND, X.nbytes // len(X))
         owner = _map_of(X)
         memory = owner.base
         if owner.mode != "c" and hasattr(memory, "madvise"):
@@ -76,8 +77,8 @@ class Release:
         """Note that so many rows here and there were read; give all back at times."""
         if self._memory is None:
             return
-        self._gathered += n_rows
-        if self._gathered * _AROUND >= _GATHERED:
+        self._gathered += n_rows * self._of_row
+        if self._gathered >= _GATHERED:
             self(self._X)
             self._gathered = 0
 

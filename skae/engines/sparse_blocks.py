@@ -51,10 +51,21 @@ def cut_sparse(X, start, stop, by_column):
     return SparseRows(rows.tocsc() if by_column else rows)
 
 
+def without_zero_weights(X, weights, targets):
+    """The rows of a CSR matrix that count, their weights and their targets."""
+    if weights is None or weights.all():
+        return X, weights, targets
+    there = np.flatnonzero(weights)
+    X, weights = X[there], weights[there]
+    targets = None if targets is None else targets[there]
+    return X, None if (weights == 1).all() else weights, targets
+
+
 class SparseRowsInBlocks:
     """``RowsInBlocks`` of a CSR matrix: cut once, and kept.
 
-    Parameters and attributes are those of ``RowsInBlocks``, but for
+    Parameters and attributes are those of ``RowsInBlocks``, but for weights of zero,
+    which must be gone (see ``without_zero_weights``), and
 
     Parameters
     ----------
@@ -63,11 +74,6 @@ class SparseRowsInBlocks:
     """
 
     def __init__(self, X, weights, targets, rows_of, by_column):
-        if weights is not None and not weights.all():
-            there = np.flatnonzero(weights)
-            X, weights = X[there], weights[there]
-            targets = None if targets is None else targets[there]
-            weights = None if (weights == 1).all() else weights
         self.n_samples = n = X.shape[0]
         self.weight_sum = float(n)
         if weights is not None:

@@ -21,6 +21,7 @@ from skae.engines.sparse_blocks import (
     sparse_block_rows,
     sparse_multiplications,
     stored_bytes,
+    without_zero_weights,
 )
 
 # A block's share of cache: rows x (n_features + n_components) numbers. Between
@@ -34,6 +35,8 @@ _ENOUGH_ROWS = 512
 # has woken up (64-25: 0.55 ms alone, 0.61 ms in two threads at 1797 rows;
 # 3.2 ms against 2.4 ms at 10,000).
 MULTIPLICATIONS_WORTH_THREADS = 5e7
+# Bytes in which codes may be kept by default: at least, and at most.
+_CODE_MEMORY = 2**24, 2**30
 
 
 def block_rows(n_samples, numbers_per_row):
@@ -94,6 +97,9 @@ class ThreadEngine:
         self.objective = objective
         self.draw = 0  # of the noise, if the objective has any
         self._workspaces = []
+        if issparse(X):
+            # All that follows is to be as if the other rows had never been there.
+            X, sample_weight, targets = without_zero_weights(X, sample_weight, targets)
 
         def rows_of(n_samples):
             if issparse(X) and objective.by_column:
@@ -114,7 +120,8 @@ class ThreadEngine:
         self._codes = [None] * len(self._blocks)
         if objective.needs_mean_code:
             if code_memory is None:
-                code_memory = min(max(stored_bytes(X) // 5, 2**24), 2**30)
+                of_rows = stored_bytes(X) * n_samples // X.shape[0]
+                code_memory = int(np.clip(of_rows // 5, *_CODE_MEMORY))
             self._keep_codes(code_memory)
 
     def _keep_codes(self, memory):

@@ -1,5 +1,6 @@
 """What every autoencoder of one hidden layer shares: fit, on either path."""
 
+import sys
 from abc import ABCMeta, abstractmethod
 from copy import deepcopy
 from dataclasses import replace
@@ -71,8 +72,11 @@ def _scaled_elastic_net(spread, l1_ratio):
     """
     if not l1_ratio:
         return _scaled_alpha(spread)
-    absolute = min(0.005 * spread, 0.02 * spread**3)
-    return 1 / (l1_ratio / absolute + (1 - l1_ratio) / _scaled_alpha(spread))
+    # Of the smallest data s³ and s⁴ would be zero, and divided by.
+    least = sys.float_info.min
+    absolute = max(least, min(0.005 * spread, 0.02 * spread**3))
+    squares = max(least, _scaled_alpha(spread))
+    return 1 / (l1_ratio / absolute + (1 - l1_ratio) / squares)
 
 
 def _is_stochastic(estimator):
@@ -179,7 +183,10 @@ class BaseAutoencoder(
         ``emphasis``, compare with dense rows, a block at a time; so do corruptions
         other than masking. Masking of sparse rows draws the noise of zeros too,
         which takes about 1 ns for each of the n_samples x n_features entries, once
-        for every ``redraw_every`` iterations.
+        for every ``redraw_every`` iterations. Callbacks are shown the sparse rows as
+        targets, which scikit-learn's metrics refuse: give ``ScoringMonitor`` a
+        function instead, such as ``scoring={"score": lambda estimator, X, y:
+        estimator.score(X)}``.
         """
         with unchanged_on_error(self):
             status = self._fit(X, sample_weight)

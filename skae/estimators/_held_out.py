@@ -94,7 +94,10 @@ class HeldOutLoss:
     def __call__(self, theta):
         if self._engine is None:
             data = self._data
-            self._engine = ThreadEngine(self._objective, data.X, data.weights)
+            # The loss is one pass, for which no codes are kept.
+            self._engine = ThreadEngine(
+                self._objective, data.X, data.weights, code_memory=0
+            )
             self._engine.draw = self._draw
         with self._engine as engine:
             return 1 - engine.data_loss(theta) / self._unit

@@ -35,7 +35,9 @@ class Moments:
         squares = 0.0
         for b in blocks_of(X):
             deviations = X[b] - mean
-            squares += weights[b] @ np.vecdot(deviations, deviations)
+            distances = np.vecdot(deviations, deviations)
+            # Rows of weight zero may hold anything, and 0 times inf is nan.
+            squares += weights[b] @ np.where(weights[b] > 0, distances, 0)
         return cls(mean, float(squares / total))
 
     @classmethod
@@ -107,7 +109,7 @@ def _of_sparse(X, weights):
     bounds = np.searchsorted(X.indptr, np.arange(step, X.nnz, step))
     bounds = np.unique([0, *bounds, X.shape[0]])
 
-    def column_sums(values):
+    def column_sums(values, weights=weights):
         """Σ_i s_i v_ij over the entries, where ``values(x_ij, j)`` gives v_ij."""
         sums = np.zeros(n_features)
         for start, stop in pairwise(bounds):
@@ -115,16 +117,19 @@ def _of_sparse(X, weights):
             part = slice(ends[0], ends[-1])
             columns = X.indices[part]
             entries = values(X.data[part].astype(np.float64), columns)
-            entries = entries * np.repeat(weights[start:stop], np.diff(ends))
+            s = np.repeat(weights[start:stop], np.diff(ends))
+            # Rows of weight zero may hold anything, and 0 times inf is nan.
+            entries = np.where(s > 0, entries * s, 0)
             sums += np.bincount(columns, entries, n_features)
         return sums
 
     mean = column_sums(lambda entries, columns: entries) / total
     squares = column_sums(lambda entries, columns: (entries - mean[columns]) ** 2)
     there = column_sums(lambda entries, columns: 1.0)
-    full = np.bincount(X.indices, minlength=n_features) == X.shape[0]
-    # Of a column without zeros, rounding alone would be left.
-    zeros = np.where(full, 0.0, total - there)
+    rows = column_sums(lambda entries, columns: 1.0, (weights > 0).astype(np.float64))
+    # Of a column without zeros rounding alone would be left, of another too little.
+    full = rows == np.count_nonzero(weights)
+    zeros = np.where(full, 0.0, np.maximum(total - there, 0))
     return mean, float((squares.sum() + zeros @ mean**2) / total)
 
 

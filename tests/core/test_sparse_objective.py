@@ -10,6 +10,7 @@ from objectives import CASES, Case, D, K, N
 from skae.core.blocks import Data
 from skae.core.coordinates import Coordinates
 from skae.core.corruptions import Masking, Noise
+from skae.core.objective import AutoencoderObjective
 from skae.core.sparse_objective import (
     LinearDecoderObjective,
     SparseRowsObjective,
@@ -136,11 +137,12 @@ def test_coordinates_are_those_of_dense_rows(output, tied):
 
 @pytest.mark.parametrize("noise", [1e-1, 1e-2])
 @pytest.mark.parametrize("activation", ["identity", "logistic"])
-def test_float32_loss_of_a_nearly_perfect_reconstruction(activation, noise):
+def test_float32_at_a_nearly_perfect_reconstruction(activation, noise):
     """The loss is a small difference of large numbers: 5e-3 and 5e-5 of ½‖x‖².
 
     Codes of the logistic are in its middle, where it is nearly linear, so that
-    terms of 1e5 times ½‖x‖² cancel. The reference is Σ ½(x̂ − x)² itself, in float64.
+    terms of 1e5 times ½‖x‖² cancel. The reference of the loss is Σ ½(x̂ − x)² itself,
+    in float64, and that of the gradient the objective that forms x̂.
     """
     n, d, k = 2000, 200, 12
     rng = np.random.default_rng(0)
@@ -168,6 +170,13 @@ def test_float32_loss_of_a_nearly_perfect_reconstruction(activation, noise):
     # Codes themselves are rounded to 6e-8: what is left of them in x̂ is that.
     assert loss == pytest.approx(expected, rel=1e-5)
     assert gradient.dtype == np.float32
+
+    dense = AutoencoderObjective(d, k, activation=activation)
+    with ThreadEngine(dense, X.astype(np.float64)) as evaluate:
+        slope = evaluate(by_feature(dense, objective, theta))[1]
+    slope = dense.parameters(slope).decoder
+    error = np.abs(objective.parameters(gradient).decoder - slope).max()
+    assert error <= 3e-3 * np.abs(slope).max()
 
 
 def test_loss_of_a_perfect_reconstruction_is_not_negative():

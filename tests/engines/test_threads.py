@@ -6,13 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.sparse
 from compare import assert_same_bits
 from networks import CASES as NETWORKS
 from networks import NetworkCase
 from objectives import CASES, ONE_OUTPUT, Case, D, K, is_noisy
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from skae.core.sparse_objective import sparse_objective
 from skae.engines.blas import single_threaded_blas
+from skae.engines.sparse_blocks import sparse_multiplications
 from skae.engines.threads import ThreadEngine, block_rows
 
 KL = Case("logistic", "identity", "squared_error", "kl", tied=False, weighted=True)
@@ -310,6 +313,42 @@ def test_rows_of_weight_zero_are_as_if_taken_from_the_data(case, ones):
     for n_threads in (1, 2):
         options = {"rows": 7, "n_threads": n_threads}
         assert_same_bits(run(objective, X, s, theta, **options), without)
+
+
+@pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize("case", [c for c in ONE_OUTPUT if not c.weighted], ids=str)
+def test_sparse_rows_of_weight_zero_are_as_if_taken_from_the_data(
+    case, ones, monkeypatch
+):
+    """The same bits, threads and codes kept, which the others must not decide."""
+    objective = case.objective(make=sparse_objective)
+    _, X, _, theta = data(case, n=60)
+    s = np.random.default_rng(1).uniform(0.5, 2, len(X))
+    s[::3] = s[-4:] = 0
+    left = s > 0
+    X[left] *= np.random.default_rng(2).random((left.sum(), D)) < 0.3  # others are full
+    s = left.astype(s.dtype) if ones else s
+    X, without = scipy.sparse.csr_array(X), scipy.sparse.csr_array(X[left])
+    # Some blocks; a few of whose codes fit; too little work for another thread.
+    monkeypatch.setattr("skae.engines.sparse_blocks._CODES", K)
+    monkeypatch.setattr("skae.engines.sparse_blocks._ENTRIES_PER_COLUMN", 2)
+    monkeypatch.setattr("skae.engines.threads._BLOCK_NUMBERS", 2)
+    monkeypatch.setattr("skae.engines.threads._CODE_MEMORY", (0, 2**30))
+    work = sparse_multiplications(without, objective) + 1
+    if objective.by_column:
+        monkeypatch.setattr("skae.engines.threads.MULTIPLICATIONS_WORTH_THREADS", work)
+    results = []
+    for rows, weights in ((X, s), (without, None if ones else s[left])):
+        with ThreadEngine(objective, rows, weights) as engine:
+            loss, gradient, terms = engine(theta)
+            results.append((loss, gradient.copy(), terms))
+            threads = len(engine._workspaces)
+            kept = sum(codes is not None for codes in engine._codes)
+            results.append((len(engine._blocks), threads, kept))
+    assert_same_bits(results[0], results[2])
+    assert results[1] == results[3]
+    if objective.by_column:
+        assert results[1][0] > 1 and results[1][1] == 1
 
 
 def test_targets_go_with_their_rows():

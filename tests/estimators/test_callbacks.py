@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
@@ -367,6 +368,23 @@ def test_scoring_monitor_of_a_reconstruction_by_name():
     model = follow(SHALLOW["sparse"](), monitor)
     last = monitor.get_logs().data[-1]["neg_mean_squared_error"]
     assert last == pytest.approx(-np.mean((model.predict(X) - X) ** 2), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["sparse", "denoising", "contractive", "adam"])
+def test_scoring_monitor_of_sparse_rows_takes_a_function(name):
+    """Targets shown are the rows, and metrics take no sparse ones."""
+    rows = csr_array(X)
+    monitor = ScoringMonitor(
+        scoring={"score": lambda estimator, X, y: estimator.score(X)}
+    )
+    model = SHALLOW[name]().set_callbacks(monitor).fit(rows)
+    unit = "epoch" if name == "adam" else "iteration"
+    log = monitor.get_logs().data
+    scores = [row["score"] for row in log if row["task_name"] == unit]
+    assert scores == [
+        SHALLOW[name](max_iter=n_iter).fit(rows).score(rows) for n_iter in range(1, 7)
+    ]
+    assert scores[-1] == model.score(rows)
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])

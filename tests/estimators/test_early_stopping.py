@@ -15,6 +15,7 @@ from autoencoders import (
 from sklearn.base import clone
 
 from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from skae.engines.threads import ThreadEngine
 from skae.estimators import _base
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
@@ -152,6 +153,21 @@ def test_too_few_rows_to_hold_out(solver, n_rows, fraction):
     )
     with pytest.raises(ValueError, match=f"validation_fraction={fraction} holds out"):
         model.fit(X[:n_rows])
+
+
+def test_no_codes_are_kept_of_rows_held_out(monkeypatch):
+    made = []
+
+    class Noted(ThreadEngine):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+    monkeypatch.setattr("skae.estimators._held_out.ThreadEngine", Noted)
+    autoencoder(SparseAutoencoder, early_stopping=True, max_iter=5).fit(X)
+    (engine,) = made
+    assert engine.objective.needs_mean_code
+    assert all(codes is None for codes in engine._codes)
 
 
 def test_restarts_are_judged_by_the_rows_held_out(monkeypatch):

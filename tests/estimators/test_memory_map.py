@@ -119,6 +119,21 @@ def test_maps_that_would_have_to_be_copied(wrong, mapped):
             clone(model).fit(X)
 
 
+@pytest.mark.parametrize("columns", [8, 2**14, 2**16])
+def test_rows_read_here_and_there_are_given_back_in_time(columns, mapped, monkeypatch):
+    """At the latest when a fixed size is mapped, 64 KB or more with every row."""
+    given_back = []
+    monkeypatch.setattr(
+        memory_map.Release, "__call__", lambda release, rows: given_back.append(rows)
+    )
+    monkeypatch.setattr(memory_map, "_GATHERED", 2**20)
+    release = memory_map.Release(mapped(np.zeros((8, columns))))
+    most = 2**20 // max(2**16, 8 * columns)
+    for n_read in range(1, 4 * most + 1):
+        release.after_gathering(1)
+        assert len(given_back) == n_read // most
+
+
 def test_small_maps_are_converted(mapped, monkeypatch):
     monkeypatch.setattr(memory_map, "LARGE", 2**28)
     rows = (9 * ROWS).astype(np.uint8)

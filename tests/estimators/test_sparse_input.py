@@ -273,6 +273,29 @@ def test_moments(at_a_time, shift, weights, monkeypatch):
     assert moments.variance == pytest.approx(expected.variance, rel=1e-9)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_array])
+def test_moments_of_rows_of_weight_zero_whatever_they_hold(kind):
+    dense, there = X.copy(), WEIGHTS > 0
+    dense[~there] = 1e160  # whose squares overflow
+    found = Moments.of(kind(dense), WEIGHTS)
+    expected = Moments.of(kind(X[there]), WEIGHTS[there])
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-13, atol=1e-16)
+    assert found.variance == pytest.approx(expected.variance, rel=1e-13)
+    found.check_magnitude(there.sum(), np.dtype(np.float64))
+
+
+def test_moments_of_a_column_that_is_zero_where_weights_are_tiny():
+    """What is left of their sum for that zero is rounding, of either sign."""
+    dense = np.ones((1000, 3))
+    dense[0] = 0
+    for seed in range(20):
+        weights = np.random.default_rng(seed).uniform(0.5, 2, 1000)
+        weights[0] = 1e-30
+        moments = Moments.of(scipy.sparse.csr_array(dense), weights)
+        assert moments.variance == pytest.approx(0, abs=1e-12)
+        assert moments.variance >= 0 and moments.spread >= 0
+
+
 def test_score_forms_no_reconstruction(monkeypatch):
     model = SparseAutoencoder(**SHORT).fit(SPARSE)
 

@@ -240,6 +240,18 @@ def test_scale_lets_neither_part_exceed_what_it_would_be_alone(spread, l1_ratio)
     assert 1 / alpha == pytest.approx(l1_ratio / absolute + (1 - l1_ratio) / squares)
 
 
+@stops_early
+@pytest.mark.parametrize("l1_ratio", [1e-3, 0.5, 1.0])
+@pytest.mark.parametrize("scale", [1e-80, 1e-89, 1e-101])
+def test_scale_of_the_smallest_data(scale, l1_ratio):
+    """Fourth powers of their spread are no numbers to divide by."""
+    X = scale * np.random.default_rng(0).standard_normal((100, 5))
+    model = fitted(SparseAutoencoder, X, l1_ratio=l1_ratio, max_iter=5)
+    assert 0 < model.alpha_ < 1e-200
+    for array in arrays(model):
+        assert np.isfinite(array).all()
+
+
 @pytest.mark.parametrize("l1_ratio", [-0.1, 1.1, np.nan, "elastic", None])
 @pytest.mark.parametrize("kind", CLASSES)
 def test_l1_ratio_out_of_range_is_an_error(kind, l1_ratio):
