@@ -80,7 +80,7 @@ html_theme_options = {
 html_sidebars = {
     name: []
     for name in "getting_started parameters comparison performance migration "
-    "extending".split()
+    "extending distributed".split()
 }
 
 # Examples say what they have to say in the page; Agg has no window to show.
