@@ -171,7 +171,9 @@ def test_interrupt_at_the_start_of_a_draw_keeps_what_was_learnt(at):
             raise KeyboardInterrupt
         return np.where(U < 0.3, 0, X)
 
-    fit = DenoisingAutoencoder(4, corruption=corruption, redraw_every=10, tol=0)
+    fit = DenoisingAutoencoder(
+        4, corruption=corruption, redraw_every=10, tol=0, random_state=0
+    )
     with pytest.warns(UserWarning, match="interrupted"):
         fit.fit(TRAIN)
     assert 9 <= fit.n_iter_ <= 13
