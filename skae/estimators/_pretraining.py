@@ -158,11 +158,6 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
         Whether to name each layer.
     task : Task, optional
         Of which each layer is a part.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_units)
-        The last layer's, of the rows that are not left out.
     """
     if is_remote(X):
         _check_take_blocks(autoencoders)
@@ -194,6 +189,8 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
             # Ctrl-C ended that fit; there is no stack yet that could be kept.
             raise KeyboardInterrupt
         _check_fitted(autoencoder, codes.shape[1])
+        if layer == n_layers:
+            return
         encoder = Layers(
             [autoencoder.components_],
             [autoencoder.intercept_hidden_],
@@ -201,7 +198,6 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
             codes.dtype,
         )
         codes = apply_layers(encoder, codes)
-    return codes
 
 
 def _check_take_blocks(autoencoders):
