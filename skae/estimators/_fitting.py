@@ -40,11 +40,19 @@ def unchanged_on_error(estimator):
 
 
 def warn_if_cut_short(estimator, status, stage="Training", kept="weights"):
-    """Warn, at the caller of the ``fit`` that calls this, of a limit or Ctrl-C."""
+    """Warn, at the caller of the ``fit`` that calls this, if it has not converged."""
     if status in ("max_iter", "max_fun"):
         warnings.warn(
             f"{stage} stopped at {status}={getattr(estimator, status)} before it "
             f"converged; increase {status}, or tol if the loss has levelled off.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    elif status == "diverged":
+        rate = estimator.learning_rate_init
+        warnings.warn(
+            f"{stage} has diverged: constant predictions would be much better. Steps "
+            f"with learning_rate_init={rate!r} are too long; lower it.",
             ConvergenceWarning,
             stacklevel=3,
         )

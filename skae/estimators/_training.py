@@ -9,6 +9,9 @@ from skae.estimators._problem import Trained
 from skae.estimators._progress import Progress
 from skae.solvers import MESSAGES, NotFiniteError
 
+# A data term so many times that of the best constant prediction is no fit at all.
+_DIVERGED = 10
+
 _REMEDIES = {
     "lbfgs": "scale X, for instance with StandardScaler, or lower the weights of the "
     "penalties.",
@@ -35,7 +38,7 @@ def train(problem, start, seed, batches=None):
     Trained
         The last weights or, where rows were held out, those that did best on them.
     """
-    solver = problem.settings.solver
+    solver, unit = problem.settings.solver, problem.coordinates.unit
     progress = Progress(problem)
     try:
         if solver == "adam":
@@ -62,6 +65,8 @@ def train(problem, start, seed, batches=None):
     if status == "max_iter" and solver == "adam":
         # A rate that has fallen to nothing has come to the end it was given.
         status = "scheduled" if problem.settings.learning_rate == "linear" else status
+    if solver == "adam" and next(iter(terms.values())) > _DIVERGED * unit:
+        status = "diverged"
     progress.close(result, loss, MESSAGES[status])
     return Trained(
         theta=theta,

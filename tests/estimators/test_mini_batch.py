@@ -42,6 +42,15 @@ def test_n_jobs_changes_no_bit():
     assert_same_bits(alone, autoencoder(n_init=2, max_iter=2, n_jobs=2).fit(X))
 
 
+@each_kind
+def test_steps_too_long_are_warned_of(kind):
+    """Constant predictions leave a score of 0, this fit one far below."""
+    model = autoencoder(kind, max_iter=3, learning_rate_init=1e6)
+    with pytest.warns(ConvergenceWarning, match="learning_rate_init=1000000.0 are too"):
+        model.fit(X)
+    assert model.score(X) < -1
+
+
 @pytest.mark.parametrize(
     "activation",
     # Tied weights have one scale, which cannot suit all data.
