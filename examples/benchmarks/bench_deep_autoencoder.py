@@ -3,7 +3,11 @@
 784-1000-500-250-30 with linear codes, mirrored, pre-trained layer by layer and
 fine-tuned by Adam. The error is the mean over the test images of the sum of squared
 pixel errors. Hinton and Salakhutdinov (2006) report 3.00 for this net, and 13.87 for
-PCA.
+PCA. Asked for: as good, in 30 minutes on two cores.
+
+Minimised is the log loss, as there: squared error came down faster on the training
+rows, and on held-out ones stayed behind. So did less weight decay (tried in fits of 8
+epochs); nothing is chosen by the test images.
 
 G. E. Hinton and R. R. Salakhutdinov, "Reducing the dimensionality of data with neural
 networks", Science 313, 2006.
@@ -15,50 +19,71 @@ from _common import Table, at_most, not_converged, parse_arguments, print_header
 from _images import mean_squared_distance, mnist_images
 from sklearn.decomposition import PCA
 
-from skae import StackedAutoencoder
+from skae import SparseAutoencoder, StackedAutoencoder
 
 
-def deep(sizes, epochs, rate, seed):
-    """Linear codes, logistic units elsewhere, squared error."""
+def deep(sizes, epochs, seed):
+    """Logistic units and linear codes, layers pre-trained for two epochs each."""
+    adam = {
+        "solver": "adam",
+        "learning_rate": "linear",
+        "learning_rate_init": 1e-3,
+        "batch_size": 200,
+    }
+    layers = [
+        SparseAutoencoder(
+            activation="identity" if k == sizes[-1] else "logistic",
+            output_activation="logistic",
+            sparsity=None,
+            alpha=0.0,
+            max_iter=2,
+            **adam,
+        )
+        for k in sizes
+    ]
     return StackedAutoencoder(
         sizes,
-        autoencoder="sparse",
+        autoencoder=layers,
         code_activation="identity",
         output_activation="logistic",
-        solver="adam",
+        loss="log_loss",
+        alpha=3e-4,
         max_iter=epochs,
-        learning_rate_init=rate,
-        batch_size=200,
-        alpha=0.0,
-        early_stopping=True,
-        n_iter_no_change=epochs,
         random_state=seed,
+        **adam,
     )
 
 
 def main():
-    arguments = parse_arguments(__doc__, seed=0, epochs=100, rate=1e-3)
+    arguments = parse_arguments(__doc__, seed=0, epochs=70)
     sizes, n_rows, epochs = (1000, 500, 250, 30), 60_000, arguments.epochs
     if arguments.quick:
         sizes, n_rows, epochs = (100, 50, 10), 2_000, 3
     images = mnist_images(arguments.data, n_rows, 10_000)
     net = "-".join(map(str, (784, *sizes)))
     print_header(f"Deep autoencoder {net}, {n_rows} rows, {epochs} epochs")
-    table = Table("codes", "test error", "asked", "fit s", "R2")
+    table = Table("codes", "test error", "asked", "R2", "fit minutes", "of")
     k = sizes[-1]
     for name, model in {
         f"PCA, {k} components": PCA(k, svd_solver="covariance_eigh"),
-        net: deep(sizes, epochs, arguments.rate, arguments.seed),
+        net: deep(sizes, epochs, arguments.seed),
     }.items():
         began = time.perf_counter()
         with not_converged():
             model.fit(images.X_train)
-        seconds = time.perf_counter() - began
+        minutes = (time.perf_counter() - began) / 60
         back = model.inverse_transform(model.transform(images.X_test))
         error = mean_squared_distance(back, images.X_test)
         total = mean_squared_distance(images.X_test.mean(axis=0), images.X_test)
-        target = None if name.startswith("PCA") else 3.0
-        table.row(name, error, at_most(error, target), seconds, 1 - error / total)
+        target, limit = (None, None) if name.startswith("PCA") else (3.0, 30)
+        table.row(
+            name,
+            error,
+            at_most(error, target),
+            1 - error / total,
+            minutes,
+            at_most(minutes, limit),
+        )
 
 
 if __name__ == "__main__":

@@ -3,11 +3,15 @@
 784-1000-1000-1000-10, pre-trained with masking noise of .1, .2 and .3 and tied
 weights, then fine-tuned. The tutorial reports a test error of 1.3 % after 1029 minutes
 on one thread of a Xeon of 2008. A sixth of the training rows, 10,000, are the
-validation split: by one alone were the configurations below chosen, and by one the
+validation split: by it alone were the configurations below chosen, and by it the
 epoch is chosen whose weights are kept; the test images are looked at once.
 
 * quick: to be done in 8 minutes on two cores.
-* long: with dropout, to be done in 30.
+* long: the same for more epochs, to be done in 30.
+
+Hidden units are rectified, and half of them, and a fifth of the pixels, are dropped
+while fine-tuning: logistic units as in the tutorial stayed about .2 % behind them on
+the validation split.
 
 DeepLearningTutorials, "Stacked denoising autoencoders (SdA)", 2010.
 """
@@ -20,46 +24,45 @@ from _images import mnist_images
 
 from skae import DenoisingAutoencoder, StackedAutoencoderClassifier
 
-QUICK = {"layer_epochs": 5, "max_iter": 20, "batch_size": 100, "rate": 1e-4}
-LONG = {
-    "layer_epochs": 10,
-    "max_iter": 100,
-    "batch_size": 100,
-    "rate": 1e-4,
-    "input_dropout": 0.2,
-    "hidden_dropout": 0.5,
-}
+EPOCHS = {"quick": 40, "long": 120}
+LEVELS = 0.1, 0.2, 0.3
 
 
-def sda(size, seed, layer_epochs, rate, **fine_tuning):
+def layer(level, is_first):
+    """Reconstructs pixels by log loss, codes by squared error."""
+    outputs = {"output_activation": "logistic", "loss": "log_loss"} if is_first else {}
+    return DenoisingAutoencoder(
+        corruption="masking",
+        corruption_level=level,
+        activation="relu",
+        tied_weights=True,
+        alpha=0.0,
+        solver="adam",
+        batch_size=100,
+        learning_rate="linear",
+        learning_rate_init=1e-3,
+        max_iter=5,
+        **outputs,
+    )
+
+
+def sda(size, seed, epochs):
     """The stack, its layers pre-trained with more and more noise."""
-    layers = [
-        DenoisingAutoencoder(
-            corruption="masking",
-            corruption_level=level,
-            tied_weights=True,
-            output_activation="logistic",
-            loss="log_loss",
-            alpha=0.0,
-            solver="adam",
-            learning_rate="linear",
-            learning_rate_init=1e-3,
-            max_iter=layer_epochs,
-        )
-        for level in (0.1, 0.2, 0.3)
-    ]
     return StackedAutoencoderClassifier(
         (size,) * 3,
-        autoencoder=layers,
+        autoencoder=[layer(level, level == LEVELS[0]) for level in LEVELS],
         solver="adam",
         alpha=0.0,
+        input_dropout=0.2,
+        hidden_dropout=0.5,
         learning_rate="linear",
-        learning_rate_init=rate,
+        learning_rate_init=1e-3,
+        batch_size=200,
+        max_iter=epochs,
         early_stopping=True,
         validation_fraction=1 / 6,
-        n_iter_no_change=fine_tuning["max_iter"],
+        n_iter_no_change=epochs,
         random_state=seed,
-        **fine_tuning,
     )
 
 
@@ -71,15 +74,11 @@ def main():
     images = mnist_images(arguments.data, n_rows, 10_000)
     print_header(f"784-{size}-{size}-{size}-10, {n_rows} rows")
     table = Table("configuration", "validation %", "test %", "asked", "minutes", "of")
-    for name, configuration, error, minutes in (
-        ("quick", QUICK, 1.3, 8),
-        ("long", LONG, 1.0, 30),
-    ):
+    for name, error, minutes in (("quick", 1.3, 8), ("long", 1.0, 30)):
         if name not in arguments.configurations.split(","):
             continue
         for seed in range(arguments.seeds):
-            options = configuration | ({"max_iter": 2} if arguments.quick else {})
-            model = sda(size, seed, **options)
+            model = sda(size, seed, 2 if arguments.quick else EPOCHS[name])
             began = time.perf_counter()
             with not_converged():
                 model.fit(images.X_train, images.y_train)
