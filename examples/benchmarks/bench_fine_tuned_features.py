@@ -44,22 +44,23 @@ def stack(layer, units, epochs, rate, seed):
         solver="adam",
         alpha=0.0,
         max_iter=epochs,
+        learning_rate="linear",
         learning_rate_init=rate,
         early_stopping=True,
-        n_iter_no_change=10,
+        n_iter_no_change=epochs,
         random_state=seed,
     )
 
 
 def main():
-    arguments = parse_arguments(__doc__, seeds=3, layer=10, epochs=30, rate=2e-4)
+    arguments = parse_arguments(__doc__, seeds=3, layer=6, epochs=12, rate=5e-4)
     n_rows, n_test, units, n_seeds = 60_000, 10_000, 1000, arguments.seeds
     layer_epochs, epochs = arguments.layer, arguments.epochs
     if arguments.quick:
         n_rows, n_test, units, n_seeds, layer_epochs, epochs = 2000, 1000, 50, 2, 2, 2
     images = mnist_images(arguments.data, n_rows, n_test)
     print_header(
-        f"{units} units, {layer_epochs} epochs of pre-training and up to {epochs} of "
+        f"{units} units, {layer_epochs} epochs of pre-training and {epochs} of "
         f"fine-tuning, {n_rows} rows, {n_seeds} seeds"
     )
     table = Table("pre-training", "strength", "test error %", "±", "published", "fit s")
@@ -70,7 +71,11 @@ def main():
             layer = None
             if name != "none":
                 layer = autoencoder(
-                    name, strength, solver="adam", max_iter=layer_epochs
+                    name,
+                    strength,
+                    solver="adam",
+                    learning_rate="linear",
+                    max_iter=layer_epochs,
                 )
             began = time.perf_counter()
             with not_converged():
