@@ -2,9 +2,18 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 import textbook
 
-from skae.core.coding import CodeObjective, NoPooling, TorusPooling, dictionary_step
+from skae.core.coding import (
+    CodeObjective,
+    NoPooling,
+    TorusPooling,
+    code_sums,
+    dictionary_step,
+    squared_norms,
+)
+from skae.core.sparse_rows import SparseRows
 
 LAMBDA, EPSILON, GAMMA = 0.3, 1e-2, 0.05
 # (rows, columns) of the grid, edge of the window, features: the last two have more
@@ -156,6 +165,70 @@ def test_start_projects_on_each_atom(dtype):
     expected = A[:3] @ X.T / (A[:3] ** 2).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(S[:3], expected, rtol=1e-5)
     np.testing.assert_array_equal(S[3:], 0)
+
+
+# -- what it takes of the rows -------------------------------------------------------
+
+
+def sparse_rows(X):
+    return SparseRows(scipy.sparse.csr_array(X))
+
+
+def with_zeros(X):
+    X = X * (np.random.default_rng(5).random(X.shape) < 0.4)
+    X[3] = X[:, 1] = 0
+    return X
+
+
+KINDS = pytest.mark.parametrize("kind", [np.asarray, sparse_rows])
+
+
+@KINDS
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_over_rows(kind, weighted):
+    S, _, X = draw(4, 6)
+    X = with_zeros(X)
+    w = np.random.default_rng(6).uniform(size=len(X)) if weighted else None
+    SS, SX = code_sums(np.ascontiguousarray(S.T), kind(X), w)
+    w = np.ones(len(X)) if w is None else w
+    expected = [
+        sum(w[i] * np.multiply.outer(S[i], rows[i]) for i in range(len(X)))
+        for rows in (S, X)
+    ]
+    np.testing.assert_allclose(SS, expected[0], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(SX, expected[1], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(squared_norms(kind(X)), (X**2).sum(axis=1))
+
+
+@table
+def test_sparse_rows_have_the_objective_of_dense_ones(pooling, V, d):
+    S, A, X = draw(len(V), d)
+    X = with_zeros(X)
+    dense = evaluate(pooling, A, X, S)
+    rows = CodeObjective(A, LAMBDA, EPSILON, pooling).of_rows(sparse_rows(X))
+    assert rows.B.flags.c_contiguous
+    gradient, curvature = np.empty_like(S.T), np.empty_like(S.T)
+    value = rows(np.ascontiguousarray(S.T), gradient, curvature)
+    found = value + squared_norms(sparse_rows(X)), gradient.T, curvature.T
+    for one, other in zip(found, dense, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@KINDS
+def test_float32_rows_stay_float32_where_codes_are_sought(kind):
+    _, A, X = (array.astype(np.float32) for array in draw(5, 4))
+    rows = CodeObjective(A, LAMBDA, EPSILON, NoPooling(5)).of_rows(kind(X))
+    assert rows.B.dtype == rows.start().dtype == np.float32
+
+
+def test_sums_of_sparse_rows_in_float32_are_those_of_float64():
+    """Two thousand products, added up one after the other."""
+    rng = np.random.default_rng(0)
+    S = rng.uniform(size=(3, 2000)).astype(np.float32)
+    X = rng.uniform(size=(2000, 5)).astype(np.float32)
+    found = code_sums(S, sparse_rows(X))[1]
+    expected = S.astype(np.float64) @ X.astype(np.float64)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 def test_columns_may_be_taken():
