@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from skae import SparseAutoencoder, SparseCoding, StackedAutoencoder
+from skae import SparseAutoencoder, StackedAutoencoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
@@ -98,7 +98,7 @@ def test_not_a_matrix_of_numbers(data, message):
 
 @pytest.mark.parametrize("container", [scipy.sparse.csr_array, scipy.sparse.csc_matrix])
 @pytest.mark.filterwarnings("ignore:Fine-tuning stopped")
-@pytest.mark.parametrize("kind", [SparseCoding, StackedAutoencoder])
+@pytest.mark.parametrize("kind", [StackedAutoencoder])
 def test_sparse_data_are_named_where_they_are_refused(kind, container):
     model = kind(max_iter=5)
     with pytest.raises(TypeError, match=r"[Ss]parse data .*dense data is required"):

@@ -4,8 +4,17 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import issparse
 
-from skae.core.coding import CodeObjective, NoPooling, TorusPooling, dictionary_step
+from skae.core.coding import (
+    CodeObjective,
+    NoPooling,
+    TorusPooling,
+    code_sums,
+    dictionary_step,
+    squared_norms,
+)
+from skae.core.sparse_rows import SparseRows
 from skae.engines.rows import row_blocks
 from skae.solvers import minimize_separable
 
@@ -77,16 +86,15 @@ def random_dictionary(rng, shape, size, model):
     return A * (max(balanced, audible) / np.linalg.norm(A, axis=1, keepdims=True))
 
 
-def improve(engine, A, X, weights, model, code_max_iter, sums):
-    """One round: code X with the dictionary A, and return the next dictionary.
+def improve(engine, A, rows, model, code_max_iter, sums):
+    """One round: code rows with the dictionary A, and return the next dictionary.
 
     Parameters
     ----------
     engine : RowEngine
     A : ndarray of shape (n_components, n_features)
-        In the dtype of X.
-    X : ndarray of shape (n, n_features)
-    weights : ndarray of shape (n,) or None
+        In the dtype of the rows.
+    rows : PickedRows
     model : Model
     code_max_iter : int
     sums : Sums
@@ -100,18 +108,19 @@ def improve(engine, A, X, weights, model, code_max_iter, sums):
     """
     codes = model.codes(A)
 
-    def compute(rows):
-        x = X[rows]
-        w = None if weights is None else weights[rows]
+    def compute(block):
+        x, w = rows.block(block)
         S, value = _solve(codes.of_rows(x), code_max_iter, _CODE_TOL)[:2]
-        value = value.astype(np.float64) + np.vecdot(x, x)
-        T = S if w is None else S * w
+        value = value.astype(np.float64) + squared_norms(x)
         total = value.sum() if w is None else value @ w
         weight = len(x) if w is None else w.sum(dtype=np.float64)
-        return T @ S.T, T @ x, float(total), float(weight)
+        SS, SX = code_sums(S, x, w)
+        rows.release(block)
+        return SS, SX, float(total), float(weight)
 
     objective = weight = 0.0
-    for SS, SX, part, part_weight in engine.map(compute, row_blocks(len(X), len(A))):
+    blocks = row_blocks(len(rows), len(A))
+    for SS, SX, part, part_weight in engine.map(compute, blocks):
         sums.SS += SS
         sums.SX += SX
         objective += part
@@ -122,7 +131,7 @@ def improve(engine, A, X, weights, model, code_max_iter, sums):
     A = dictionary_step(
         sums.SS / sums.weight, sums.SX / sums.weight, model.dictionary_penalty
     )
-    return A.astype(X.dtype), loss
+    return A.astype(rows.dtype), loss
 
 
 class Encoder:
@@ -147,7 +156,9 @@ class Encoder:
 
     def __call__(self, X, out=None):
         """Codes of the rows X, (n, n_components), written to ``out`` if given."""
-        of_rows = self._codes.of_rows(X.astype(np.float64, copy=False))
+        sparse = issparse(X)
+        rows = SparseRows(X) if sparse else X.astype(np.float64, copy=False)
+        of_rows = self._codes.of_rows(rows)
         found, _, _, converged = _solve(of_rows, MAX_ITER_ENCODE, _ENCODE_TOL)
         if not converged.all():
             self.converged = False
@@ -175,15 +186,15 @@ class Batches:
         """Whether every batch holds all rows, in their own order."""
         return self._size >= self._n
 
-    def take(self):
-        """An index of the rows of the next batch."""
+    def take(self, rows):
+        """The next batch of ``rows``, which are ``PickedRows``."""
         if self.all_rows:
-            return slice(None)
+            return rows
         # Batches are of one size; the few rows left over are other ones each time.
         if self._next + self._size > self._n:
             self._order, self._next = self._rng.permutation(self._n), 0
         self._next += self._size
-        return self._order[self._next - self._size : self._next]
+        return rows.pick(self._order[self._next - self._size : self._next])
 
 
 class Report:

@@ -7,8 +7,10 @@ from scipy.sparse import csr_array
 from sklearn.utils import check_random_state
 
 from skae._sklearn import check_sample_weight, validate_params
+from skae.core.blocks import Data
 from skae.core.coding import NoPooling, TorusPooling
 from skae.engines.memory_map import Release
+from skae.engines.picked_rows import PickedRows
 from skae.engines.rows import RowEngine
 from skae.estimators._dask import refuse_dask
 from skae.estimators._dictionary import (
@@ -19,7 +21,6 @@ from skae.estimators._dictionary import (
     improve,
     random_dictionary,
 )
-from skae.estimators._fitting import present
 from skae.estimators._rows import validate_rows
 from skae.estimators._scales import Moments
 from skae.estimators._tasks import Iterations, fit_task
@@ -49,14 +50,14 @@ class DictionaryTraining:
         X, weights = self._validate_rows(X, sample_weight, reset=not continues)
         rng = check_random_state(self.random_state)
         start, sums = self._prepare(X, weights, rng, continues, rescale=False)
+        rows = PickedRows.that_count(X, weights)
         with RowEngine() as engine:
-            self._round(engine, start, sums, X, weights, first=not continues)
+            self._round(engine, start, sums, rows, first=not continues)
 
     def _validate_rows(self, X, sample_weight, reset):
         refuse_dask(self, X)
         X = validate_rows(self, X, order="C", reset=reset)
-        weights, X = present(check_sample_weight(sample_weight, X), X)
-        return X, weights
+        return X, check_sample_weight(sample_weight, X)
 
     def _pooling(self, n_features):
         """Which units share a pool; it knows how many units there are."""
@@ -89,7 +90,7 @@ class DictionaryTraining:
         pooling = self._pooling(X.shape[1])
         shape = pooling.n_components, X.shape[1]
         moments = Moments.of(X, weights)
-        moments.check_magnitude(len(X), X.dtype)
+        moments.check_magnitude(Data(X, weights).n_rows, X.dtype)
         if continues and self.components_.shape != shape:
             raise ValueError(
                 "Training continues from components_ of shape "
@@ -145,7 +146,8 @@ class DictionaryTraining:
 
     def _rounds(self, start, sums, X, weights, rng, task):
         """Rounds until the dictionary stands still; returns why they ended."""
-        batches = Batches(len(X), int(self.batch_size or len(X)), rng)
+        rows = PickedRows.that_count(X, weights)
+        batches = Batches(len(rows), int(self.batch_size or len(rows)), rng)
         report, release = Report(int(self.verbose)), Release(X)
         tasks = None
         if task is not None:
@@ -156,13 +158,11 @@ class DictionaryTraining:
                 while n_iter < self.max_iter:
                     if tasks is not None:
                         tasks.begin()
-                    rows = batches.take()
-                    part = None if weights is None else weights[rows]
-                    first = n_iter == 0
+                    batch, first = batches.take(rows), n_iter == 0
                     change = self._round(
-                        engine, start, sums, X[rows], part, batches.all_rows, first
+                        engine, start, sums, batch, batches.all_rows, first
                     )
-                    release.after_gathering(len(X) if batches.all_rows else len(rows))
+                    release.after_gathering(len(batch))
                     start, sums, n_iter = self.components_, self._sums, self.n_iter_
                     report(n_iter, self.loss_curve_[-1], change)
                     if tasks is not None and tasks.end(n_iter, lambda: None):
@@ -177,24 +177,24 @@ class DictionaryTraining:
             return "interrupted"
         return "max_iter"
 
-    def _round(self, engine, old, sums, X, weights, all_rows=False, first=False):
-        """Codes of X and the next dictionary; returns how far that is, relatively.
+    def _round(self, engine, old, sums, rows, all_rows=False, first=False):
+        """Codes of rows, the next dictionary; returns how far that is, relatively.
 
         Attributes change in the end only, so that what a round that fails leaves is
         what was there before.
         """
         sums = sums.faded(all_rows)
-        old = old.astype(X.dtype, copy=False)
+        old = old.astype(rows.dtype, copy=False)
         try:
             A, loss = improve(
-                engine, old, X, weights, self._model, int(self.code_max_iter), sums
+                engine, old, rows, self._model, int(self.code_max_iter), sums
             )
         except NotFiniteError:
             A = np.full_like(old, np.nan)
         if not np.isfinite(A).all():
             raise ValueError(
-                f"Codes or dictionary of X overflow {X.dtype}; scale X, for instance "
-                "with StandardScaler, or raise dictionary_penalty."
+                f"Codes or dictionary of X overflow {rows.dtype}; scale X, for "
+                "instance with StandardScaler, or raise dictionary_penalty."
             )
         change = float(np.linalg.norm(A - old)) / (float(np.linalg.norm(A)) or 1.0)
         if first:

@@ -21,7 +21,7 @@ def sparse_squared_errors(encode, decode, X):
     errors = np.empty(X.shape[0])
     encode = for_rows(encode, X)
     if len(decode.layers) == 1 and decode.layers[0][2] is Identity:
-        return fill(errors, _LinearErrors(encode, decode), X, encode)
+        return fill(errors, LinearErrors(encode, decode), X, encode)
 
     def write(X, errors):
         residual = decode(encode(X))
@@ -31,8 +31,16 @@ def sparse_squared_errors(encode, decode, X):
     return fill(errors, write, X, decode)
 
 
-class _LinearErrors:
-    """By products with the non-zeros; see ``skae.core.sparse_objective``."""
+class LinearErrors:
+    """By products with the non-zeros; see ``skae.core.sparse_objective``.
+
+    Parameters
+    ----------
+    encode : callable
+        ``encode(X)``: codes of sparse rows, (n, n_components).
+    decode : Layers
+        A single one, with identity as activation.
+    """
 
     def __init__(self, encode, decode):
         weights, biases, _ = decode.layers[0]  # Dᵀ and c

@@ -5,6 +5,7 @@ from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
@@ -16,6 +17,7 @@ from skae.estimators._dictionary_training import DictionaryTraining
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._reconstruction import ReconstructionMixin
+from skae.estimators._sparse_errors import LinearErrors
 
 
 class SparseCoding(
@@ -237,14 +239,16 @@ class SparseCoding(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Training data, dense. float32 and float64 are kept, anything else becomes
-            float64.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. float32 and float64 are kept, anything else becomes
+            float64. Sparse X, of any format, gives the dictionary that dense X gives,
+            from products with its non-zeros: no dense rows are formed.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows. A row of weight zero counts as absent;
-            a weight of two counts as the row twice within its batch.
+            Non-negative weights of the rows. A row of weight zero counts as absent,
+            without a copy of the others; a weight of two counts as the row twice
+            within its batch.
 
         Returns
         -------
@@ -263,7 +267,9 @@ class SparseCoding(
         warns.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
-        round. The targets they are shown are the rows.
+        round. The targets they are shown are the rows; sparse ones scikit-learn's
+        metrics refuse, so give ``ScoringMonitor`` a function then, such as
+        ``scoring={"score": lambda estimator, X, y: estimator.score(X)}``.
         """
         with unchanged_on_error(self):
             status = self._fit(X, sample_weight)
@@ -278,7 +284,7 @@ class SparseCoding(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             A batch of training data; several times ``n_components`` rows are best.
         y : None
             Ignored; here for scikit-learn's conventions.
@@ -302,7 +308,7 @@ class SparseCoding(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         Returns
@@ -317,18 +323,36 @@ class SparseCoding(
     def _n_features_out(self):
         return self.components_.shape[0]
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _squared_errors(self, X):
+        if not issparse(X):
+            return super()._squared_errors(X)
+        encode = Encoder(self.components_, self._model)
+        errors = LinearErrors(encode, self._decoder(X.dtype))
+        return _filled(np.empty(X.shape[0]), errors, X, encode)
+
     def _fill(self, out, write, X):
         encode = Encoder(self.components_, self._model)
-        fill(out, partial(write, encode, self._decoder(X.dtype)), X, encode)
-        if not encode.converged:
-            warnings.warn(
-                f"Some codes did not converge within {MAX_ITER_ENCODE} iterations; "
-                "a larger epsilon or sparsity_weight makes them easier to find.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        return out
+        write = partial(write, encode, self._decoder(X.dtype))
+        return _filled(out, write, X, encode)
 
     def _decoder(self, dtype):
         A = self.components_
         return Layers([A.T], [np.zeros(A.shape[1])], ["identity"], dtype)
+
+
+def _filled(out, write, X, encode):
+    """``fill``, with a warning, at who asked for it, of codes cut short."""
+    fill(out, write, X, encode)
+    if not encode.converged:
+        warnings.warn(
+            f"Some codes did not converge within {MAX_ITER_ENCODE} iterations; "
+            "a larger epsilon or sparsity_weight makes them easier to find.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    return out

@@ -194,6 +194,8 @@ def test_a_map_larger_than_the_memory_that_is_used(tmp_path):
             model.fit(X, sample_weight=weights)
         model.transform(X), model.score_samples(X), model.score(X)
         SparseCoding(4, code_max_iter=1, **{**SHORT, "max_iter": 5}).fit(X)
+        model = SparseCoding(4, code_max_iter=1, batch_size=None, **SHORT)
+        model.fit(X, sample_weight=weights)
         print(peak() - before)
     """
     code = textwrap.dedent(script)

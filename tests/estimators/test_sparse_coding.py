@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -183,6 +184,37 @@ def test_weights_are_repetitions_within_a_batch():
     repeated = coder(batch_size=None).fit(np.repeat(X, weights, axis=0))
     np.testing.assert_allclose(weighted.components_, repeated.components_, rtol=1e-6)
     np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("batch_size", [None, 40])
+def test_rows_of_weight_zero_are_absent(batch_size):
+    """They change neither which rows make a batch nor what "scale" stands for."""
+    rng = np.random.default_rng(1)
+    there = rng.random(len(X)) < 0.7
+    weights = there * rng.uniform(0.5, 2, len(X))
+    rows = np.where(there[:, np.newaxis], X, 1e3)
+    one = coder(batch_size=batch_size).fit(rows, sample_weight=weights)
+    other = coder(batch_size=batch_size).fit(X[there], sample_weight=weights[there])
+    near = {"rtol": 1e-9, "atol": 1e-9}
+    for name in ("components_", "loss_curve_", "sparsity_weight_"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), **near)
+    one.partial_fit(rows, sample_weight=weights)
+    other.partial_fit(X[there], sample_weight=weights[there])
+    np.testing.assert_allclose(one.components_, other.components_, **near)
+
+
+@pytest.mark.parametrize("batch_size", [None, 500])
+def test_rows_of_weight_zero_cost_no_copy_of_the_others(batch_size):
+    rows = np.random.default_rng(0).uniform(size=(40_000, 100))  # 32 MB
+    weights = np.where(np.arange(len(rows)) % 5, 1.0, 0.0)
+    model = coder(n_components=3, max_iter=2, batch_size=batch_size)
+    tracemalloc.start()
+    try:
+        model.fit(rows, sample_weight=weights)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < rows.nbytes / 2
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

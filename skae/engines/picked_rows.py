@@ -1,0 +1,65 @@
+"""Some rows of a matrix, in blocks: those that count, or a batch of them."""
+
+import numpy as np
+from scipy.sparse import issparse
+
+from skae.core.sparse_rows import SparseRows
+from skae.engines.memory_map import Release
+from skae.engines.sparse_blocks import cut_sparse
+
+
+class PickedRows:
+    """Hands out blocks of rows of X, dense or CSR, and never copies them all.
+
+    Blocks of consecutive rows share X. Others are gathered, each when it is taken.
+
+    Parameters
+    ----------
+    X : ndarray or CSR array or matrix of shape (n_samples, n_features)
+        Rows; only ever read.
+    weights : ndarray of shape (n_samples,) or None
+        Of the rows.
+    index : ndarray of int of shape (n_picked,), optional
+        The rows picked, by default all of them.
+    """
+
+    def __init__(self, X, weights, index=None):
+        self.dtype = X.dtype
+        self._X, self._weights, self._index = X, weights, index
+        self._in_order = index is None
+        self._release = Release(X)
+
+    @classmethod
+    def that_count(cls, X, weights):
+        """Those of weight zero left out, as if they had never been there."""
+        some = weights is not None and not weights.all()
+        rows = cls(X, weights, np.flatnonzero(weights) if some else None)
+        rows._in_order = True
+        return rows
+
+    def pick(self, positions):
+        """Those at these positions among the rows picked here."""
+        index = positions if self._index is None else self._index[positions]
+        return PickedRows(self._X, self._weights, index)
+
+    def __len__(self):
+        return self._X.shape[0] if self._index is None else len(self._index)
+
+    def block(self, rows):
+        """The rows of a slice, an ndarray or ``SparseRows``, and their weights."""
+        where = rows if self._index is None else self._index[rows]
+        weights = None if self._weights is None else self._weights[where]
+        if not issparse(self._X):
+            return self._X[where], weights
+        if self._index is None:
+            return cut_sparse(self._X, rows.start, rows.stop, False), weights
+        return SparseRows(self._X[where]), weights
+
+    def release(self, rows):
+        """Give back the memory of a block in order of X, if X is a large map."""
+        if not self._in_order:
+            return  # its rows are here and there, see ``Release.after_gathering``
+        if self._index is not None:
+            where = self._index[rows]
+            rows = slice(where[0], where[-1] + 1)
+        self._release(self._X[rows])
