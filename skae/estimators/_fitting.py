@@ -3,6 +3,7 @@
 import warnings
 from contextlib import contextmanager
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 
@@ -25,6 +26,27 @@ def present(weights, *arrays):
         return weights, *arrays
     kept = weights > 0
     return weights[kept], *(array[kept] for array in arrays)
+
+
+def targets_that_count(weights, y):
+    """Give rows of weight zero the target of a row that counts.
+
+    So they stay where they are beside the rows, and absent from classes and ranges.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_samples,) or None
+    y : array of shape (n_samples, ...)
+        Targets, dense or CSR.
+
+    Returns
+    -------
+    y
+        Itself where no weight is zero.
+    """
+    if weights is None or weights.all():
+        return y
+    return y[np.where(weights > 0, np.arange(len(weights)), weights.argmax())]
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from skae.core.blocks import Data
 from skae.core.network import Layers, NetworkObjective
 from skae.engines.rows import apply_layers
 from skae.estimators._dask import on_chunks, remote_data
-from skae.estimators._fitting import present
 from skae.estimators._layer_penalties import NetworkScale
 from skae.estimators._pretraining import activation_of
 from skae.estimators._problem import Problem, Settings
@@ -83,7 +82,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
             y_numeric=self._y_numeric,
             reset=not self._continues,
         )
-        weights, X, y = present(check_sample_weight(sample_weight, X), X, y)
+        weights = check_sample_weight(sample_weight, X)
         if X_unlabeled is not None:
             given = X_unlabeled
             X_unlabeled = check_array(

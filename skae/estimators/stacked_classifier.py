@@ -13,7 +13,11 @@ from skae.core.blocks import Data
 from skae.core.network import Layers
 from skae.engines.rows import apply_layers
 from skae.estimators._dask import is_dask, on_chunks
-from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
+from skae.estimators._fitting import (
+    targets_that_count,
+    unchanged_on_error,
+    warn_if_cut_short,
+)
 from skae.estimators._held_out import HeldOutPrediction
 from skae.estimators._remote_targets import class_targets
 from skae.estimators._supervised import SupervisedStack
@@ -338,11 +342,11 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         if is_dask(X):
             return self._fit_remote(X, y, X_unlabeled, sample_weight)
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
+        shown, given = y, weights
+        y = targets_that_count(weights, y)
         check_classification_targets(y)
-        given = weights
         if self.class_weight is not None:
-            factors = compute_sample_weight(self.class_weight, y).astype(X.dtype)
-            weights = factors if weights is None else weights * factors
+            weights = self._class_weighted(y, weights, X.dtype)
             if not weights.any():
                 raise ValueError(
                     f"class_weight={self.class_weight!r} leaves no row a weight; give "
@@ -363,12 +367,19 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             targets = np.zeros((len(y), len(classes)), X.dtype)
             targets[np.arange(len(y)), codes] = 1
             output = "softmax", "cross_entropy"
-        with self._fit_task(X, y, given) as task:
+        with self._fit_task(X, shown, given) as task:
             return self._train(
                 *(Data(X, weights, targets), *output, X_unlabeled, codes),
                 task=task,
                 beside={"classes_": classes},
             )
+
+    def _class_weighted(self, y, weights, dtype):
+        """Weights of the rows times those of their classes, among rows that count."""
+        total = np.ones(y.shape[0], dtype) if weights is None else weights.copy()
+        there = total > 0
+        total[there] *= compute_sample_weight(self.class_weight, y[there])
+        return total
 
     def _fit_remote(self, X, y, X_unlabeled, sample_weight):
         classes, encode, multilabel = class_targets(self, y)

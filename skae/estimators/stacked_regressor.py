@@ -6,7 +6,11 @@ from sklearn.metrics import r2_score
 
 from skae.core.blocks import Data
 from skae.estimators._dask import is_dask, on_chunks
-from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
+from skae.estimators._fitting import (
+    targets_that_count,
+    unchanged_on_error,
+    warn_if_cut_short,
+)
 from skae.estimators._held_out import HeldOutPrediction
 from skae.estimators._remote_targets import columns, is_one_column
 from skae.estimators._scales import Moments
@@ -321,6 +325,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         if is_dask(X):
             return self._fit_remote(X, y, X_unlabeled, sample_weight)
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
+        shown, y = y, targets_that_count(weights, y)
         if y.dtype.kind not in "biuf":
             raise ValueError(
                 f"y must be numbers, got {y.dtype}; for classes, use "
@@ -329,7 +334,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         targets = y.reshape(len(X), -1)
         Moments.of(targets, weights).check_magnitude(len(X), X.dtype, "y")
         targets = np.ascontiguousarray(targets, X.dtype)
-        with self._fit_task(X, y, weights) as task:
+        with self._fit_task(X, shown, weights) as task:
             return self._train(
                 *(Data(X, weights, targets), "identity", "squared_error", X_unlabeled),
                 task=task,

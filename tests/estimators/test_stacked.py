@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import tracemalloc
 import warnings
 from contextlib import redirect_stdout
 
@@ -101,6 +102,53 @@ def test_weight_zero_is_absence(cls, solver):
     one = stack(cls, solver=solver).fit(X, y, sample_weight=s)
     other = stack(cls, solver=solver).fit(X[there], None if y is None else y[there])
     np.testing.assert_allclose(one.transform(X), other.transform(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"class_weight": "balanced"}], ids=str)
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_labels_of_rows_of_weight_zero_are_absent(options, multilabel):
+    """From the classes, from their balance, and from what may be a label."""
+    y = TARGETS[StackedAutoencoderClassifier]
+    y = np.stack([y == 1, y == 2], axis=1).astype(int) if multilabel else y.copy()
+    s = np.where(np.arange(150) % 3 > 0, 1.5, 0.0)
+    there = s > 0
+    rows = np.where(there[:, np.newaxis], X, 9.0)
+    y[~there] = 7
+    model = stack(StackedAutoencoderClassifier, **options)
+    one = clone(model).fit(rows, y, sample_weight=s)
+    other = clone(model).fit(X[there], y[there], sample_weight=s[there])
+    np.testing.assert_array_equal(one.classes_, other.classes_)
+    np.testing.assert_allclose(
+        one.predict_proba(X), other.predict_proba(X), rtol=1e-6, atol=1e-9
+    )
+
+
+def test_targets_of_rows_of_weight_zero_may_be_anything():
+    """In float32, where a square of theirs overflows, and they themselves too."""
+    y = TARGETS[StackedAutoencoderRegressor].astype(np.float64)
+    s = np.where(np.arange(150) % 3 > 0, 1.0, 0.0)
+    there, data = s > 0, X.astype(np.float32)
+    other = stack(StackedAutoencoderRegressor).fit(data[there], y[there])
+    y[~there] = 1e150
+    one = stack(StackedAutoencoderRegressor).fit(data, y, sample_weight=s)
+    np.testing.assert_allclose(one.predict(data), other.predict(data), rtol=1e-3)
+
+
+@pytest.mark.parametrize("autoencoder", [None, "sparse"])
+@STACKS
+def test_rows_of_weight_zero_cost_no_copy_of_the_others(cls, autoencoder):
+    rng = np.random.default_rng(0)
+    rows = rng.uniform(size=(40_000, 100))  # 32 MB
+    y = None if cls is StackedAutoencoder else rng.integers(3, size=len(rows))
+    weights = np.where(np.arange(len(rows)) % 5, 1.0, 0.0)
+    model = stack(cls, (3, 2), autoencoder=autoencoder, max_iter=2)
+    tracemalloc.start()
+    try:
+        model.fit(rows, y, sample_weight=weights)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < rows.nbytes / 2
 
 
 # -- warm starts -----------------------------------------------------------------------
