@@ -1,6 +1,7 @@
-"""Resident memory of tasks on sparse files, each in a process of its own."""
+"""Resident memory of tasks, each in a process of its own, and sparse files for them."""
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -13,11 +14,27 @@ MB = 2**20
 _ROWS_OF_NUMBERS = 1000
 
 
+def resident():
+    """Memory that this process holds, in bytes; elsewhere than on Linux, the most."""
+    return _status("VmRSS") or peak()
+
+
 def peak():
-    """Most memory that this process has held, in bytes; Linux only."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    """Most memory that this process has held, in bytes."""
+    # Linux lets a new process inherit its parent's ru_maxrss, so only elsewhere.
+    in_bytes = 1 if sys.platform == "darwin" else 1024
+    return _status("VmHWM") or (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * in_bytes
+    )
+
+
+def _status(field):
+    """Bytes of a field of /proc/self/status, None where there is no such file."""
+    path = Path("/proc/self/status")
+    if not path.exists():
+        return None
+    lines = dict(line.split(":", 1) for line in path.read_text().splitlines())
+    return int(lines[field].split()[0]) * 1024
 
 
 @contextmanager

@@ -15,9 +15,6 @@ midst of it, by the line that asked for it.
 """
 
 import json
-import resource
-import subprocess
-import sys
 import tempfile
 import tracemalloc
 from collections import Counter
@@ -33,30 +30,12 @@ from _common import (
     parse_arguments,
     print_header,
 )
+from _resident import MB, in_new_process, peak, resident
 
 from skae import SparseAutoencoder
 from skae.engines.threads import ThreadEngine
 
 TARGET = 0.5
-MB = 2**20
-
-
-def status(field):
-    """Bytes of a field of /proc/self/status, None where there is no such file."""
-    path = Path("/proc/self/status")
-    if not path.exists():
-        return None
-    lines = dict(line.split(":", 1) for line in path.read_text().splitlines())
-    return int(lines[field].split()[0]) * 1024
-
-
-def peak():
-    """Most memory that this process has held, in bytes."""
-    # Linux lets a new process inherit its parent's ru_maxrss, so only elsewhere.
-    in_bytes = 1 if sys.platform == "darwin" else 1024
-    return status("VmHWM") or (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * in_bytes
-    )
 
 
 class Spy:
@@ -97,7 +76,7 @@ def child(path, n_components, iterations, trace):
     X = np.load(path)
     model = SparseAutoencoder(n_components, max_iter=iterations, tol=0, random_state=0)
     spy = Spy(look_at=iterations)
-    before = status("VmRSS") or peak()
+    before = resident()
     if trace:
         tracemalloc.start()
     with not_converged():
@@ -110,15 +89,6 @@ def child(path, n_components, iterations, trace):
         "held": spy.held.most_common(8),
     }
     print(json.dumps(report))
-
-
-def in_new_process(*arguments):
-    """What ``child`` reports."""
-    command = [sys.executable, __file__, "--child", json.dumps(arguments)]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        raise SystemExit(finished.stderr)
-    return json.loads(finished.stdout.splitlines()[-1])
 
 
 def main():
@@ -146,8 +116,8 @@ def main():
             path = str(Path(folder) / f"{dtype}.npy")
             np.save(path, mnist(arguments.data, arguments.rows).astype(dtype))
             task = path, arguments.components, arguments.iterations
-            report = in_new_process(*task, False)
-            held[dtype] = in_new_process(*task, True)["held"]
+            report = in_new_process(__file__, *task, False)
+            held[dtype] = in_new_process(__file__, *task, True)["held"]
             ratio = report["above"] / report["X"]
             table.row(
                 f"MNIST {arguments.rows} x 784, {arguments.components}",

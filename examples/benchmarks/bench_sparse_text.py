@@ -23,11 +23,10 @@ Adam against MLPRegressor's, which takes sparse X but needs its targets dense.
 
 import ast
 import json
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 import numpy as np
 import scipy.sparse
@@ -43,7 +42,7 @@ from _common import (
     time_in_turns,
     watched_fit,
 )
-from bench_memory import peak, status
+from _resident import in_new_process, peak, resident
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -168,8 +167,9 @@ def model(arguments, **parameters):
 
 def child(n_rows, dtype, arguments):
     """Fit in this process and print what it took as JSON."""
+    arguments = SimpleNamespace(**arguments)
     X = rows_of(n_rows, arguments, dtype)
-    before = status("VmRSS") or peak()
+    before = resident()
     with not_converged(), watched_fit() as watch:
         estimator = model(arguments).fit(X)
     report = {
@@ -182,22 +182,11 @@ def child(n_rows, dtype, arguments):
     print(json.dumps(report))
 
 
-def in_new_process(n_rows, dtype, arguments):
-    """What ``child`` reports."""
-    options = [
-        f"--{name}={getattr(arguments, name)}"
-        for name in ("features", "entries", "components", "iterations")
-    ]
-    command = [sys.executable, __file__, f"--child={n_rows} {dtype}", *options]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        raise SystemExit(finished.stderr)
-    return json.loads(finished.stdout.splitlines()[-1])
-
-
 def memory(arguments):
     """Peak memory of a fit, and how it grows with the rows."""
     d, k = arguments.features, arguments.components
+    names = "features", "entries", "components", "iterations"
+    sizes = {name: getattr(arguments, name) for name in names}
     print(f"\n{arguments.entries} non-zeros a row, of {d} columns, {k} hidden")
     table = Table(
         "rows",
@@ -212,7 +201,8 @@ def memory(arguments):
     for dtype in DTYPES:
         reports = {}
         for n_rows in (arguments.rows // 2, arguments.rows):
-            reports[n_rows] = report = in_new_process(n_rows, dtype, arguments)
+            report = in_new_process(__file__, n_rows, dtype, sizes)
+            reports[n_rows] = report
             growth = "-"
             if len(reports) == 2:
                 half, whole = reports.values()
@@ -317,8 +307,7 @@ def main():
         child="",
     )
     if arguments.child:
-        n_rows, dtype = arguments.child.split()
-        return child(int(n_rows), dtype, arguments)
+        return child(*json.loads(arguments.child))
     if arguments.quick:
         arguments.rows, arguments.features, arguments.iterations = 4_000, 5_000, 3
         arguments.dense_rows = arguments.mlp_rows = 1_000
