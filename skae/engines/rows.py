@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skae.core.blocks import is_remote
-from skae.core.network import SparseLayers
+from skae.core.layers import SparseLayers
 from skae.engines.blas import single_threaded_blas
 from skae.engines.memory_map import Release
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS, block_rows

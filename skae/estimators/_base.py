@@ -24,8 +24,8 @@ from skae._sklearn import (
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data, is_remote
 from skae.core.coordinates import Coordinates
+from skae.core.layers import Layers
 from skae.core.losses import LOSSES
-from skae.core.network import Layers
 from skae.core.objective import AutoencoderObjective
 from skae.core.sparse_objective import sparse_objective
 from skae.estimators._dask import is_dask, remote_data, shown

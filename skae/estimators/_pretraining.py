@@ -10,7 +10,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import is_remote
-from skae.core.network import Layers
+from skae.core.layers import Layers
 from skae.engines.rows import apply_layers
 from skae.estimators._base import BaseAutoencoder
 from skae.estimators._fitting import present

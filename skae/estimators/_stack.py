@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from skae._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import is_remote
-from skae.core.network import Layers, NetworkObjective
+from skae.core.layers import Layers
+from skae.core.network import NetworkObjective
 from skae.engines.rows import apply_layers
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import hold_out

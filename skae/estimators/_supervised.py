@@ -7,7 +7,8 @@ from sklearn.utils.validation import validate_data
 
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.blocks import Data
-from skae.core.network import Layers, NetworkObjective
+from skae.core.layers import Layers
+from skae.core.network import NetworkObjective
 from skae.engines.rows import apply_layers
 from skae.estimators._dask import on_chunks, remote_data
 from skae.estimators._layer_penalties import NetworkScale

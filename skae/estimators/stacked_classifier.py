@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from skae._sklearn import StrOptions
 from skae.core.blocks import Data
-from skae.core.network import Layers
+from skae.core.layers import Layers
 from skae.engines.rows import apply_layers
 from skae.estimators._dask import is_dask, on_chunks
 from skae.estimators._fitting import (

@@ -1,7 +1,5 @@
 """The deep network's objective is the formula, and its gradient the derivative."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import textbook
@@ -19,7 +17,7 @@ from skae.core.activations import ACTIVATIONS, Softmax
 from skae.core.blocks import Block, Sums
 from skae.core.coordinates import NetworkCoordinates
 from skae.core.losses import LOSSES, CrossEntropy
-from skae.core.network import Layers, NetworkObjective
+from skae.core.network import NetworkObjective
 from skae.core.objective import AutoencoderObjective
 from skae.engines.threads import ThreadEngine
 from skae.solvers import minimize_lbfgs
@@ -307,31 +305,6 @@ def test_parameters_are_views():
     for array in (*p.coefs, *p.intercepts):
         array += 1
     np.testing.assert_array_equal(theta, 1)
-
-
-@pytest.mark.parametrize("depth", [0, 1, 3])
-def test_layers_give_the_activations_of_the_last_one(depth):
-    case = NetworkCase(depth, "tanh", "softmax", "cross_entropy")
-    objective, X, _, _, theta = case.draw(n=2500)
-    p = objective.parameters(theta)
-    names = case.activations
-    ones = [1.0] * len(names)
-    Z = textbook.pre_activations(X, p.coefs, p.intercepts, names, ones)
-    expected = textbook.ACTIVATIONS["softmax"](Z[-1])
-    outputs = np.empty_like(expected)
-    assert objective.outputs(theta)(X, out=outputs) is outputs
-    np.testing.assert_allclose(outputs, expected)
-    first = p.coefs[:depth], p.intercepts[:depth], names[:depth]
-    codes = Layers(*first, X.dtype)(X)
-    np.testing.assert_allclose(codes, np.tanh(Z[depth - 1]) if depth else X)
-    layers = Layers(p.coefs, p.intercepts, names, np.float32)
-    single = layers(X.astype(np.float32))
-    assert single.dtype == np.float32
-    np.testing.assert_allclose(single, expected, rtol=1e-4)
-    sizes = case.layer_sizes
-    products = [a * b for a, b in pairwise(sizes)]
-    assert layers.multiplications_per_row == sum(products)
-    assert layers.n_outputs == sizes[-1]
 
 
 @pytest.mark.parametrize(
