@@ -44,8 +44,8 @@ class NetworkCase(NamedTuple):
     def alphas(self):
         return ALPHAS[: self.depth + 1]
 
-    def objective(self, dtype=np.float64):
-        return NetworkObjective(
+    def objective(self, dtype=np.float64, make=NetworkObjective):
+        return make(
             self.layer_sizes,
             self.activations[:-1],
             output=self.output,

@@ -7,7 +7,8 @@ all rows or a solver on a batch, asks it for
   with the ``draw`` of the noise and the ``centers`` of the inputs to be set;
 * ``by_feature``: whether the weights of a feature lie together in the vector;
 * ``by_column``, of an objective that takes sparse rows: whether their blocks are best
-  stored by column;
+  stored by column, and if so what their products cost, ``product_columns`` and
+  ``dense_multiplications_per_row``;
 * ``prepare(parameters)``: what all blocks share, computed once;
 * ``numbers_per_row`` and ``multiplications_per_row``: what a row costs;
 * ``workspace(rows)``: buffers for blocks of up to that many rows;

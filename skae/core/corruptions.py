@@ -47,6 +47,38 @@ def uniform_integers(seed, draw, start, shape):
     return words.astype("<u8", copy=False).view("<u2")[:, :d]
 
 
+def integers_at(rows, columns, shape, seed, draw, start):
+    """Of the ``uniform_integers`` of a block those of some entries.
+
+    There is room for a few rows at a time, not for the bits of all other entries.
+
+    Parameters
+    ----------
+    rows, columns : ndarray of int of shape (n_entries,)
+        Places of the entries in a block.
+    shape : tuple of int
+        (rows, n_features) of the block, the first of which is row ``start``.
+    seed, draw, start : int
+        As for ``uniform_integers``.
+
+    Returns
+    -------
+    u : ndarray of uint16 of shape (n_entries,)
+    """
+    n_rows, d = shape
+    step = max(1, _NUMBERS_AT_A_TIME // d)
+    order = np.argsort(rows, kind="stable")
+    firsts = range(0, n_rows, step)
+    bounds = np.searchsorted(rows[order], [*firsts, n_rows])
+    found = np.empty(len(rows), np.uint16)
+    for first, begin, end in zip(firsts, bounds[:-1], bounds[1:], strict=True):
+        few = min(step, n_rows - first), d
+        u = uniform_integers(seed, draw, start + first, few)
+        here = order[begin:end]
+        found[here] = u[rows[here] - first, columns[here]]
+    return found
+
+
 def _below(u, threshold):
     """u < threshold, for a threshold of up to 2¹⁶."""
     # uint16 does not hold 2¹⁶: there NumPy 2.0.0 crashes on arrays with gaps.
@@ -169,35 +201,17 @@ class Noise:
         u = uniform_integers(self.seed, draw, start, X.shape)
         return self.corruption(X, u, out)
 
-    def kept(self, rows, columns, shape, start, draw):
-        """Which entries masking keeps, without room for the noise of all others.
+    def factors(self, rows, columns, shape, start, draw):
+        """What masking multiplies entries by, without room for the noise of all others.
 
-        Parameters
-        ----------
-        rows, columns : ndarray of int of shape (n_entries,)
-            Places of the entries in a block.
-        shape : tuple of int
-            (rows, n_features) of the block, the first of which is row ``start``.
-        start, draw : int
-            As in a call.
+        Parameters are those of ``integers_at``.
 
         Returns
         -------
         kept : ndarray of bool of shape (n_entries,)
         """
-        n_rows, d = shape
-        step = max(1, _NUMBERS_AT_A_TIME // d)
-        order = np.argsort(rows, kind="stable")
-        firsts = range(0, n_rows, step)
-        bounds = np.searchsorted(rows[order], [*firsts, n_rows])
-        kept = np.empty(len(rows), bool)
-        for first, begin, end in zip(firsts, bounds[:-1], bounds[1:], strict=True):
-            few = min(step, n_rows - first), d
-            u = uniform_integers(self.seed, draw, start + first, few)
-            here = order[begin:end]
-            u = u[rows[here] - first, columns[here]]
-            kept[here] = ~_below(u, self.corruption.threshold)
-        return kept
+        u = integers_at(rows, columns, shape, self.seed, draw, start)
+        return ~_below(u, self.corruption.threshold)
 
 
 class Dropout:
@@ -225,3 +239,8 @@ class Dropout:
         """Write to ``out``, (rows, units), whose first row is row ``start``."""
         u = uniform_integers(self.seed, draw, start, out.shape)
         np.multiply(u >= self.threshold, out.dtype.type(1 / self.keep), out=out)
+
+    def factors(self, rows, columns, shape, start, draw):
+        """The factors of some entries of a block; see ``Noise.factors``."""
+        u = integers_at(rows, columns, shape, self.seed, draw, start)
+        return np.multiply(u >= self.threshold, 1 / self.keep)

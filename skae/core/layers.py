@@ -1,5 +1,7 @@
 """Layers that map rows, dense or sparse, to activations: what a fitted network is."""
 
+from copy import copy
+
 import numpy as np
 
 from skae.core.activations import OUTPUTS
@@ -39,6 +41,12 @@ class Layers:
     def multiplications_per_row(self):
         """Of the matrix products."""
         return sum(W.size for W, _, _ in self.layers)
+
+    def followed_by(self, layers):
+        """These, and above them a list of entries of some ``layers``."""
+        both = copy(self)
+        both.layers = [*self.layers, *layers]
+        return both
 
     def __call__(self, X, out=None):
         """Activations of the last layer for the rows X, written to ``out`` if given.

@@ -200,6 +200,7 @@ class NetworkObjective:
         widest = max(hidden, default=0)
         shapes = {
             "inputs": lambda rows: (rows, d),
+            "dense": lambda rows: (rows, d),  # of sparse rows
             "gathered": lambda rows: (rows, d),
             "outputs": lambda rows: (rows, n_outputs),
             "spare": lambda rows: (2, rows, n_outputs),
@@ -243,10 +244,9 @@ class NetworkObjective:
         """Inputs of every layer, δ of the outputs, not yet weighted, and Σ s_i ℓ."""
         H = self._hidden(parameters, block, workspace)
         delta = workspace["outputs", len(block.X)]
-        np.matmul(H[-1].T, parameters.coefs[-1].T, out=delta)
+        self._multiply(parameters, self.depth, H[-1], out=delta.T)
         delta += parameters.intercepts[-1]
-        targets = block.X if block.targets is None else block.targets
-        spare = None
+        targets, spare = self._targets(block, workspace), None
         if self.output is not Identity:
             spare = workspace["spare", len(block.X)]
         losses = self.loss.rows(delta, targets, self.output, spare)
@@ -254,13 +254,20 @@ class NetworkObjective:
             losses = losses * block.weights
         return H, delta, float(losses.sum(dtype=np.float64))
 
+    def _targets(self, block, workspace):
+        return block.X if block.targets is None else block.targets
+
+    def _multiply(self, parameters, layer, H, out):
+        """Write the products W h of a layer's weights with its inputs to ``out``."""
+        np.matmul(parameters.coefs[layer], H, out=out)
+
     def _hidden(self, parameters, block, workspace):
         """The inputs of every layer, each (units, rows): x, h¹, …, h^L."""
         rows, draw = len(block.X), parameters.draw
-        H = [self._inputs(parameters, block, workspace).T]
+        H = [self._inputs(parameters, block, workspace)]
         for layer, activation in enumerate(self.activations, 1):
             codes = workspace[("codes", layer), rows]
-            np.matmul(parameters.coefs[layer - 1], H[-1], out=codes)
+            self._multiply(parameters, layer - 1, H[-1], out=codes)
             codes += parameters.intercepts[layer - 1][:, np.newaxis]
             activation.apply(codes)
             if self.dropout[layer] is not None and draw is not None:
@@ -273,33 +280,32 @@ class NetworkObjective:
         return H
 
     def _inputs(self, parameters, block, workspace):
+        """The x that the first layer meets, (n_features, rows)."""
         drops = self.dropout[0] is not None and parameters.draw is not None
         if not drops and parameters.centers is None:
-            return block.X
+            return block.X.T
         X, inputs = block.X, workspace["inputs", len(block.X)]
         if drops:
             self.dropout[0](block.start, parameters.draw, out=inputs)
             X = np.multiply(X, inputs, out=inputs)
         if parameters.centers is not None:
             X = np.subtract(X, parameters.centers[0], out=inputs)
-        return X
+        return X.T
 
     def _backward(self, parameters, H, delta, workspace):
         """Write the gradient, given δ of the outputs, (n_outputs, rows)."""
-        gradient = workspace.parts
         rows = delta.shape[1]
         # δ of a layer and of the next lie in turns in these two.
         here, there = workspace["epsilon", rows]
         for layer in reversed(self._layers):
-            np.matmul(delta, H[layer].T, out=gradient.coefs[layer])
-            np.sum(delta, axis=1, out=gradient.intercepts[layer])
+            self._pull_weights(parameters, layer, delta, H[layer], workspace.parts)
             if layer == 0:
                 return
             k = self.layer_sizes[layer]
             epsilon, scratch = (
                 buffer[: k * rows].reshape(k, rows) for buffer in (here, there)
             )
-            np.matmul(parameters.coefs[layer].T, delta, out=epsilon)
+            self._pull_inputs(parameters, layer, delta, out=epsilon)
             if parameters.centers is not None:
                 H[layer] += parameters.centers[layer][:, np.newaxis]
             if self.dropout[layer] is not None and parameters.draw is not None:
@@ -311,6 +317,15 @@ class NetworkObjective:
             self.activations[layer - 1].pull_back(H[layer], epsilon, scratch)
             delta = epsilon
             here, there = there, here
+
+    def _pull_weights(self, parameters, layer, delta, H, gradient):
+        """Write the gradient of a layer's weights and biases."""
+        np.matmul(delta, H.T, out=gradient.coefs[layer])
+        np.sum(delta, axis=1, out=gradient.intercepts[layer])
+
+    def _pull_inputs(self, parameters, layer, delta, out):
+        """Write the gradient by a layer's inputs to ``out``."""
+        np.matmul(parameters.coefs[layer].T, delta, out=out)
 
     def finish(self, parameters, total, weight_sum, mean=None):
         """Turn sums over all rows into the mean, and add the penalties.

@@ -1,18 +1,8 @@
 """An autoencoder's loss and gradient on sparse rows.
 
 The encoder's products, X Wᵀ and Xᵀ E, need the non-zeros of X only. So do all others
-where the reconstruction is linear, x̂ = Dᵀ h + c, and its error squared. With a one
-below each h_i and c below D, so that X̂ = H D, and P = X Dᵀ, M = D Dᵀ, G = Hᵀ H,
-
-    ‖x̂_i − x_i‖² = h_iᵀ (M h_i − 2 p_i) + ‖x_i‖²,
-    ∂J/∂h_i = M h_i − p_i,    ∂J/∂D = G D − Hᵀ X,
-
-and sample weights enter G and Hᵀ X. That is O(nnz k + (n + d) k²) operations instead
-of O(n d k), and no array of n x d or of rows x d. All three are small differences of
-large terms, so G, Hᵀ X and the products with D are in float64 whatever the dtype of X.
-In float32 throughout, where the reconstruction is nearly perfect, the loss came out
-several times too large; now it and the gradient are as near as those of dense rows. The
-test of such rows holds that.
+where the reconstruction is linear, x̂ = Dᵀ h + c, and its error squared: see
+``skae.core.linear_decoder``.
 
 Any other output or loss needs every entry of x̂, and has its targets written out,
 a block of rows at a time; noise that is not masking has its inputs written out too.
@@ -30,6 +20,7 @@ from skae.core.activations import Identity
 from skae.core.blocks import Block, Sums
 from skae.core.corruptions import Masking
 from skae.core.layout import Layout
+from skae.core.linear_decoder import LinearDecoder
 from skae.core.losses import SquaredError
 from skae.core.objective import AutoencoderObjective, Parameters
 from skae.core.sparse_rows import SparseRows
@@ -46,8 +37,7 @@ class SparseParameters(Parameters):
     """Parameters, and what ``prepare`` adds."""
 
     by_feature: Any = None  # Wᵀ, (n_features, n_components), C-contiguous
-    wide: Any = None  # Dᵀ with c, (n_features, n_components + 1), float64
-    gram: Any = None  # M = D Dᵀ, float64
+    linear: Any = None  # D and c, a LinearDecoder
 
 
 class SparseRowsObjective(AutoencoderObjective):
@@ -142,57 +132,41 @@ class LinearDecoderObjective(SparseRowsObjective):
         linear = self.output is Identity and self.loss is SquaredError
         return linear and self.emphasis is None and self.encodes_sparse_rows
 
+    @property
+    def product_columns(self):
+        """Columns of the dense factors of an evaluation's sparse products."""
+        return [self.n_components] * 4
+
+    @property
+    def dense_multiplications_per_row(self):
+        """Of the other products."""
+        return 2 * self.n_components**2
+
     def prepare(self, parameters):
-        """Compute what all blocks share: Dᵀ in float64, and M."""
+        """Compute what all blocks share: Dᵀ in float64, and its Gram matrix."""
         super().prepare(parameters)
-        D = parameters.decoder.T.astype(np.float64, copy=False)
-        parameters.wide, parameters.gram = D, D.T @ D
+        parameters.linear = LinearDecoder(parameters.decoder.T)
 
     def _decoded(self, parameters, block, H, corrupted, workspace):
         """M H − P, not yet weighted, and Σ s_i ℓ."""
-        products = block.X.times(parameters.wide).T
-        losses, slopes = linear_losses(
-            H.astype(np.float64, copy=False),
-            products,
-            parameters.gram,
-            block.X.squared_norms,
-        )
+        H = H.astype(np.float64, copy=False)
+        losses, slopes = parameters.linear.losses(H, block.X)
         if block.weights is not None:
             losses *= block.weights
         return slopes, float(losses.sum())
 
     def _decode(self, parameters, block, H, corrupted, epsilon, workspace):
-        weights = block.weights
         H = H.astype(np.float64, copy=False)
         slopes, loss = self._decoded(parameters, block, H, corrupted, workspace)
         epsilon[:] = slopes[:-1]
-        weighted = H
-        if weights is not None:
-            weighted = H * weights
-            epsilon *= weights
+        if block.weights is not None:
+            epsilon *= block.weights
         workspace.parts.decoder.fill(0)  # all of it is left to finish
-        return Sums(
-            {"reconstruction": loss},
-            workspace.gradient,
-            gram=weighted @ H.T,
-            cross=block.X.transposed_times(weighted.T),
-        )
+        sums = parameters.linear.sums(H, block.X, block.weights)
+        return Sums({"reconstruction": loss}, workspace.gradient, **sums)
 
     def finish(self, parameters, total, weight_sum, mean=None):
         """Add G D − Hᵀ X to the gradient, then do as ``AutoencoderObjective`` does."""
-        slope = parameters.wide @ total.gram
-        slope -= total.cross
+        slope = parameters.linear.slope(total)
         self.parameters(total.gradient).decoder.T[:] += slope
         return super().finish(parameters, total, weight_sum, mean)
-
-
-def linear_losses(H, P, M, squared_norms):
-    """½ ‖x̂_i − x_i‖² of each row, and M H − P, for H and P by columns, float64."""
-    slopes = M @ H
-    slopes -= P
-    losses = slopes - P
-    losses *= H
-    losses = losses.sum(axis=0)
-    losses += squared_norms
-    # A difference of large numbers, whose rounding may fall below zero.
-    return 0.5 * np.maximum(losses, 0), slopes

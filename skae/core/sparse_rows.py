@@ -51,15 +51,22 @@ class SparseRows:
         return self._squared_norms
 
     def masked(self, noise, start, draw):
-        """The rows with the entries zero that masking noise takes away.
+        """The rows with the entries zero that masking or dropout takes away.
 
         Noise takes as long as for dense rows, which is longer than a product with
         sparse ones; so the rows of the latest draw are kept.
+
+        Parameters
+        ----------
+        noise : Noise or Dropout
+            Of the two kinds that leave zeros zero: masking noise, or dropout.
+        start, draw : int
+            As in a call of the noise.
         """
         if self._masked is None or self._masked[0] != draw:
             entries = self.matrix.tocoo()
-            kept = noise.kept(entries.row, entries.col, self.shape, start, draw)
+            factors = noise.factors(entries.row, entries.col, self.shape, start, draw)
             masked = copy.copy(self.matrix)  # shares the indices
-            masked.data = masked.data * kept
+            masked.data = np.multiply(masked.data, factors, dtype=masked.data.dtype)
             self._masked = draw, SparseRows(masked)
         return self._masked[1]

@@ -17,7 +17,7 @@ _DEARER = 8
 def sparse_block_rows(X, objective):
     """Most rows of a block, a function of the data alone."""
     n_samples, n_features = X.shape
-    in_cache = _CODES // objective.n_components
+    in_cache = _CODES // max(objective.product_columns)
     entries_per_row = max(1, X.nnz / n_samples)
     enough = _ENTRIES_PER_COLUMN * n_features / entries_per_row
     return int(max(1, in_cache, enough))
@@ -25,7 +25,8 @@ def sparse_block_rows(X, objective):
 
 def sparse_multiplications(X, objective):
     """Of an evaluation's products, as many as take the time of dense ones."""
-    return _DEARER * 4 * X.nnz * objective.n_components
+    dense = X.shape[0] * objective.dense_multiplications_per_row
+    return _DEARER * X.nnz * sum(objective.product_columns) + dense
 
 
 def stored_bytes(X):

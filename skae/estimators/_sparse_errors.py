@@ -3,7 +3,7 @@
 import numpy as np
 
 from skae.core.activations import Identity
-from skae.core.sparse_objective import linear_losses
+from skae.core.linear_decoder import LinearDecoder
 from skae.core.sparse_rows import SparseRows
 from skae.engines.rows import fill, for_rows
 
@@ -20,7 +20,8 @@ def sparse_squared_errors(encode, decode, X):
     """
     errors = np.empty(X.shape[0])
     encode = for_rows(encode, X)
-    if len(decode.layers) == 1 and decode.layers[0][2] is Identity:
+    if decode.layers[-1][2] is Identity:
+        encode = encode.followed_by(decode.layers[:-1])
         return fill(errors, LinearErrors(encode, decode), X, encode)
 
     def write(X, errors):
@@ -32,26 +33,24 @@ def sparse_squared_errors(encode, decode, X):
 
 
 class LinearErrors:
-    """By products with the non-zeros; see ``skae.core.sparse_objective``.
+    """By products with the non-zeros; see ``skae.core.linear_decoder``.
 
     Parameters
     ----------
     encode : callable
         ``encode(X)``: codes of sparse rows, (n, n_components).
     decode : Layers
-        A single one, with identity as activation.
+        The last of them decodes the codes, with identity as activation.
     """
 
     def __init__(self, encode, decode):
-        weights, biases, _ = decode.layers[0]  # Dᵀ and c
+        weights, biases, _ = decode.layers[-1]  # Dᵀ and c
         self._encode = encode
-        self._decoder = np.column_stack([weights, biases]).astype(np.float64)
-        self._gram = self._decoder.T @ self._decoder
+        self._linear = LinearDecoder(np.column_stack([weights, biases]))
 
     def __call__(self, X, errors):
-        rows = SparseRows(X)
-        H = np.ones((self._decoder.shape[1], len(rows)))
-        H[:-1] = self._encode(X).T
-        products = rows.times(self._decoder).T
-        losses, _ = linear_losses(H, products, self._gram, rows.squared_norms)
+        codes = self._encode(X)
+        H = np.ones((codes.shape[1] + 1, len(codes)))
+        H[:-1] = codes.T
+        losses, _ = self._linear.losses(H, SparseRows(X))
         np.multiply(losses, 2, out=errors)

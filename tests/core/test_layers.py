@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import textbook
 from networks import NetworkCase
+from scipy.sparse import csr_array
 
-from skae.core.layers import Layers
+from skae.core.layers import Layers, SparseLayers
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
@@ -33,3 +34,20 @@ def test_layers_give_the_activations_of_the_last_one(depth):
     products = [a * b for a, b in pairwise(sizes)]
     assert layers.multiplications_per_row == sum(products)
     assert layers.n_outputs == sizes[-1]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_layers_followed_by_others_are_the_whole(depth):
+    objective, X, _, _, theta = NetworkCase(
+        3, "tanh", "identity", "squared_error"
+    ).draw()
+    whole = objective.outputs(theta)
+    p = objective.parameters(theta)
+    parts = p.coefs[:depth], p.intercepts[:depth], objective.names[:depth]
+    first = Layers(*parts, X.dtype)
+    both = first.followed_by(whole.layers[depth:])
+    np.testing.assert_array_equal(both(X), whole(X))
+    assert both.n_outputs == whole.n_outputs
+    assert first(X).shape == (len(X), len(p.intercepts[depth - 1]))  # as it was
+    sparse = SparseLayers(first, entries_per_row=5).followed_by(whole.layers[depth:])
+    np.testing.assert_allclose(sparse(csr_array(X)), whole(X), rtol=1e-13)

@@ -6,10 +6,11 @@ import scipy.sparse
 import textbook
 from compare import assert_same_direction_and_size, central_differences
 from objectives import CASES, Case, D, K, N
+from sparse_data import with_zeros
 
 from skae.core.blocks import Data
 from skae.core.coordinates import Coordinates
-from skae.core.corruptions import Masking, Noise
+from skae.core.corruptions import Dropout, Masking, Noise
 from skae.core.objective import AutoencoderObjective
 from skae.core.sparse_objective import (
     LinearDecoderObjective,
@@ -22,13 +23,6 @@ from skae.engines.threads import ThreadEngine
 
 PLAIN = Case("logistic", "identity", "squared_error", "none", False, False)
 MEAN = np.linspace(0.2, 0.8, D)
-
-
-def with_zeros(X, seed=0):
-    """X with more than half of its entries zero, one whole row, and one column."""
-    X = X * (np.random.default_rng(seed).random(X.shape) < 0.4)
-    X[3] = X[:, 1] = 0
-    return X
 
 
 def draw(case, dtype=np.float64):
@@ -207,6 +201,22 @@ def test_masking_of_entries_is_that_of_whole_rows(level, kind, at_a_time, monkey
         noise(X, start=5, draw=draw, out=expected)
         masked = rows.masked(noise, start=5, draw=draw)
         np.testing.assert_array_equal(masked.matrix.toarray(), expected)
+    np.testing.assert_array_equal(rows.matrix.toarray(), X)  # only ever read
+
+
+@pytest.mark.parametrize("at_a_time", [1, 2 * D, 2**20])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.csc_array])
+def test_dropout_of_entries_is_that_of_whole_rows(kind, dtype, at_a_time, monkeypatch):
+    monkeypatch.setattr("skae.core.corruptions._NUMBERS_AT_A_TIME", at_a_time)
+    X = with_zeros(np.random.default_rng(1).uniform(size=(20, D))).astype(dtype)
+    dropout, rows = Dropout(0.3, seed=3, layer=1), SparseRows(kind(X))
+    for draw in (0, 7, 7, 1):
+        factors = np.empty_like(X)
+        dropout(5, draw, out=factors)
+        found = rows.masked(dropout, start=5, draw=draw).matrix
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found.toarray(), X * factors)
     np.testing.assert_array_equal(rows.matrix.toarray(), X)  # only ever read
 
 
