@@ -22,16 +22,26 @@ def validate_rows(estimator, X, *, order=None, reset=False, **options):
         takes_sparse = get_tags(estimator).input_tags.sparse
         accepted = "csr" if takes_sparse else False
         checked = validate_data(estimator, X, accept_sparse=accepted, **options)
-        # Entries that are to be added up would be squared one by one.
-        if issparse(checked) and not checked.has_canonical_format:
-            checked = checked.copy()
-            checked.sum_duplicates()
-        return checked
+        if isinstance(checked, tuple):
+            X, y = checked
+            return without_duplicates(X), y
+        return without_duplicates(checked)
     _check_needs_no_copy(estimator, X, order)
     checked = validate_data(estimator, X, ensure_all_finite=False, **options)
     for rows in blocks_of(X):
         assert_all_finite(X[rows], input_name="X")
     return checked
+
+
+def without_duplicates(X):
+    """Rows as they are or, of a CSR matrix, without entries that are to be added up.
+
+    Their squares would be added up one by one. X itself is only ever read.
+    """
+    if issparse(X) and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
 
 
 def _check_needs_no_copy(estimator, X, order):

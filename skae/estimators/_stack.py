@@ -6,6 +6,7 @@ from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import csr_array, issparse, vstack
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +16,7 @@ from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import is_remote
 from skae.core.layers import Layers
 from skae.core.network import NetworkObjective
+from skae.core.sparse_network import sparse_network
 from skae.engines.rows import apply_layers
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._held_out import hold_out
@@ -171,7 +173,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             Rows, their weights, and targets unless those are the rows.
         output, loss : str
             Of ``NetworkObjective``.
-        more_rows : ndarray of shape (n_unlabeled, n_features), optional
+        more_rows : array of shape (n_unlabeled, n_features), optional
             Rows to pre-train on as well.
         labels : ndarray of shape (n_samples,), optional
             Every label keeps its share of the rows held out.
@@ -261,7 +263,10 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             activations = self._activations(autoencoders)
         reach = self._penalised_layers()
         alphas, l1 = layer_penalties(self, reach, scale, output, loss)
-        return NetworkObjective(
+        make = NetworkObjective
+        if issparse(data.X):
+            make = partial(sparse_network, reconstructs=data.targets is None)
+        return make(
             self._layer_sizes(data),
             activations,
             output=output,
@@ -279,9 +284,9 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         if more_rows is not None and is_remote(X):
             X = X.joined(more_rows)
         elif more_rows is not None:
-            X = np.concatenate([X, more_rows])
+            X = _joined(X, more_rows)
             if weights is not None:
-                ones = np.ones(len(more_rows), weights.dtype)
+                ones = np.ones(more_rows.shape[0], weights.dtype)
                 weights = np.concatenate([weights, ones])
         pretrain(autoencoders, X, weights, int(self.verbose), task)
         theta = np.zeros(objective.layout.size, objective.dtype)
@@ -358,6 +363,19 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         """Activations of layer ``last`` for the rows X, not yet validated."""
         X = self._validate(X)
         return apply_layers(self._layers(X.dtype, last=last), X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _joined(X, more_rows):
+    """All rows, sparse if some are."""
+    if not (issparse(X) or issparse(more_rows)):
+        return np.concatenate([X, more_rows])
+    parts = [rows if issparse(rows) else csr_array(rows) for rows in (X, more_rows)]
+    return vstack(parts, format="csr")
 
 
 def _random_start(objective, random_state):

@@ -15,7 +15,7 @@ from skae.estimators._layer_penalties import NetworkScale
 from skae.estimators._pretraining import activation_of
 from skae.estimators._problem import Problem, Settings
 from skae.estimators._remote_targets import check_given
-from skae.estimators._rows import validate_rows
+from skae.estimators._rows import validate_rows, without_duplicates
 from skae.estimators._scales import Moments
 from skae.estimators._stack import BaseStack
 from skae.estimators._tasks import subtask
@@ -41,7 +41,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         Returns
@@ -87,8 +87,13 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         if X_unlabeled is not None:
             given = X_unlabeled
             X_unlabeled = check_array(
-                X_unlabeled, dtype=X.dtype, order="C", input_name="X_unlabeled"
+                X_unlabeled,
+                accept_sparse="csr",
+                dtype=X.dtype,
+                order="C",
+                input_name="X_unlabeled",
             )
+            X_unlabeled = without_duplicates(X_unlabeled)
             if X_unlabeled.shape[1] != X.shape[1]:
                 raise ValueError(
                     f"X_unlabeled has {X_unlabeled.shape[1]} features, but X has "

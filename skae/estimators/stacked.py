@@ -286,9 +286,10 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Training data, dense. float32 and float64 are kept, anything else becomes
-            float64.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. float32 and float64 are kept, anything else becomes float64.
+            Sparse X, of any format, gives the weights that dense X gives; see the
+            notes.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional

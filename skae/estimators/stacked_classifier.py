@@ -296,12 +296,14 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows with a label, dense. float32 and float64 are kept, anything else
-            becomes float64.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows with a label. float32 and float64 are kept, anything else becomes
+            float64. Sparse X, of any format, gives the weights that dense X gives; see
+            the notes.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Classes; or, for multilabel targets, an indicator matrix of 0 and 1.
-        X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
+        X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, \
+                n_features), optional
             More rows to pre-train on, in the units in which this step sees X: a
             Pipeline scales them only if told to, by ``transform_input``. A search
             hands them to every fold whole, unless they are as many as X's rows.
@@ -434,7 +436,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         Returns
@@ -454,7 +456,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         Returns
@@ -471,7 +473,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         Returns

@@ -280,12 +280,14 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows with a target, dense. float32 and float64 are kept, anything else
-            becomes float64.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows with a target. float32 and float64 are kept, anything else becomes
+            float64. Sparse X, of any format, gives the weights that dense X gives; see
+            the notes.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
-        X_unlabeled : array-like of shape (n_unlabeled, n_features), optional
+        X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, \
+                n_features), optional
             More rows to pre-train on, in the units in which this step sees X: a
             Pipeline scales them only if told to, by ``transform_input``. A search
             hands them to every fold whole, unless they are as many as X's rows.
@@ -331,8 +333,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
                 f"y must be numbers, got {y.dtype}; for classes, use "
                 "StackedAutoencoderClassifier."
             )
-        targets = y.reshape(len(X), -1)
-        Moments.of(targets, weights).check_magnitude(len(X), X.dtype, "y")
+        targets = y.reshape(X.shape[0], -1)
+        Moments.of(targets, weights).check_magnitude(X.shape[0], X.dtype, "y")
         targets = np.ascontiguousarray(targets, X.dtype)
         with self._fit_task(X, shown, weights) as task:
             return self._train(
@@ -367,7 +369,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         Returns
