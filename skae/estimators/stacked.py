@@ -317,6 +317,17 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         layer, stage and iteration. A request to stop ends the iterations of a stage,
         not the stages, all of which a stack is made of.
+
+        Of sparse X the first layer multiplies non-zeros only, in pre-training as far as
+        its autoencoder does and in fine-tuning; codes are dense. With
+        ``output_activation="identity"`` and ``loss="squared_error"`` the last layer
+        does so too, and no reconstruction is formed; L-BFGS works on a second copy of
+        the non-zeros then, by columns. Other outputs compare with dense rows, a block
+        at a time. ``input_dropout`` draws factors of zeros too, which takes about 1 ns
+        for each of the n_samples x n_features entries in every epoch. Callbacks are
+        shown the sparse rows as targets, which scikit-learn's metrics refuse: give
+        ``ScoringMonitor`` a function instead, such as ``scoring={"score": lambda
+        estimator, X, y: estimator.score(X)}``.
         """
         with unchanged_on_error(self):
             ended = self._fit(X, sample_weight)

@@ -333,6 +333,13 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         layer, stage and iteration. A request to stop ends the iterations of a stage,
         not the stages, all of which a stack is made of.
+
+        Of sparse X the first layer multiplies non-zeros only, in pre-training as far as
+        its autoencoder does and in fine-tuning; codes are dense. L-BFGS works on a
+        second copy of the non-zeros, by columns. ``input_dropout`` draws factors of
+        zeros too, which takes about 1 ns for each of the n_samples x n_features entries
+        in every epoch. X and ``X_unlabeled`` may be sparse or dense each; where one is
+        sparse, pre-training sees all rows so.
         """
         with unchanged_on_error(self):
             ended = self._fit(X, y, X_unlabeled, sample_weight)
