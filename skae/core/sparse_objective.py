@@ -63,6 +63,16 @@ class SparseRowsObjective(AutoencoderObjective):
         masking = self.noise is not None and isinstance(self.noise.corruption, Masking)
         return self.noise is None or (masking and self.emphasis is None)
 
+    @property
+    def product_columns(self):
+        """Columns of the dense factors of an evaluation's sparse products."""
+        return [self.n_components] * 4
+
+    @property
+    def dense_multiplications_per_row(self):
+        """Of the other products."""
+        return 2 * self.n_components**2
+
     def parameters(self, theta):
         """See ``theta`` as arrays, without a copy."""
         views = self.layout.views(theta)
@@ -131,16 +141,6 @@ class LinearDecoderObjective(SparseRowsObjective):
         """Whether outputs, loss and noise are such that no entry of x̂ is needed."""
         linear = self.output is Identity and self.loss is SquaredError
         return linear and self.emphasis is None and self.encodes_sparse_rows
-
-    @property
-    def product_columns(self):
-        """Columns of the dense factors of an evaluation's sparse products."""
-        return [self.n_components] * 4
-
-    @property
-    def dense_multiplications_per_row(self):
-        """Of the other products."""
-        return 2 * self.n_components**2
 
     def prepare(self, parameters):
         """Compute what all blocks share: Dᵀ in float64, and its Gram matrix."""
