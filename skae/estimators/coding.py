@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from skae._sklearn import CallbackSupportMixin, Interval, StrOptions
-from skae.core.network import Layers
+from skae.core.layers import Layers
 from skae.engines.rows import fill
 from skae.estimators._dictionary import MAX_ITER_ENCODE, Encoder
 from skae.estimators._dictionary_training import DictionaryTraining

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
 from skae import SparseCoding
-from skae.core.network import Layers
+from skae.core.layers import Layers
 from skae.core.sparse_rows import SparseRows
 from skae.estimators import _dictionary
 
