@@ -2,12 +2,13 @@
 
 784-1000-1000-1000-10, pre-trained with masking noise of .1, .2 and .3 and tied
 weights, then fine-tuned. The tutorial reports a test error of 1.3 % after 1029 minutes
-on one thread of a Xeon of 2008. A sixth of the training rows, 10,000, are the
-validation split: by it alone were the configurations below chosen, and by it the
-epoch is chosen whose weights are kept; the test images are looked at once.
+on one thread of a Xeon of 2008. A sixth of the training rows, 10,000, were the
+validation split, by which alone the configuration was chosen.
 
-* quick: to be done in 8 minutes on two cores.
-* long: the same for more epochs, to be done in 30.
+* quick: asked to be done in 8 minutes on two cores. The validation split is held out,
+  as in the tutorial, and chooses the epoch whose weights are kept.
+* long: the same for more epochs and, as nothing is left to choose, on all 60,000 rows;
+  the last weights are kept. Asked to be done in 30 minutes.
 
 Hidden units are rectified, and half of them, and a fifth of the pixels, are dropped
 while fine-tuning: logistic units as in the tutorial stayed about .2 % behind them on
@@ -24,7 +25,7 @@ from _images import mnist_images
 
 from skae import DenoisingAutoencoder, StackedAutoencoderClassifier
 
-EPOCHS = {"quick": 40, "long": 120}
+EPOCHS = {"quick": 40, "long": 100}
 LEVELS = 0.1, 0.2, 0.3
 
 
@@ -46,7 +47,7 @@ def layer(level, is_first):
     )
 
 
-def sda(size, seed, epochs):
+def sda(size, seed, epochs, holds_out):
     """The stack, its layers pre-trained with more and more noise."""
     return StackedAutoencoderClassifier(
         (size,) * 3,
@@ -59,7 +60,7 @@ def sda(size, seed, epochs):
         learning_rate_init=1e-3,
         batch_size=200,
         max_iter=epochs,
-        early_stopping=True,
+        early_stopping=holds_out,
         validation_fraction=1 / 6,
         n_iter_no_change=epochs,
         random_state=seed,
@@ -78,16 +79,19 @@ def main():
         if name not in arguments.configurations.split(","):
             continue
         for seed in range(arguments.seeds):
-            model = sda(size, seed, 2 if arguments.quick else EPOCHS[name])
+            epochs = 2 if arguments.quick else EPOCHS[name]
+            model = sda(size, seed, epochs, holds_out=name == "quick")
             began = time.perf_counter()
             with not_converged():
                 model.fit(images.X_train, images.y_train)
             took = (time.perf_counter() - began) / 60
             test = 100 - 100 * model.score(images.X_test, images.y_test)
-            validation = 100 - 100 * np.max(model.validation_scores_)
+            validation = "-"
+            if name == "quick":
+                validation = f"{100 - 100 * np.max(model.validation_scores_):.2f}"
             table.row(
                 f"{name}, seed {seed}",
-                f"{validation:.2f}",
+                validation,
                 f"{test:.2f}",
                 at_most(test, error),
                 float(took),
