@@ -184,7 +184,8 @@ def test_blocks_from_elsewhere_give_the_same_bits(client):
     expected = on_threads(objective, X, s, theta, rows=41)
     blocks = blocks_of(misaligned(X), 41, misaligned(s))
     assert_same_bits(on_dask(objective, blocks, theta, rows=41), expected)
-    moved = replace(blocks, tasks=blocks.run.map(misaligned_block, blocks.tasks))
+    tasks = blocks.run.map(misaligned_block, blocks.tasks)
+    moved = replace(blocks, tasks=blocks.run.start(tasks))
     assert_same_bits(on_dask(objective, moved, theta, rows=41), expected)
 
 
@@ -237,20 +238,29 @@ def test_without_a_client_the_local_scheduler_says_so():
 
 
 @pytest.mark.parametrize(
-    ("restart", "at", "scattered"),
-    # The first round of tasks is that of the codes, the second of the gradient.
-    [(True, 2, False), (False, 1, False), (False, 2, True)],
-    ids=["nanny restart", "plain loss", "scattered parameters"],
+    ("during", "restart", "scattered"),
+    [
+        ("_block_sums", True, False),
+        ("_code_sums", False, False),
+        ("_add_sums", False, False),
+        ("_block_sums", False, True),
+    ],
+    ids=["nanny restart", "plain loss", "while adding up", "scattered parameters"],
 )
-def test_a_lost_worker_changes_no_bit(monkeypatch, restart, scattered, at):
+def test_a_lost_worker_changes_no_bit(
+    monkeypatch, tmp_path, during, restart, scattered
+):
     objective, X, s, theta = data(KL)
+    monkeypatch.setattr("skae.engines.dask._BYTES_ADDED_HERE", 0)
     if scattered:
         monkeypatch.setattr(dask_runners, "_BYTES_IN_A_GRAPH", 0)
     with own_cluster(processes=True) as client:
         blocks = blocks_of(X, 20, s)
         expected = on_dask(objective, blocks, theta)
-        KillOnce(monkeypatch, client, restart, at)
+        options = {"at": 1, "during": during, "restart": restart}
+        kill = KillOnce(monkeypatch, tmp_path, client, **options)
         assert_same_bits(on_dask(objective, blocks, theta), expected)
+    assert kill.killed
 
 
 def test_a_closed_client_is_a_clear_error():

@@ -278,17 +278,17 @@ def test_a_fitted_estimator_keeps_nothing_of_the_cluster(client):
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["plain loss", "nanny restart"])
-def test_a_worker_lost_during_a_fit_changes_no_bit(monkeypatch, restart):
+def test_a_worker_lost_during_a_fit_changes_no_bit(monkeypatch, tmp_path, restart):
     estimator = SparseAutoencoder(6, max_iter=5, random_state=0)
     rows, weights = chunked(X, 40), chunked(WEIGHTS, 40)
     with cluster(processes=True) as client, client.as_current():
         expected = clone(estimator).fit(rows, sample_weight=weights)
-        # An evaluation is two rounds of tasks: the second of the third.
-        killer = KillOnce(monkeypatch, client, restart, at=6)
+        options = {"at": 3, "during": "_block_sums", "restart": restart}
+        kill = KillOnce(monkeypatch, tmp_path, client, **options)
         fitted = clone(estimator).fit(rows, sample_weight=weights)
         client.wait_for_workers(2 if restart else 1, timeout=30)
         assert len(client.nthreads()) == (2 if restart else 1)
-    assert killer.calls > 9  # it went on
+    assert kill.killed and kill.evaluations > 5  # it went on
     for attribute in ("components_", "intercept_visible_", "loss_curve_"):
         one, other = (np.asarray(getattr(fit, attribute)) for fit in (fitted, expected))
         np.testing.assert_array_equal(one, other, strict=True)
