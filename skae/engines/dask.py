@@ -162,7 +162,7 @@ class DaskEngine:
     def __init__(self, objective, blocks, *, rows=None, keep_codes=None):
         self.objective, self.draw = objective, 0
         self._blocks, self._run = blocks, blocks.run
-        self._places = None  # of the blocks, as far as known
+        self._places = None  # of the blocks, as far as it is known
         n_samples = sum(blocks.rows)
         self._rows = rows or block_rows(n_samples, objective.numbers_per_row)
         self._keep = keep_codes
@@ -194,6 +194,8 @@ class DaskEngine:
     def _repeated(self, compute, theta):
         for _ in range(_REPETITIONS):
             try:
+                if self._places is None:
+                    self._places = self._run.places(self._blocks.tasks)
                 return compute(theta)
             except LostError as error:
                 lost, self._places = error, None
@@ -231,7 +233,7 @@ class DaskEngine:
         options = self._options(draw, keep=keep)
         sums, codes = self._each_block(partial(_code_sums, options), sent), None
         if keep:
-            sums, codes = self._run.map(_first, sums), sums
+            sums, codes = self._run.map(_first, sums, places=self._places), sums
         while len(sums) > 1:  # so small that it does not matter where
             sums, _ = self._next_level(_add_arrays, sums, [None] * len(sums))
         return sums[0], codes
@@ -241,8 +243,6 @@ class DaskEngine:
 
         It is the same tree wherever it is climbed.
         """
-        if len(tasks) * nbytes > _BYTES_ADDED_HERE and self._places is None:
-            self._places = self._run.places(self._blocks.tasks)
         places = self._places
         while len(tasks) > 1 and len(tasks) * nbytes > _BYTES_ADDED_HERE:
             tasks, places = self._next_level(_add_sums, tasks, places)
@@ -256,7 +256,7 @@ class DaskEngine:
         blocks = self._blocks
         n = len(blocks.tasks)
         columns = ([self._sent] * n, [sent] * n, blocks.tasks, blocks.starts, *columns)
-        return self._run.map(function, *columns)
+        return self._run.map(function, *columns, places=self._places)
 
     def _fetched(self, tasks):
         return self._run.gather(tasks, needs=self._blocks.tasks)
@@ -272,6 +272,6 @@ class DaskEngine:
         for stretch in _stretches(places):
             total += [tasks[i] for i in stretch]
             if len(total) > 1:
-                columns, place = [[task] for task in total], places[stretch[-1]]
-                total = self._run.map(add, *columns, place=place)
+                columns, last = [[task] for task in total], places[stretch[-1]]
+                total = self._run.map(add, *columns, places=[last])
         return total[0]

@@ -45,6 +45,11 @@ def _same(value):
     return value
 
 
+def _where(worker):
+    """Options by which dask prefers a worker, but does without."""
+    return {"workers": [worker], "allow_other_workers": True} if worker else {}
+
+
 class _Runner:
     def value(self, value):
         """A task whose result is ``value``."""
@@ -52,18 +57,22 @@ class _Runner:
 
         return delayed(_same, pure=False, traverse=False)(value)
 
-    def map(self, function, *columns, place=None):
+    def map(self, function, *columns, places=None):
         """Tasks of ``function`` on the entries of lists of equal length.
 
-        They are best computed by the worker of name ``place``.
+        ``places`` are names of workers that had best compute them, None if any may.
+        Otherwise dask weighs its guesses of times, and may move rows to where the
+        parameters are.
         """
         from dask import annotate, delayed
 
         function = delayed(function, pure=False)
-        if place is None:
-            return [function(*row) for row in zip(*columns, strict=True)]
-        with annotate(workers=[place], allow_other_workers=True):
-            return [function(*row) for row in zip(*columns, strict=True)]
+        tasks = []
+        places = places or [None] * len(columns[0])
+        for place, *row in zip(places, *columns, strict=True):
+            with annotate(**_where(place)):
+                tasks.append(function(*row))
+        return tasks
 
     def send(self, value):
         """A task that holds ``value``, which leaves this process once."""
@@ -110,8 +119,7 @@ class ClientRunner(_Runner):
         with _errors_in_words(self):
             for worker, end in zip(threads, ends, strict=True):
                 own = tasks[len(started) : end]
-                where = {"workers": [worker], "allow_other_workers": True}
-                started += self.client.compute(own, **where)
+                started += self.client.compute(own, **_where(worker))
         return started
 
     def gather(self, tasks, needs=()):
