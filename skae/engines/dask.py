@@ -27,7 +27,7 @@ from skae.engines.threads import block_rows
 # Sums that are added in one go. Up to so many blocks are added in block order, which
 # gives the bits of the threads that this machine would use.
 _FAN_IN = 8
-# Of sums that are fetched to be added here, which saves the trip to a worker.
+# Of sums that are fetched to be added here: few bytes travel faster than tasks.
 _BYTES_ADDED_HERE = 2**20
 _REPETITIONS = 5
 
@@ -186,7 +186,8 @@ class DaskEngine:
         """Mean code of all rows, uncorrupted, (n_components,) in float64."""
 
         def compute(theta):
-            total, _ = self._code_sum(self._run.value(theta), None, keep=False)
+            sent = self._run.bring(theta, self._places)
+            total, _ = self._code_sum(sent, None, keep=False)
             return self._fetched([total])[0] / self._blocks.weight_sum
 
         return self._repeated(compute, theta)
@@ -210,7 +211,7 @@ class DaskEngine:
         n = len(self._blocks.tasks)
         code_sum, codes, mean = None, [None] * n, None
         # In-process workers are handed the very array, which the solver will change.
-        sent = self._run.value(theta.copy())
+        sent = self._run.bring(theta.copy(), self._places)
         if objective.needs_mean_code:
             code_sum, kept = self._code_sum(sent, self.draw, self._keep)
             codes = kept or codes
@@ -255,7 +256,7 @@ class DaskEngine:
     def _each_block(self, function, sent, *columns):
         blocks = self._blocks
         n = len(blocks.tasks)
-        columns = ([self._sent] * n, [sent] * n, blocks.tasks, blocks.starts, *columns)
+        columns = ([self._sent] * n, sent, blocks.tasks, blocks.starts, *columns)
         return self._run.map(function, *columns, places=self._places)
 
     def _fetched(self, tasks):
@@ -263,8 +264,9 @@ class DaskEngine:
 
     def _next_level(self, add, tasks, places):
         """Tasks that add a few of ``tasks`` each, and where they are likely to run."""
-        groups = list(zip(_groups(tasks), _groups(places), strict=True))
-        return [self._added(add, *group) for group in groups], [p[-1] for _, p in groups]
+        tasks, places = _groups(tasks), _groups(places)
+        sums = list(map(partial(self._added, add), tasks, places))
+        return sums, [group[-1] for group in places]
 
     def _added(self, add, tasks, places):
         """The task of the sum of ``tasks`` in order, each stretch added where it is."""

@@ -19,6 +19,9 @@ _SECONDS_WITHOUT_WORKERS = 60.0
 # Beyond this dask asks not to send a value inside a graph, from where a lost copy
 # could be made again, but to scatter it.
 _BYTES_IN_A_GRAPH = 8_000_000
+# To so many workers the scheduler sends what a graph brings. Where there are more, they
+# hand it on to each other, which takes longer and spares the scheduler.
+_SENT_BY_SCHEDULER = 8
 
 
 class LostError(Exception):
@@ -51,12 +54,6 @@ def _where(worker):
 
 
 class _Runner:
-    def value(self, value):
-        """A task whose result is ``value``."""
-        from dask import delayed
-
-        return delayed(_same, pure=False, traverse=False)(value)
-
     def map(self, function, *columns, places=None):
         """Tasks of ``function`` on the entries of lists of equal length.
 
@@ -74,9 +71,18 @@ class _Runner:
                 tasks.append(function(*row))
         return tasks
 
+    def bring(self, value, places):
+        """For each place a task whose result is ``value``; it leaves here once."""
+        distinct = list(set(places))
+        if len(distinct) > _SENT_BY_SCHEDULER:
+            return self.map(_same, [value]) * len(places)
+        copies = self.map(_same, [value] * len(distinct), places=distinct)
+        copies = dict(zip(distinct, copies, strict=True))
+        return [copies[place] for place in places]
+
     def send(self, value):
         """A task that holds ``value``, which leaves this process once."""
-        return self.start([self.value(value)])[0]
+        return self.start(self.map(_same, [value]))[0]
 
 
 class ClientRunner(_Runner):
@@ -91,14 +97,14 @@ class ClientRunner(_Runner):
         self.client = client
         _check_versions(client)
 
-    def value(self, value):
-        """A task whose result is ``value``, which leaves this process once."""
-        if getattr(value, "nbytes", 0) <= _BYTES_IN_A_GRAPH:
-            return super().value(value)
+    def bring(self, value, places):
+        """For each place a task whose result is ``value``; it leaves here once."""
+        if value.nbytes <= _BYTES_IN_A_GRAPH:
+            return super().bring(value, places)
         with _errors_in_words(self):
             # With its hash for a name, dask may drop the copy of the last evaluation
             # and this one with it.
-            return self.client.scatter(value, hash=False)
+            return [self.client.scatter(value, hash=False)] * len(places)
 
     def start(self, tasks):
         """Have tasks computed and held."""
@@ -111,9 +117,9 @@ class ClientRunner(_Runner):
         dask itself deals out what is ready to whoever is free. ``sources`` are the
         collections that tasks compute.
         """
-        if not _may_move(tasks, sources):
-            return self.start(tasks)
         threads = self.client.nthreads()
+        if not threads or not _may_move(tasks, sources):
+            return self.start(tasks)
         ends = np.cumsum(list(threads.values())) * len(tasks) // sum(threads.values())
         started = []
         with _errors_in_words(self):
