@@ -148,8 +148,8 @@ def evaluations(rows, repeats, calls):
     print(
         "\nSent by the workers in an evaluation, in units of θ: to each other, and the "
         f"last sum to the\nclient. Asked is at most one for each of the {N_WORKERS} "
-        "workers, and no X. θ also goes once\nfrom the client to the scheduler, and on "
-        "to the first worker that needs it."
+        "workers, and no X. θ itself goes once\nfrom the client to the scheduler, and "
+        "from there to each worker."
     )
 
 

@@ -21,7 +21,7 @@ _SECONDS_WITHOUT_WORKERS = 60.0
 _BYTES_IN_A_GRAPH = 8_000_000
 # To so many workers the scheduler sends what a graph brings. Where there are more, they
 # hand it on to each other, which takes longer and spares the scheduler.
-_SENT_BY_SCHEDULER = 8
+_SENT_BY_SCHEDULER = 4
 
 
 class LostError(Exception):
