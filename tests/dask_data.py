@@ -61,26 +61,58 @@ def blocks_of(X, rows, weights=None, targets=None):
     return Blocks.compute(chunks, weights is not None)
 
 
-def kill_a_worker(client, restart):
-    """Kill the process of one, as the system's guard of memory would."""
-    nanny = next(iter(client.cluster.workers.values()))
-    nanny.auto_restart = restart
-    os.kill(nanny.pid, signal.SIGKILL)
+class DiesOnce:
+    """In place of a function of ``skae.engines.dask``: the first call kills its worker.
+
+    As the system's guard of memory does it: nobody is told.
+    """
+
+    def __init__(self, name, marker):
+        self.name, self.marker = name, marker
+
+    def __call__(self, *args):
+        from skae.engines import dask as engines
+
+        try:
+            self.marker.touch(exist_ok=False)
+        except FileExistsError:
+            return getattr(engines, self.name)(*args)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class KillOnce:
-    """Kills a worker when the tasks of an evaluation are under way."""
+    """Has one evaluation of engines kill a worker while it is computed.
 
-    def __init__(self, monkeypatch, client, restart, at):
-        from skae.engines.dask import DaskEngine
+    Parameters
+    ----------
+    at : int
+        Which evaluation.
+    during : str
+        The function of ``skae.engines.dask`` that is computed.
+    restart : bool
+        Whether the worker's nanny starts another in its place.
+    """
 
-        self.calls, each_block = 0, DaskEngine._each_block
+    def __init__(self, monkeypatch, directory, client, *, at, during, restart):
+        from skae.engines import dask as engines
 
-        def killing(engine, *args):
-            tasks = each_block(engine, *args)
-            self.calls += 1
-            if self.calls == at:
-                kill_a_worker(client, restart)
-            return tasks
+        for nanny in client.cluster.workers.values():
+            nanny.auto_restart = restart
+        self.evaluations, self.marker = 0, directory / "killed"
+        healthy = getattr(engines, during)
+        evaluate = engines.DaskEngine._evaluate
 
-        monkeypatch.setattr(DaskEngine, "_each_block", killing)
+        def counted(engine, theta):
+            self.evaluations += 1
+            deadly = self.evaluations == at
+            function = DiesOnce(during, self.marker) if deadly else healthy
+            setattr(engines, during, function)
+            return evaluate(engine, theta)
+
+        monkeypatch.setattr(engines, during, healthy)  # to have it back at the end
+        monkeypatch.setattr(engines.DaskEngine, "_evaluate", counted)
+
+    @property
+    def killed(self):
+        """Whether it has."""
+        return self.marker.exists()

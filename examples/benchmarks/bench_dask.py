@@ -3,12 +3,15 @@
 First: loss and gradient of 4 blocks of 10,000 x 784 (float32), 196 hidden units, on a
 cluster of two processes with a thread each, against the threads of this process.
 Asked for: at most 15 % and 25 ms more. The workers' own logs of what they sent to
-each other and to the client say what an evaluation moves: θ to the workers, their
-sums back, and nothing of X.
+each other and to the client say what an evaluation moves. Asked for: θ to each worker,
+a sum of its size from each, and nothing of X.
 
-Then: 3 GB of rows, made where they are used, fitted by two workers that may hold
-500 MB each. What does not fit they spill to disk, and read back in every evaluation.
-Asked for: it fits, and no worker dies.
+Then: 3 GB of rows, made where they are used, fitted by eight workers that may hold
+500 MB each, of which some 200 MB are what they have imported. What does not fit they
+spill to disk, and read back in every evaluation. Asked for: it fits, no worker dies,
+and the loss is that of this machine's threads, which make one chunk after the other.
+
+--parts names what to run: evaluations, memory, or both.
 """
 
 import logging
@@ -40,17 +43,17 @@ from skae.engines.dask import DaskEngine
 from skae.engines.dask_rows import Blocks, prepare_block
 from skae.engines.threads import ThreadEngine
 
-D, K, N_BLOCKS = 784, 196, 4
+D, K, N_BLOCKS, N_WORKERS = 784, 196, 4, 2
 PENALTIES = {"none": None, "KL": KullbackLeibler(0.05, 3.0, (0.0, 1.0))}
 MB = 2**20
 
 
 @contextmanager
-def cluster(memory_limit=0):
-    """A client of two workers with a thread each."""
+def cluster(memory_limit=0, n_workers=N_WORKERS):
+    """A client of workers with a thread each."""
     with (
         LocalCluster(
-            n_workers=2,
+            n_workers=n_workers,
             threads_per_worker=1,
             memory_limit=memory_limit,
             dashboard_address=":0",
@@ -92,7 +95,7 @@ def evaluations(rows, repeats, calls):
     table = Table(
         "penalty", "dask ms", "threads ms", "ratio", "over by ms", "allowed  "
     )
-    moved = Table("penalty", "θ between workers", "sums fetched", "codes", "X", "MB")
+    moved = Table("penalty", "θ in MB", "θ handed on", "sums", "codes", "X", "asked  ")
     with cluster() as client:
         X = lazy_rows(N_BLOCKS, rows, D)
         chunks = [
@@ -130,18 +133,23 @@ def evaluations(rows, repeats, calls):
                 at_most(extra, 25),
             )
             parameters = theta.nbytes * calls
+            sums = (traffic["_block_sums"] + traffic["_add_sums"]) / parameters
+            codes = ("_code_sums", "_first", "_add_arrays")
+            rows_moved = traffic["prepare_block"] / parameters
             moved.row(
                 name,
-                traffic["_same"] / parameters,
-                traffic["_block_sums"] / parameters,
-                (traffic["_first"] + traffic["_code_sums"]) / parameters,
-                traffic["prepare_block"] / parameters,
                 theta.nbytes / MB,
+                traffic["_same"] / parameters,
+                sums,
+                sum(traffic[task] for task in codes) / parameters,
+                rows_moved,
+                at_most(round(sums + rows_moved, 1), N_WORKERS),
             )
     print(
-        "\nSent by the workers in an evaluation, in units of θ (its size is the last "
-        "column). θ also\ngoes once from the client to the scheduler and on to the "
-        "first worker that needs it."
+        "\nSent by the workers in an evaluation, in units of θ: to each other, and the "
+        f"last sum to the\nclient. Asked is at most one for each of the {N_WORKERS} "
+        "workers, and no X. θ itself goes once\nfrom the client to the scheduler, and "
+        "from there to each worker."
     )
 
 
@@ -154,56 +162,87 @@ def status(dask_worker):
     return dask_worker.monitor.proc.memory_info().rss / MB, spilled, os.getpid()
 
 
-def beyond_memory(n_blocks, rows, limit):
-    """Fit what the workers cannot hold."""
+@contextmanager
+def watched_engine(client):
+    """Each evaluation's seconds, θ, data term, and what its workers held then."""
+    seen, evaluate = [], DaskEngine.__call__
+
+    def watched(engine, theta):
+        start = time.perf_counter()
+        loss, gradient, terms = evaluate(engine, theta)
+        seconds = time.perf_counter() - start
+        held = client.run(status)
+        seen.append((seconds, engine.objective, theta.copy(), terms, held))
+        return loss, gradient, terms
+
+    DaskEngine.__call__ = watched
+    try:
+        yield seen
+    finally:
+        DaskEngine.__call__ = evaluate
+
+
+def local_loss(objective, theta, n_blocks, rows, d):
+    """Mean loss of all rows by this machine's threads, a chunk in memory at a time."""
+    losses = []
+    for seed in range(n_blocks):
+        with ThreadEngine(objective, rows_of(seed, rows, d)) as evaluate:
+            losses.append(evaluate.data_loss(theta))
+    return float(np.mean(losses))
+
+
+def beyond_memory(n_blocks, rows, n_workers, limit):
+    """Fit what no worker can hold, nor all of them."""
     print(
-        f"\n{n_blocks * rows * D * 4 / 1e9:.2f} GB in {n_blocks} chunks of {rows} x "
-        f"{D} float32, 2 workers of {limit / 1e6:.0f} MB"
+        f"\n{n_blocks} chunks of {rows} x {D} float32, a network {D}-16-{D}, "
+        f"{n_workers} workers of {limit / 1e6:.0f} MB"
     )
     scratch = tempfile.TemporaryDirectory()
     with (
         scratch,
         dask.config.set({"temporary-directory": scratch.name}),
-        cluster(limit) as client,
+        cluster(limit, n_workers) as client,
+        watched_engine(client) as seen,
     ):
         before = {at: values[2] for at, values in client.run(status).items()}
         autoencoder = SparseAutoencoder(16, sparsity=None, max_iter=3, random_state=0)
-        calls, evaluate = [], DaskEngine.__call__
-        held = []
-
-        def timed(engine, theta):
-            start = time.perf_counter()
-            result = evaluate(engine, theta)
-            calls.append(time.perf_counter() - start)
-            held.append(client.run(status))
-            return result
-
-        DaskEngine.__call__ = timed
         start = time.perf_counter()
-        try:
-            with not_converged():
-                autoencoder.fit(lazy_rows(n_blocks, rows, D))
-        finally:
-            DaskEngine.__call__ = evaluate
+        with not_converged():
+            autoencoder.fit(lazy_rows(n_blocks, rows, D))
         whole = time.perf_counter() - start
         survived = before == {at: v[2] for at, v in client.run(status).items()}
-    most = max(rss for at in held for rss, *_ in at.values())
-    spilled = max(sum(disk for _, disk, _ in at.values()) for at in held)
+    seconds, objectives, thetas, terms, held = zip(*seen, strict=True)
+    loss = local_loss(objectives[-1], thetas[-1], n_blocks, rows, D)
+    print(f"loss after each iteration: {np.round(autoencoder.loss_curve_, 4)}")
+    print(
+        "most MB: of a worker, between evaluations; loss off: data term of the last "
+        "evaluation, relative\nto that of this machine's threads; no death: as asked"
+    )
     table = Table(
-        "fit s", "evaluations", "one, s", "most MB a worker", "MB spilled", "no death"
+        "GB, workers",
+        *("MB each", "spilled MB", "most MB", "fit s", "evaluation s"),
+        *("loss off", "no death"),
     )
     table.row(
-        whole, len(calls), median(calls), most, spilled, "yes" if survived else "NO"
+        f"{n_blocks * rows * D * 4 / 1e9:.2f} GB, {n_workers} workers",
+        f"{limit / 1e6:.0f}",
+        max(sum(disk for _, disk, _ in at.values()) for at in held),
+        max(rss for at in held for rss, *_ in at.values()),
+        whole,
+        median(seconds),
+        abs(terms[-1]["reconstruction"] / loss - 1),
+        "yes" if survived else "NO",
     )
-    print(f"loss after each iteration: {np.round(autoencoder.loss_curve_, 4)}")
 
 
 def main():
-    arguments = parse_arguments(__doc__)
+    arguments = parse_arguments(__doc__, parts="evaluations memory")
     print_header("Evaluations on dask", dask=dask.__version__)
     quick = arguments.quick
-    evaluations(1000 if quick else 10_000, 3 if quick else 9, 3 if quick else 10)
-    beyond_memory(*((40, 8000, int(5e8)) if quick else (120, 8000, int(5e8))))
+    if "evaluations" in arguments.parts:
+        evaluations(1000 if quick else 10_000, 3 if quick else 9, 3 if quick else 10)
+    if "memory" in arguments.parts:
+        beyond_memory(80 if quick else 240, 4000, 2 if quick else 8, int(5e8))
 
 
 if __name__ == "__main__":

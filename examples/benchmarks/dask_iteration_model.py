@@ -28,7 +28,8 @@ LATENCY = 1e-3  # of a message between two processes, the event loops included
 SECONDS_A_TASK = 3e-4
 ROUND_TRIP = 10e-3  # of submitting a graph and hearing of its end
 FAN_IN = 8  # sums added in one go, as in skae.engines.dask
-ADDED_HERE = 2**24  # bytes of sums that the client fetches and adds itself
+ADDED_HERE = 2**20  # bytes of sums that the client fetches and adds itself
+SENT_BY_SCHEDULER = 4  # workers up to which it sends θ to each
 EVALUATIONS = 1.1  # in an iteration: the line search's first step is mostly accepted
 HISTORY = 10  # pairs of vectors of L-BFGS
 MEMORY_BANDWIDTH = 10e9  # of the client, for the solver's passes over vectors
@@ -42,15 +43,18 @@ def parts(workers, rows, d=D, k=K):
     theta = (2 * d * k + d + k) * BYTES
     flops = 2 * 5 * d * k * rows / workers
     compute = flops / (0.9 * FLOPS) * (SLOWEST if workers > 1 else 1)
-    # One worker gets θ by way of the scheduler. Those that have it hand it on: each
-    # round doubles them.
+    # Few workers get θ from the scheduler, one after the other. Otherwise one does, and
+    # those that have it hand it on: each round doubles them.
     hop = LATENCY + theta / BANDWIDTH
-    broadcast = hop * (2 + math.ceil(math.log2(workers)))
-    # On workers, a task fetches up to FAN_IN sums one after the other; the client has
-    # the last ones come to it by way of the scheduler.
+    if workers <= SENT_BY_SCHEDULER:
+        broadcast = hop + LATENCY + workers * theta / BANDWIDTH
+    else:
+        broadcast = hop * (2 + math.ceil(math.log2(workers)))
+    # On workers, a task fetches the sums that it has not, one after the other; the
+    # client has the last ones come to it by way of the scheduler.
     sums, adding = workers, 0.0
     while sums > 1 and sums * theta > ADDED_HERE:
-        adding += LATENCY + min(sums, FAN_IN) * theta / BANDWIDTH
+        adding += LATENCY + (min(sums, FAN_IN) - 1) * theta / BANDWIDTH
         sums = math.ceil(sums / FAN_IN)
     adding += 2 * (LATENCY + sums * theta / BANDWIDTH)
     tasks = workers * (1 + 1 / (FAN_IN - 1))

@@ -1,17 +1,20 @@
 """Blocks of rows on a cluster: dask holds them, this calls the objective on them.
 
-Nothing of the mathematics is written in dask's arrays. An evaluation sends θ once,
-each block becomes one task where its rows lie, and the sums of the blocks are added
-up in a tree whose shape depends on the number of blocks alone: consecutive ones, in
-order, a few at a time. So the bits do not depend on who computed what, nor on how
-many workers there are, nor on whether one of them was lost on the way. Penalties are
-added at the end, here, and so is everything the solver keeps.
+Nothing of the mathematics is written in dask's arrays. An evaluation is one graph: it
+sends θ once, each block becomes one task where its rows lie, and the sums of the blocks
+are added up in a tree whose shape depends on the number of blocks alone: consecutive
+ones, in order, a few at a time. So the bits do not depend on who computed what, nor on
+how many workers there are, nor on whether one of them was lost on the way. Who adds
+does depend on it: blocks that follow each other on one worker are added there before
+anything is sent. Penalties are added at the end, here, and so is everything the solver
+keeps.
 
 When a worker is lost, dask computes its blocks again elsewhere. What only that worker
 had of an evaluation is lost with it; then the evaluation is repeated from θ.
 """
 
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 
@@ -24,8 +27,8 @@ from skae.engines.threads import block_rows
 # Sums that are added in one go. Up to so many blocks are added in block order, which
 # gives the bits of the threads that this machine would use.
 _FAN_IN = 8
-# Of sums that are fetched to be added here, which saves the trip to a worker.
-_BYTES_ADDED_HERE = 2**24
+# Of sums that are fetched to be added here: few bytes travel faster than tasks.
+_BYTES_ADDED_HERE = 2**20
 _REPETITIONS = 5
 
 
@@ -66,13 +69,14 @@ def _code_sums(options, objective, theta, block, start):
     return (total, codes) if options["keep"] else total
 
 
-def _block_sums(options, objective, theta, block, start, codes):
+def _block_sums(options, objective, theta, block, start, code_sum, codes):
     """The ``Sums`` over a block, as a tuple."""
     total = Sums({}, np.zeros(objective.layout.size, objective.dtype))
     with single_threaded_blas(), np.errstate(**options["errstate"]):
         parameters = _parameters(objective, aligned(theta), options["draw"])
-        if options["mean"] is not None:
-            objective.set_mean_code(parameters, aligned(options["mean"]))
+        if code_sum is not None:
+            mean = aligned(code_sum) / options["weight_sum"]
+            objective.set_mean_code(parameters, mean)
         workspace = objective.workspace(min(options["rows"], len(block[0])))
         pieces = _pieces(block, start, options["rows"])
         kept = codes[1] if codes else None
@@ -91,11 +95,7 @@ def _first(pair):
     return pair[0]
 
 
-def _groups(items):
-    return [items[i : i + _FAN_IN] for i in range(0, len(items), _FAN_IN)]
-
-
-def _add_arrays(arrays):
+def _add_arrays(*arrays):
     total = arrays[0].copy()
     for array in arrays[1:]:
         total += array
@@ -107,11 +107,32 @@ def _own(terms, gradient, gram):
     return Sums(dict(terms), gradient.copy(), gram)
 
 
-def _add_sums(tuples):
+def _add_sums(*tuples):
     total = _own(*tuples[0])
     for sums in tuples[1:]:
         total += Sums(*sums)
     return _as_tuple(total)
+
+
+def _groups(items):
+    return [items[i : i + _FAN_IN] for i in range(0, len(items), _FAN_IN)]
+
+
+def _stretches(places):
+    """Indices of ``places`` in order, cut where two or more of one place begin or end.
+
+    Places that change with each index stay together: to hand a sum from one to the
+    next would move as much as to bring all of them to one, and take longer.
+    """
+    stretches, alone = [], False
+    for _, run in groupby(range(len(places)), key=places.__getitem__):
+        run = list(run)
+        if alone and len(run) == 1:
+            stretches[-1] += run
+        else:
+            stretches.append(run)
+        alone = len(run) == 1
+    return stretches
 
 
 class DaskEngine:
@@ -141,6 +162,7 @@ class DaskEngine:
     def __init__(self, objective, blocks, *, rows=None, keep_codes=None):
         self.objective, self.draw = objective, 0
         self._blocks, self._run = blocks, blocks.run
+        self._places = None  # of the blocks, as far as it is known
         n_samples = sum(blocks.rows)
         self._rows = rows or block_rows(n_samples, objective.numbers_per_row)
         self._keep = keep_codes
@@ -164,45 +186,68 @@ class DaskEngine:
         """Mean code of all rows, uncorrupted, (n_components,) in float64."""
 
         def compute(theta):
-            mean, _ = self._mean_code(self._run.send(theta), None, keep=False)
-            return mean
+            sent = self._run.bring(theta, self._places)
+            total, _ = self._code_sum(sent, None, keep=False)
+            return self._fetched([total])[0] / self._blocks.weight_sum
 
         return self._repeated(compute, theta)
 
     def _repeated(self, compute, theta):
         for _ in range(_REPETITIONS):
             try:
+                if self._places is None:
+                    self._places = self._run.places(self._blocks.tasks)
                 return compute(theta)
             except LostError as error:
-                lost = error
+                lost, self._places = error, None
         raise RuntimeError(
             f"Workers of the dask cluster were lost in {_REPETITIONS} attempts at one "
             "evaluation; see their logs, and call fit again when they are stable."
         ) from lost
 
     def _evaluate(self, theta):
-        objective = self.objective
-        # In-process workers are handed the very array, which the solver will change.
-        sent = self._run.send(theta.copy())
+        objective, weight_sum = self.objective, self._blocks.weight_sum
         parameters = _parameters(objective, theta, self.draw)
-        mean, codes = None, [None] * len(self._blocks.tasks)
+        n = len(self._blocks.tasks)
+        code_sum, codes, mean = None, [None] * n, None
+        # In-process workers are handed the very array, which the solver will change.
+        sent = self._run.bring(theta.copy(), self._places)
         if objective.needs_mean_code:
-            mean, kept = self._mean_code(sent, self.draw, self._keep)
+            code_sum, kept = self._code_sum(sent, self.draw, self._keep)
             codes = kept or codes
+        options = self._options(self.draw, weight_sum=weight_sum)
+        columns = sent, [code_sum] * n, codes
+        sums = self._each_block(partial(_block_sums, options), *columns)
+        tasks = self._gradients(sums, theta.nbytes)
+        if objective.needs_mean_code:
+            *sums, code_sum = self._fetched([*tasks, code_sum])
+            mean = code_sum / weight_sum
             objective.set_mean_code(parameters, mean)
-        options = self._options(self.draw, mean=mean)
-        sums = self._each_block(partial(_block_sums, options), sent, codes)
-        total = _own(*self._in_tree(_add_sums, sums, theta.nbytes))
-        return objective.finish(parameters, total, self._blocks.weight_sum, mean)
+        else:
+            sums = self._fetched(tasks)
+        while len(sums) > 1:
+            sums = [_add_sums(*group) for group in _groups(sums)]
+        return objective.finish(parameters, _own(*sums[0]), weight_sum, mean)
 
-    def _mean_code(self, sent, draw, keep):
-        """The mean, and the tasks that keep the codes."""
+    def _code_sum(self, sent, draw, keep):
+        """The task of the sum of all codes, and tasks that keep them."""
         options = self._options(draw, keep=keep)
         sums, codes = self._each_block(partial(_code_sums, options), sent), None
         if keep:
-            sums, codes = self._run.map(_first, sums), sums
-        total = self._in_tree(_add_arrays, sums, 8 * self.objective.n_components)
-        return total / self._blocks.weight_sum, codes
+            sums, codes = self._run.map(_first, sums, places=self._places), sums
+        while len(sums) > 1:  # so small that it does not matter where
+            sums, _ = self._next_level(_add_arrays, sums, [None] * len(sums))
+        return sums[0], codes
+
+    def _gradients(self, tasks, nbytes):
+        """Sums of ``tasks`` of so many bytes, one or few enough to be added here.
+
+        It is the same tree wherever it is climbed.
+        """
+        places = self._places
+        while len(tasks) > 1 and len(tasks) * nbytes > _BYTES_ADDED_HERE:
+            tasks, places = self._next_level(_add_sums, tasks, places)
+        return tasks
 
     def _options(self, draw, **more):
         # Threads and processes inherit no errstate; solvers try steps that overflow.
@@ -211,17 +256,24 @@ class DaskEngine:
     def _each_block(self, function, sent, *columns):
         blocks = self._blocks
         n = len(blocks.tasks)
-        columns = ([self._sent] * n, [sent] * n, blocks.tasks, blocks.starts, *columns)
-        return self._run.map(function, *columns)
+        columns = ([self._sent] * n, sent, blocks.tasks, blocks.starts, *columns)
+        return self._run.map(function, *columns, places=self._places)
 
-    def _in_tree(self, add, tasks, nbytes):
-        """The sum of the results of ``tasks``, each of so many bytes.
+    def _fetched(self, tasks):
+        return self._run.gather(tasks, needs=self._blocks.tasks)
 
-        It is the same tree wherever it is climbed: by workers, and the rest here.
-        """
-        while len(tasks) > 1 and len(tasks) * nbytes > _BYTES_ADDED_HERE:
-            tasks = self._run.map(add, _groups(tasks))
-        sums = self._run.gather(tasks, needs=self._blocks.tasks)
-        while len(sums) > 1:
-            sums = list(map(add, _groups(sums)))
-        return sums[0]
+    def _next_level(self, add, tasks, places):
+        """Tasks that add a few of ``tasks`` each, and where they are likely to run."""
+        tasks, places = _groups(tasks), _groups(places)
+        sums = list(map(partial(self._added, add), tasks, places))
+        return sums, [group[-1] for group in places]
+
+    def _added(self, add, tasks, places):
+        """The task of the sum of ``tasks`` in order, each stretch added where it is."""
+        total = []
+        for stretch in _stretches(places):
+            total += [tasks[i] for i in stretch]
+            if len(total) > 1:
+                columns, last = [[task] for task in total], places[stretch[-1]]
+                total = self._run.map(add, *columns, places=[last])
+        return total[0]

@@ -131,7 +131,7 @@ class Blocks:
     n_outputs: int  # columns of the targets
 
     @classmethod
-    def compute(cls, chunks, weighted):
+    def compute(cls, chunks, weighted, sources=()):
         """Have blocks computed and held, where dask finds room for them.
 
         Parameters
@@ -140,9 +140,11 @@ class Blocks:
             Of ``prepare_block``.
         weighted : bool
             Whether rows have weights.
+        sources : sequence, optional
+            dask's collections of which chunks are made.
         """
         run = runner()
-        tasks = run.start(chunks)
+        tasks = run.spread(chunks, list(sources))
         sizes = run.gather(run.map(_size, tasks), needs=tasks)
         filled = [i for i, (rows, *_) in enumerate(sizes) if rows]
         if not filled:
@@ -163,14 +165,14 @@ class Blocks:
     def with_rows(self, function):
         """The same blocks, with ``function(X)`` for X."""
         sent = self.run.send(function)
-        n = len(self.tasks)
-        return replace(self, tasks=self.run.map(_with_rows, [sent] * n, self.tasks))
+        tasks = self.run.map(_with_rows, [sent] * len(self.tasks), self.tasks)
+        return replace(self, tasks=self.run.start(tasks))
 
     def joined(self, other):
         """These and the blocks of ``other``; rows without a weight weigh one."""
         tasks, weighted = [*self.tasks, *other.tasks], self.weighted or other.weighted
         if self.weighted != other.weighted:
-            tasks = self.run.map(_with_weights, tasks)
+            tasks = self.run.start(self.run.map(_with_weights, tasks))
         return replace(
             self,
             tasks=tasks,

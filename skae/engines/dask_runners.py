@@ -1,8 +1,10 @@
 """Who runs tasks: the active ``distributed`` client, or dask's local scheduler.
 
-A runner starts tasks and waits for their results; it knows nothing of rows and
-objectives. A task is dask's handle of a result that lies where it was computed:
-a future of the client, or a delayed object of the local scheduler.
+A runner plans tasks, has them computed and fetches results; it knows nothing of rows
+and objectives. A task is a delayed object, which is planned, or dask's handle of a
+result that is held where it was computed: a future of the client, or again a delayed
+object with the local scheduler. What is planned reaches the scheduler as one graph,
+with the first call that needs it: each message costs milliseconds, a task less.
 """
 
 import sys
@@ -17,6 +19,9 @@ _SECONDS_WITHOUT_WORKERS = 60.0
 # Beyond this dask asks not to send a value inside a graph, from where a lost copy
 # could be made again, but to scatter it.
 _BYTES_IN_A_GRAPH = 8_000_000
+# To so many workers the scheduler sends what a graph brings. Where there are more, they
+# hand it on to each other, which takes longer and spares the scheduler.
+_SENT_BY_SCHEDULER = 4
 
 
 class LostError(Exception):
@@ -43,7 +48,44 @@ def _same(value):
     return value
 
 
-class ClientRunner:
+def _where(worker):
+    """Options by which dask prefers a worker, but does without."""
+    return {"workers": [worker], "allow_other_workers": True} if worker else {}
+
+
+class _Runner:
+    def map(self, function, *columns, places=None):
+        """Tasks of ``function`` on the entries of lists of equal length.
+
+        ``places`` are names of workers that had best compute them, None if any may.
+        Otherwise dask weighs its guesses of times, and may move rows to where the
+        parameters are.
+        """
+        from dask import annotate, delayed
+
+        function = delayed(function, pure=False)
+        tasks = []
+        places = places or [None] * len(columns[0])
+        for place, *row in zip(places, *columns, strict=True):
+            with annotate(**_where(place)):
+                tasks.append(function(*row))
+        return tasks
+
+    def bring(self, value, places):
+        """For each place a task whose result is ``value``; it leaves here once."""
+        distinct = list(set(places))
+        if len(distinct) > _SENT_BY_SCHEDULER:
+            return self.map(_same, [value]) * len(places)
+        copies = self.map(_same, [value] * len(distinct), places=distinct)
+        copies = dict(zip(distinct, copies, strict=True))
+        return [copies[place] for place in places]
+
+    def send(self, value):
+        """A task that holds ``value``, which leaves this process once."""
+        return self.start(self.map(_same, [value]))[0]
+
+
+class ClientRunner(_Runner):
     """Tasks of a ``distributed.Client``."""
 
     def __init__(self, client):
@@ -55,29 +97,50 @@ class ClientRunner:
         self.client = client
         _check_versions(client)
 
-    def start(self, delayed):
-        """Tasks that compute delayed objects."""
-        return self.client.compute(list(delayed))
-
-    def send(self, value):
-        """A task whose result is ``value``, which leaves this process once."""
+    def bring(self, value, places):
+        """For each place a task whose result is ``value``; it leaves here once."""
+        if value.nbytes <= _BYTES_IN_A_GRAPH:
+            return super().bring(value, places)
         with _errors_in_words(self):
-            if getattr(value, "nbytes", 0) <= _BYTES_IN_A_GRAPH:
-                return self.client.submit(_same, value, pure=False)
             # With its hash for a name, dask may drop the copy of the last evaluation
             # and this one with it.
-            return self.client.scatter(value, hash=False)
+            return [self.client.scatter(value, hash=False)] * len(places)
 
-    def map(self, function, *columns):
-        """Tasks of ``function`` on the entries of lists of equal length."""
+    def start(self, tasks):
+        """Have tasks computed and held."""
         with _errors_in_words(self):
-            return self.client.map(function, *columns, pure=False)
+            return self.client.compute(list(tasks))
+
+    def spread(self, tasks, sources):
+        """``start``, but tasks that follow each other on one worker if all may move.
+
+        dask itself deals out what is ready to whoever is free. ``sources`` are the
+        collections that tasks compute.
+        """
+        threads = self.client.nthreads()
+        if not threads or not _may_move(tasks, sources):
+            return self.start(tasks)
+        ends = np.cumsum(list(threads.values())) * len(tasks) // sum(threads.values())
+        started = []
+        with _errors_in_words(self):
+            for worker, end in zip(threads, ends, strict=True):
+                own = tasks[len(started) : end]
+                started += self.client.compute(own, **_where(worker))
+        return started
 
     def gather(self, tasks, needs=()):
         """The results of tasks; ``needs`` are those that nothing can stand in for."""
         with _errors_in_words(self, needs):
+            tasks = self.client.compute(tasks)
             self._wait(tasks)
             return self.client.gather(tasks)
+
+    def places(self, tasks):
+        """Names of the workers that hold tasks; None if unknown."""
+        with _errors_in_words(self, tasks):
+            self._wait(tasks)
+            found = self.client.who_has(tasks)
+        return [min(found.get(task.key) or (None,)) for task in tasks]
 
     def _wait(self, tasks):
         """Wait, unless there is nobody left to wait for."""
@@ -107,6 +170,21 @@ class ClientRunner:
             info = self.client.scheduler_info()
         limits = [worker["memory_limit"] for worker in info["workers"].values()]
         return sum(limits) if limits and all(limits) else np.inf
+
+
+def _may_move(tasks, sources):
+    """Whether nothing has its place, by its user's wish or as a result that is held.
+
+    Nor may tasks share what they need: each worker would make its own.
+    """
+    from dask.highlevelgraph import HighLevelGraph
+    from distributed import futures_of
+
+    graph = HighLevelGraph.merge(*(task.__dask_graph__() for task in tasks))
+    if futures_of(sources) or any(part.annotations for part in graph.layers.values()):
+        return False
+    needed = [key for keys in graph.get_all_dependencies().values() for key in keys]
+    return len(needed) == len(set(needed))
 
 
 class _errors_in_words:
@@ -178,32 +256,27 @@ def _main_versions(report):
     return {name: ".".join(v.split(".")[:2]) for name, v in versions.items()}
 
 
-class LocalRunner:
+class LocalRunner(_Runner):
     """Tasks of dask's local scheduler, by default threads of this process."""
 
     memory = np.inf
 
-    def start(self, delayed):
-        """Tasks that compute delayed objects, held in memory."""
+    def start(self, tasks):
+        """Have tasks computed and held in memory."""
         import dask
 
-        return list(dask.persist(*delayed))
+        return list(dask.persist(*tasks))
 
-    def send(self, value):
-        """A task whose result is ``value``."""
-        from dask import delayed
-
-        return delayed(_same, pure=False, traverse=False)(value)
-
-    def map(self, function, *columns):
-        """Tasks of ``function`` on the entries of lists of equal length."""
-        from dask import delayed
-
-        function = delayed(function, pure=False)
-        return [function(*row) for row in zip(*columns, strict=True)]
+    def spread(self, tasks, sources):
+        """All are here."""
+        return self.start(tasks)
 
     def gather(self, tasks, needs=()):
         """The results of tasks."""
         import dask
 
         return list(dask.compute(*tasks))
+
+    def places(self, tasks):
+        """All are here."""
+        return [None] * len(tasks)

@@ -100,7 +100,8 @@ def remote_data(estimator, X, y=None, sample_weight=None, *, encode=None, reset)
         X = checked(estimator, X, reset)
         n_features, dtype = X.shape[1], float_dtype(X)
         chunks = _chunks(X, y, sample_weight, dtype, encode)
-        blocks = dask_rows.Blocks.compute(chunks, sample_weight is not None)
+        sources = X, y, sample_weight
+        blocks = dask_rows.Blocks.compute(chunks, sample_weight is not None, sources)
 
     def array(position, n_columns):
         return dask_rows.RemoteArray(blocks, position, n_columns, dtype)

@@ -15,8 +15,12 @@ from skae.engines.threads import ThreadEngine
 
 pytest.importorskip("dask.distributed")
 
+import dask
+import dask.array as da
+
 from skae.engines import dask_runners
 from skae.engines.dask import DaskEngine
+from skae.engines.dask_rows import Blocks, prepare_block
 
 N = 203
 KL = Case("logistic", "identity", "squared_error", "kl", tied=False, weighted=True)
@@ -147,6 +151,96 @@ def test_adding_up_here_or_on_workers_gives_the_same_bits(either_client, monkeyp
     assert_same_bits(on_dask(objective, blocks, theta), here)
 
 
+@pytest.mark.parametrize("pattern", ["01", "0011101", "0", "00000001"])
+def test_who_adds_changes_no_bit(client, monkeypatch, pattern):
+    objective, X, s, theta = data(KL)
+    blocks = blocks_of(X, 12, s)
+    expected = on_dask(objective, blocks, theta)
+    workers = list(client.nthreads())
+    places = [workers[int(at)] for at in 17 * pattern][: len(blocks.tasks)]
+    monkeypatch.setattr("skae.engines.dask._BYTES_ADDED_HERE", 0)
+    monkeypatch.setattr(dask_runners.ClientRunner, "places", lambda *_: places)
+    assert_same_bits(on_dask(objective, blocks, theta), expected)
+
+
+class Ledger:
+    """Runs nothing: tasks are pairs of a place and what was brought there."""
+
+    def __init__(self):
+        self.moved = 0
+
+    def map(self, function, *columns, places):
+        (place,), operands = places, [task for (task,) in columns]
+        self.moved += sum(at != place for at, _ in operands)
+        return [(place, sum((blocks for _, blocks in operands), ()))]
+
+
+@pytest.mark.parametrize(
+    ("places", "moved"),
+    [
+        ("aaaabbbb", 1),  # sums that leave their worker, without the last one
+        ("aaaaaaaabbbbbbbb", 1),
+        ("aaaabbbbccccdddd", 3),
+        ("aaaaabbbbbccccc", 3),
+        ("abcdefgh", 7),
+        ("abababab", 4),
+        ("aabababb", 3),
+    ],
+)
+def test_sums_of_one_worker_are_added_there(places, moved):
+    run = Ledger()
+    engine = DaskEngine.__new__(DaskEngine)
+    engine._run = run
+    tasks = [(place, (block,)) for block, place in enumerate(places)]
+    n_blocks = len(tasks)
+    while len(tasks) > 1:
+        tasks, places = engine._next_level(None, tasks, list(places))
+    assert tasks[0][1] == tuple(range(n_blocks))  # in their order
+    assert run.moved == moved
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_parameters_by_the_scheduler_or_handed_on_are_the_same_bits(
+    client, monkeypatch, workers
+):
+    objective, X, s, theta = data(KL)
+    blocks = blocks_of(X, 50, s)
+    expected = on_threads(objective, X, s, theta, rows=50)
+    monkeypatch.setattr(dask_runners, "_SENT_BY_SCHEDULER", workers)
+    assert_same_bits(on_dask(objective, blocks, theta, rows=50), expected)
+
+
+def test_chunks_that_follow_each_other_are_computed_on_one_worker(client):
+    _, X, s, _ = data(KL)
+    blocks = blocks_of(X, 26, s)
+    places = blocks.run.places(blocks.tasks)
+    assert places == sorted(places, key=places.index)
+    assert len(places) == 8 and {places.count(at) for at in places} == {4}
+
+
+def chunks_of(X):
+    prepare = dask.delayed(prepare_block, pure=False)
+    parts = X.to_delayed().ravel()
+    return [prepare(part, None, None, X.dtype, None) for part in parts]
+
+
+def test_chunks_that_are_held_stay_where_they_are(client):
+    workers = 4 * list(client.nthreads())
+    parts = [client.submit(np.ones, (5, D), workers=at, pure=False) for at in workers]
+    X = da.concatenate([da.from_delayed(part, (5, D), float) for part in parts])
+    blocks = Blocks.compute(chunks_of(X), False, [X])
+    assert blocks.run.places(blocks.tasks) == workers
+
+
+def test_chunks_are_left_to_dask_if_they_share_or_are_told_where(client):
+    X = da.random.random((20, D), chunks=(5, D))
+    assert dask_runners._may_move(chunks_of(X + 1), [X])
+    assert not dask_runners._may_move(chunks_of(X - X.mean(axis=0)), [X])
+    with dask.annotate(workers=list(client.nthreads())[:1]):
+        chunks = chunks_of(X)
+    assert not dask_runners._may_move(chunks, [X])
+
+
 def test_codes_kept_or_encoded_twice_are_the_same_bits(client):
     objective, X, s, theta = data(KL)
     blocks = blocks_of(X, 50, s)
@@ -184,7 +278,8 @@ def test_blocks_from_elsewhere_give_the_same_bits(client):
     expected = on_threads(objective, X, s, theta, rows=41)
     blocks = blocks_of(misaligned(X), 41, misaligned(s))
     assert_same_bits(on_dask(objective, blocks, theta, rows=41), expected)
-    moved = replace(blocks, tasks=blocks.run.map(misaligned_block, blocks.tasks))
+    tasks = blocks.run.map(misaligned_block, blocks.tasks)
+    moved = replace(blocks, tasks=blocks.run.start(tasks))
     assert_same_bits(on_dask(objective, moved, theta, rows=41), expected)
 
 
@@ -237,20 +332,29 @@ def test_without_a_client_the_local_scheduler_says_so():
 
 
 @pytest.mark.parametrize(
-    ("restart", "at", "scattered"),
-    # The first round of tasks is that of the codes, the second of the gradient.
-    [(True, 2, False), (False, 1, False), (False, 2, True)],
-    ids=["nanny restart", "plain loss", "scattered parameters"],
+    ("during", "restart", "scattered"),
+    [
+        ("_block_sums", True, False),
+        ("_code_sums", False, False),
+        ("_add_sums", False, False),
+        ("_block_sums", False, True),
+    ],
+    ids=["nanny restart", "plain loss", "while adding up", "scattered parameters"],
 )
-def test_a_lost_worker_changes_no_bit(monkeypatch, restart, scattered, at):
+def test_a_lost_worker_changes_no_bit(
+    monkeypatch, tmp_path, during, restart, scattered
+):
     objective, X, s, theta = data(KL)
+    monkeypatch.setattr("skae.engines.dask._BYTES_ADDED_HERE", 0)
     if scattered:
         monkeypatch.setattr(dask_runners, "_BYTES_IN_A_GRAPH", 0)
     with own_cluster(processes=True) as client:
         blocks = blocks_of(X, 20, s)
         expected = on_dask(objective, blocks, theta)
-        KillOnce(monkeypatch, client, restart, at)
+        options = {"at": 1, "during": during, "restart": restart}
+        kill = KillOnce(monkeypatch, tmp_path, client, **options)
         assert_same_bits(on_dask(objective, blocks, theta), expected)
+    assert kill.killed
 
 
 def test_a_closed_client_is_a_clear_error():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dask_data import chunked, cluster
+from dask_data import KillOnce, chunked, cluster
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -275,3 +275,20 @@ def test_a_fitted_estimator_keeps_nothing_of_the_cluster(client):
 
     estimator = SparseAutoencoder(6, **SHORT).fit(DASK_X)
     assert b"distributed" not in pickle.dumps(estimator)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["plain loss", "nanny restart"])
+def test_a_worker_lost_during_a_fit_changes_no_bit(monkeypatch, tmp_path, restart):
+    estimator = SparseAutoencoder(6, max_iter=5, random_state=0)
+    rows, weights = chunked(X, 40), chunked(WEIGHTS, 40)
+    with cluster(processes=True) as client, client.as_current():
+        expected = clone(estimator).fit(rows, sample_weight=weights)
+        options = {"at": 3, "during": "_block_sums", "restart": restart}
+        kill = KillOnce(monkeypatch, tmp_path, client, **options)
+        fitted = clone(estimator).fit(rows, sample_weight=weights)
+        client.wait_for_workers(2 if restart else 1, timeout=30)
+        assert len(client.nthreads()) == (2 if restart else 1)
+    assert kill.killed and kill.evaluations > 5  # it went on
+    for attribute in ("components_", "intercept_visible_", "loss_curve_"):
+        one, other = (np.asarray(getattr(fit, attribute)) for fit in (fitted, expected))
+        np.testing.assert_array_equal(one, other, strict=True)
