@@ -12,7 +12,8 @@ validation split, by which alone the configuration was chosen.
 
 Hidden units are rectified, and half of them, and a fifth of the pixels, are dropped
 while fine-tuning: logistic units as in the tutorial stayed about .2 % behind them on
-the validation split.
+the validation split. Weight decay of 1e-5 made little difference to none (1.03 and
+1.27 % against 1.01 and 1.36 % on two splits, in 60 and 40 epochs).
 
 DeepLearningTutorials, "Stacked denoising autoencoders (SdA)", 2010.
 """
@@ -53,7 +54,7 @@ def sda(size, seed, epochs, holds_out):
         (size,) * 3,
         autoencoder=[layer(level, level == LEVELS[0]) for level in LEVELS],
         solver="adam",
-        alpha=0.0,
+        alpha=1e-5,
         input_dropout=0.2,
         hidden_dropout=0.5,
         learning_rate="linear",
