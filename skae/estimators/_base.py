@@ -189,12 +189,12 @@ class BaseAutoencoder(
         estimator.score(X)}``.
         """
         with unchanged_on_error(self):
-            status = self._fit(X, sample_weight)
-        warn_if_cut_short(self, status)
+            trained = self._fit(X, sample_weight)
+        warn_if_cut_short(self, trained.status, diverged=trained.diverged)
         return self
 
     def _fit(self, X, sample_weight):
-        """Fit, and return how training ended."""
+        """Fit, and return what training gave."""
         continues = self.warm_start and hasattr(self, "components_")
         data = self._rows(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
@@ -212,7 +212,7 @@ class BaseAutoencoder(
             else:
                 trained = self._best(problem, seeds)
             self._keep(problem, trained)
-        return trained.status
+        return trained
 
     @available_if(_is_stochastic)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -245,9 +245,9 @@ class BaseAutoencoder(
             message names it.
         """
         with unchanged_on_error(self):
-            status = self._partial_fit(X, sample_weight)
-        if status == "interrupted":  # and not for the limit of one epoch
-            warn_if_cut_short(self, status)
+            trained = self._partial_fit(X, sample_weight)
+        if trained.diverged or trained.status == "interrupted":  # not for one epoch
+            warn_if_cut_short(self, trained.status, diverged=trained.diverged)
         return self
 
     def _partial_fit(self, X, sample_weight):
@@ -267,7 +267,7 @@ class BaseAutoencoder(
             batches = deepcopy(batches) if batches.suits(problem) else None
         trained = train(problem, start, seed, batches)
         self._keep(problem, trained)
-        return trained.status
+        return trained
 
     def _rows(self, X, sample_weight, reset):
         """Validate parameters and data."""

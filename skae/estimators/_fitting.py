@@ -61,24 +61,26 @@ def unchanged_on_error(estimator):
         raise
 
 
-def warn_if_cut_short(estimator, status, stage="Training", kept="weights"):
+def warn_if_cut_short(
+    estimator, status, stage="Training", diverged=False, kept="weights"
+):
     """Warn, at the caller of the ``fit`` that calls this, if it has not converged."""
-    if status in ("max_iter", "max_fun"):
+    if diverged:
+        warnings.warn(
+            f"{stage} of {type(estimator).__name__} has diverged: constant predictions "
+            f"would be better. Steps with learning_rate_init="
+            f"{estimator.learning_rate_init!r} are too long; lower it.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    elif status in ("max_iter", "max_fun"):
         warnings.warn(
             f"{stage} stopped at {status}={getattr(estimator, status)} before it "
             f"converged; increase {status}, or tol if the loss has levelled off.",
             ConvergenceWarning,
             stacklevel=3,
         )
-    elif status == "diverged":
-        rate = estimator.learning_rate_init
-        warnings.warn(
-            f"{stage} has diverged: constant predictions would be much better. Steps "
-            f"with learning_rate_init={rate!r} are too long; lower it.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-    elif status == "interrupted":
+    if status == "interrupted":
         verb = "are" if kept.endswith("s") else "is"
         warnings.warn(
             f"Training interrupted by user; the {kept} so far {verb} kept.",

@@ -180,8 +180,8 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
         if weights is not None and has_fit_parameter(autoencoder, "sample_weight"):
             options["sample_weight"] = weights
         with warnings.catch_warnings():
-            # A start for fine-tuning need not have converged.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+            # A start for fine-tuning need not have converged, but not be far away.
+            warnings.filterwarnings("ignore", "(?!.*diverged)", ConvergenceWarning)
             warnings.filterwarnings("ignore", "Training interrupted")
             with fit_of(task, f"layer {layer}", autoencoder):
                 autoencoder.fit(codes, **options)

@@ -188,6 +188,8 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             How the stage that comes last ended; None if there is none.
         stage : str
             Its name.
+        diverged : bool
+            Whether it has led far away from where it began.
         """
         beside = beside or {}
         random_state = check_random_state(self.random_state)
@@ -225,7 +227,9 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         self._keep(objective, autoencoders, theta, trained, curves, beside)
         last = trained or above
         stage = "Fine-tuning" if self.fine_tune else "The output layer"
-        return (None if last is None else last.status), stage
+        if last is None:
+            return None, stage, False
+        return last.status, stage, last.diverged
 
     def _fine_tuned(self, problem, theta, seed, held_out, task):
         """Train all weights together."""

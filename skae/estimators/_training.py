@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skae.core.blocks import Data
 from skae.engines.choice import engine_for
 from skae.estimators._full_batch import train_on_all_rows
 from skae.estimators._mini_batch import MiniBatches, train_on_batches
@@ -9,8 +10,9 @@ from skae.estimators._problem import Trained
 from skae.estimators._progress import Progress
 from skae.solvers import MESSAGES, NotFiniteError
 
-# A data term so many times that of the best constant prediction is no fit at all.
+# So many times the loss of constant predictions, and of the start, is no fit at all.
 _DIVERGED = 10
+_ROWS_TO_TELL = 1000
 
 _REMEDIES = {
     "lbfgs": "scale X, for instance with StandardScaler, or lower the weights of the "
@@ -38,7 +40,7 @@ def train(problem, start, seed, batches=None):
     Trained
         The last weights or, where rows were held out, those that did best on them.
     """
-    solver, unit = problem.settings.solver, problem.coordinates.unit
+    solver = problem.settings.solver
     progress = Progress(problem)
     try:
         if solver == "adam":
@@ -65,8 +67,6 @@ def train(problem, start, seed, batches=None):
     if status == "max_iter" and solver == "adam":
         # A rate that has fallen to nothing has come to the end it was given.
         status = "scheduled" if problem.settings.learning_rate == "linear" else status
-    if solver == "adam" and next(iter(terms.values())) > _DIVERGED * unit:
-        status = "diverged"
     progress.close(result, loss, MESSAGES[status])
     return Trained(
         theta=theta,
@@ -77,8 +77,27 @@ def train(problem, start, seed, batches=None):
         validation_scores=scores,
         n_iter=result.n_iter,
         status=status,
+        diverged=solver == "adam" and _has_diverged(problem, start, theta, loss),
         batches=batches,
     )
+
+
+def _has_diverged(problem, start, theta, loss):
+    """Whether Adam's steps have led far away, judged on some rows, with one noise."""
+    unit, data = problem.coordinates.unit, problem.data
+    if loss <= _DIVERGED * unit:
+        return False
+    rows = slice(_ROWS_TO_TELL)
+    if data.weights is not None:
+        rows = np.flatnonzero(data.weights)[rows]
+    some = (
+        None if a is None else a[rows] for a in (data.X, data.weights, data.targets)
+    )
+    engine = engine_for(problem.objective, Data(*some))
+    with engine, np.errstate(over="ignore", invalid="ignore"):
+        before = engine.data_loss(problem.coordinates.to_data(start))
+        after = engine.data_loss(theta)
+    return not after <= _DIVERGED * max(unit, before)
 
 
 def mean_code(objective, data, theta):

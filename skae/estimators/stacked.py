@@ -335,7 +335,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         return self
 
     def _fit(self, X, sample_weight):
-        """Fit, and return how and in what stage training ended."""
+        """Fit, and return how training ended; see ``_train``."""
         validate_params(self)
         self._sizes()
         self._check_stages()

@@ -347,7 +347,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         return self
 
     def _fit(self, X, y, X_unlabeled, sample_weight):
-        """Fit, and return how and in what stage training ended."""
+        """Fit, and return how training ended; see ``_train``."""
         if is_dask(X):
             return self._fit_remote(X, y, X_unlabeled, sample_weight)
         X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)

@@ -14,7 +14,6 @@ MESSAGES = {
     "held_out": "converged: the score on held-out rows has not risen by tol, "
     "n_iter_no_change times over",
     "scheduled": "the learning rate has fallen to its end, after max_iter epochs",
-    "diverged": "the steps were too long: lower learning_rate_init",
     "noise": "converged: no lower loss on noise drawn afresh, five times over",
     "max_iter": "the limit of iterations, max_iter, was reached",
     "max_fun": "the limit of function evaluations, max_fun, was reached",
