@@ -44,7 +44,7 @@ from _common import (
     time_in_turns,
     watched_fit,
 )
-from _resident import in_new_process, peak, resident
+from _resident import MB, in_new_process, peak, resident
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -62,7 +62,6 @@ from skae import (
 
 TARGET = 20
 N_CLASSES = 10
-MB = 2**20
 LEAST_DOCSTRINGS, LEAST_LETTERS = 40, 200
 
 

@@ -208,7 +208,7 @@ class Noise:
 
         Returns
         -------
-        kept : ndarray of bool of shape (n_entries,)
+        factors : ndarray of bool of shape (n_entries,)
         """
         u = integers_at(rows, columns, shape, self.seed, draw, start)
         return ~_below(u, self.corruption.threshold)
@@ -241,6 +241,6 @@ class Dropout:
         np.multiply(u >= self.threshold, out.dtype.type(1 / self.keep), out=out)
 
     def factors(self, rows, columns, shape, start, draw):
-        """The factors of some entries of a block; see ``Noise.factors``."""
+        """As ``Noise.factors``; ndarray of float64, 0 or 1/(1 − p)."""
         u = integers_at(rows, columns, shape, self.seed, draw, start)
         return np.multiply(u >= self.threshold, 1 / self.keep)

@@ -29,6 +29,9 @@ from skae.engines.threads import block_rows
 _FAN_IN = 8
 # Of sums that are fetched to be added here: few bytes travel faster than tasks.
 _BYTES_ADDED_HERE = 2**20
+# From so many blocks on the mean code is computed first: a task that needs a sum over
+# n blocks carries their graph along until it is sent, and there are n such tasks.
+_BLOCKS_IN_A_GRAPH = 64
 _REPETITIONS = 5
 
 
@@ -214,6 +217,8 @@ class DaskEngine:
         sent = self._run.bring(theta.copy(), self._places)
         if objective.needs_mean_code:
             code_sum, kept = self._code_sum(sent, self.draw, self._keep)
+            if n > _BLOCKS_IN_A_GRAPH:
+                code_sum, *kept = self._run.start([code_sum, *(kept or [])])
             codes = kept or codes
         options = self._options(self.draw, weight_sum=weight_sum)
         columns = sent, [code_sum] * n, codes

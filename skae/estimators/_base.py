@@ -190,7 +190,7 @@ class BaseAutoencoder(
         """
         with unchanged_on_error(self):
             trained = self._fit(X, sample_weight)
-        warn_if_cut_short(self, trained.status, diverged=trained.diverged)
+        warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
 
     def _fit(self, X, sample_weight):
@@ -246,8 +246,8 @@ class BaseAutoencoder(
         """
         with unchanged_on_error(self):
             trained = self._partial_fit(X, sample_weight)
-        if trained.diverged or trained.status == "interrupted":  # not for one epoch
-            warn_if_cut_short(self, trained.status, diverged=trained.diverged)
+        if trained.fault or trained.status == "interrupted":  # and not for one epoch
+            warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
 
     def _partial_fit(self, X, sample_weight):

@@ -61,18 +61,25 @@ def unchanged_on_error(estimator):
         raise
 
 
-def warn_if_cut_short(
-    estimator, status, stage="Training", diverged=False, kept="weights"
-):
+FAULTS = {
+    "diverged": "{stage} of {name} has diverged: constant predictions would be better. "
+    "Steps with learning_rate_init={rate} are too long; lower it.",
+    "not begun": "{stage} of {name} took its start for a minimum: no entry of the "
+    "gradient exceeds tol={tol}, while predictions are about as good as constant ones. "
+    "Lower tol, or the weights of the penalties.",
+}
+
+
+def warn_if_cut_short(estimator, status, stage="Training", fault=None, kept="weights"):
     """Warn, at the caller of the ``fit`` that calls this, if it has not converged."""
-    if diverged:
-        warnings.warn(
-            f"{stage} of {type(estimator).__name__} has diverged: constant predictions "
-            f"would be better. Steps with learning_rate_init="
-            f"{estimator.learning_rate_init!r} are too long; lower it.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+    if fault is not None:
+        given = {
+            "stage": stage,
+            "name": type(estimator).__name__,
+            "rate": getattr(estimator, "learning_rate_init", None),
+            "tol": estimator.tol,
+        }
+        warnings.warn(FAULTS[fault].format(**given), ConvergenceWarning, stacklevel=3)
     elif status in ("max_iter", "max_fun"):
         warnings.warn(
             f"{stage} stopped at {status}={getattr(estimator, status)} before it "

@@ -180,8 +180,9 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
         if weights is not None and has_fit_parameter(autoencoder, "sample_weight"):
             options["sample_weight"] = weights
         with warnings.catch_warnings():
-            # A start for fine-tuning need not have converged, but not be far away.
-            warnings.filterwarnings("ignore", "(?!.*diverged)", ConvergenceWarning)
+            # A start for fine-tuning need not have converged, but must be a fit.
+            with_fault = "(?!.*(has diverged|took its start))"
+            warnings.filterwarnings("ignore", with_fault, ConvergenceWarning)
             warnings.filterwarnings("ignore", "Training interrupted")
             with fit_of(task, f"layer {layer}", autoencoder):
                 autoencoder.fit(codes, **options)
@@ -198,6 +199,8 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
             codes.dtype,
         )
         codes = apply_layers(encoder, codes)
+        if weights is not None:
+            codes[weights == 0] = 0  # such rows may have held anything
 
 
 def _check_take_blocks(autoencoders):

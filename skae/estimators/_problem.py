@@ -92,5 +92,5 @@ class Trained:
     validation_scores: np.ndarray | None
     n_iter: int
     status: str
-    diverged: bool  # whether it has led far away from where it began, and from the data
+    fault: str | None  # what makes it no fit at all, a name in ``FAULTS``
     batches: Any  # the state of Adam, None of L-BFGS

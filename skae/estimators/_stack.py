@@ -188,8 +188,8 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             How the stage that comes last ended; None if there is none.
         stage : str
             Its name.
-        diverged : bool
-            Whether it has led far away from where it began.
+        fault : str or None
+            What makes it no fit at all.
         """
         beside = beside or {}
         random_state = check_random_state(self.random_state)
@@ -228,8 +228,8 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         last = trained or above
         stage = "Fine-tuning" if self.fine_tune else "The output layer"
         if last is None:
-            return None, stage, False
-        return last.status, stage, last.diverged
+            return None, stage, None
+        return last.status, stage, last.fault
 
     def _fine_tuned(self, problem, theta, seed, held_out, task):
         """Train all weights together."""

@@ -1,16 +1,17 @@
 """Stacks with targets: the output layer, and rows without a target."""
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
-from skae.core.blocks import Data
+from skae.core.blocks import Data, is_remote
 from skae.core.layers import Layers
 from skae.core.network import NetworkObjective
 from skae.engines.rows import apply_layers
-from skae.estimators._dask import on_chunks, remote_data
+from skae.estimators._dask import is_dask, on_chunks, remote_data
 from skae.estimators._layer_penalties import NetworkScale
 from skae.estimators._pretraining import activation_of
 from skae.estimators._problem import Problem, Settings
@@ -83,6 +84,10 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
             y_numeric=self._y_numeric,
             reset=not self._continues,
         )
+        if issparse(y) and self._y_numeric:
+            raise ValueError(
+                "y must be dense, got a sparse matrix; use y.toarray() instead."
+            )
         weights = check_sample_weight(sample_weight, X)
         if X_unlabeled is not None:
             given = X_unlabeled
@@ -114,6 +119,11 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         )
         if X_unlabeled is None:
             return data, None
+        if not is_dask(X_unlabeled):
+            raise ValueError(
+                "X_unlabeled must be a dask collection where X is one, got "
+                f"{type(X_unlabeled).__name__}; dask.array.from_array makes one of it."
+            )
         return data, remote_data(self, X_unlabeled, reset=False).X
 
     def _layer_sizes(self, data):
@@ -155,6 +165,8 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
             objective.dtype,
         )
         codes = apply_layers(encoder, data.X)
+        if data.weights is not None and not is_remote(codes):
+            codes[data.weights == 0] = 0  # such rows may have held anything
         output = NetworkObjective(
             objective.layer_sizes[-2:],
             [],

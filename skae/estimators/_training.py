@@ -11,8 +11,10 @@ from skae.estimators._progress import Progress
 from skae.solvers import MESSAGES, NotFiniteError
 
 # So many times the loss of constant predictions, and of the start, is no fit at all.
-_DIVERGED = 10
+_DIVERGED = 2
 _ROWS_TO_TELL = 1000
+# Nor is it one to stop so early with a loss so near that of constant predictions.
+_FEW_ITERATIONS, _NOTHING_LEARNT = 3, 0.95
 
 _REMEDIES = {
     "lbfgs": "scale X, for instance with StandardScaler, or lower the weights of the "
@@ -77,9 +79,19 @@ def train(problem, start, seed, batches=None):
         validation_scores=scores,
         n_iter=result.n_iter,
         status=status,
-        diverged=solver == "adam" and _has_diverged(problem, start, theta, loss),
+        fault=_fault(problem, start, theta, loss, result, next(iter(terms.values()))),
         batches=batches,
     )
+
+
+def _fault(problem, start, theta, loss, result, data_term):
+    """What makes the outcome no fit at all, a name in ``FAULTS``, or None."""
+    if problem.settings.solver == "adam":
+        return "diverged" if _has_diverged(problem, start, theta, loss) else None
+    still = result.status in ("gradient", "noise")
+    early = still and result.n_iter <= _FEW_ITERATIONS
+    learnt_nothing = data_term >= _NOTHING_LEARNT * problem.coordinates.unit
+    return "not begun" if early and learnt_nothing else None
 
 
 def _has_diverged(problem, start, theta, loss):

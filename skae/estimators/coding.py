@@ -1,5 +1,6 @@
 """Sparse coding, plain and topographic."""
 
+import sys
 import warnings
 from functools import partial
 from numbers import Integral, Real
@@ -345,6 +346,14 @@ class SparseCoding(
         return Layers([A.T], [np.zeros(A.shape[1])], ["identity"], dtype)
 
 
+def _level_of_caller():
+    """The ``stacklevel`` of the first frame outside this package, and its libraries."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_globals.get("__name__", "").partition(".")[0] in ("skae", "sklearn"):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def _filled(out, write, X, encode):
     """``fill``, with a warning, at who asked for it, of codes cut short."""
     fill(out, write, X, encode)
@@ -353,6 +362,6 @@ def _filled(out, write, X, encode):
             f"Some codes did not converge within {MAX_ITER_ENCODE} iterations; "
             "a larger epsilon or sparsity_weight makes them easier to find.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=_level_of_caller(),
         )
     return out

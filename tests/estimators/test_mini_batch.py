@@ -9,7 +9,7 @@ from autoencoders import X, assert_same_bits, autoencoder, each_kind, loss_of_me
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from skae import DenoisingAutoencoder, StackedAutoencoder
+from skae import DenoisingAutoencoder
 from skae.engines.batches import BatchEngine
 from skae.engines.threads import ThreadEngine
 
@@ -40,61 +40,6 @@ def test_same_seed_same_bits(kind):
 def test_n_jobs_changes_no_bit():
     alone = autoencoder(n_init=2, max_iter=2).fit(X)
     assert_same_bits(alone, autoencoder(n_init=2, max_iter=2, n_jobs=2).fit(X))
-
-
-TOO_LONG = pytest.warns(ConvergenceWarning, match="has diverged.*learning_rate_init=")
-
-
-@each_kind
-def test_steps_too_long_are_warned_of(kind):
-    """Constant predictions leave a score of 0, this fit one far below."""
-    model = autoencoder(kind, max_iter=3, learning_rate_init=1e6)
-    with TOO_LONG:
-        model.fit(X)
-    assert model.score(X) < -1
-    with TOO_LONG:
-        autoencoder(kind, learning_rate_init=1e6).partial_fit(X)
-
-
-@each_kind
-def test_steps_too_long_in_a_layer_are_warned_of(kind):
-    layer = autoencoder(kind, max_iter=3, learning_rate_init=1e6)
-    with TOO_LONG, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Fine-tuning stopped")
-        StackedAutoencoder((4,), autoencoder=layer, max_iter=1).fit(X)
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        # Their losses are high on the way: dropout and emphasis count in them.
-        StackedAutoencoder((8, 8), autoencoder=None, hidden_dropout=0.9),
-        DenoisingAutoencoder(8, emphasis=(100.0, 1.0)),
-    ],
-)
-def test_a_high_loss_is_no_divergence(model):
-    model.set_params(solver="adam", max_iter=3, random_state=0)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", ".*diverged")
-        warnings.filterwarnings("ignore", "Fine-tuning stopped")
-        model.fit(X)
-
-
-def test_ctrl_c_ends_all_starts_of_a_fit_that_has_diverged(monkeypatch):
-    model = autoencoder(n_init=3, max_iter=3, learning_rate_init=1e6)
-    calls, run = [], BatchEngine.__call__
-
-    def interrupted(*arguments):
-        calls.append(None)
-        if len(calls) == n_batches + 1:
-            raise KeyboardInterrupt
-        return run(*arguments)
-
-    n_batches = -(-len(X) // model.batch_size)
-    monkeypatch.setattr(BatchEngine, "__call__", interrupted)
-    with TOO_LONG, pytest.warns(UserWarning, match="interrupted by user"):
-        model.fit(X)
-    assert len(calls) == n_batches + 1
 
 
 @pytest.mark.parametrize(

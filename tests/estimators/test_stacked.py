@@ -134,6 +134,21 @@ def test_targets_of_rows_of_weight_zero_may_be_anything():
     np.testing.assert_allclose(one.predict(data), other.predict(data), rtol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize(
+    "cls", [StackedAutoencoderClassifier, StackedAutoencoderRegressor]
+)
+def test_rows_of_weight_zero_may_be_anything(cls):
+    """Their codes overflow in float32, and are codes of rows that are not there."""
+    s = np.where(np.arange(150) % 3 > 0, 1.0, 0.0)
+    there, data, y = s > 0, X.astype(np.float32), TARGETS[cls]
+    layer = SparseAutoencoder(activation="relu", sparsity=None, max_iter=5)
+    other = stack(cls, (4, 3), autoencoder=layer).fit(data[there], y[there])
+    huge = np.where(there[:, np.newaxis], data, np.float32(3e38))
+    one = stack(cls, (4, 3), autoencoder=layer).fit(huge, y, sample_weight=s)
+    np.testing.assert_allclose(one.coefs_[0], other.coefs_[0], rtol=1e-2, atol=1e-3)
+
+
 @pytest.mark.parametrize("autoencoder", [None, "sparse"])
 @STACKS
 def test_rows_of_weight_zero_cost_no_copy_of_the_others(cls, autoencoder):

@@ -1,0 +1,114 @@
+"""A fit that is none says so, whatever its solver found."""
+
+import warnings
+
+import numpy as np
+import pytest
+from autoencoders import X, autoencoder, each_kind
+from sklearn.exceptions import ConvergenceWarning
+
+from skae import (
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    StackedAutoencoderRegressor,
+)
+from skae.engines.batches import BatchEngine
+
+pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
+
+TOO_LONG = pytest.warns(ConvergenceWarning, match="has diverged.*learning_rate_init=")
+
+
+@each_kind
+def test_steps_too_long_are_warned_of(kind):
+    """Constant predictions leave a score of 0, this fit one far below."""
+    model = autoencoder(kind, max_iter=3, learning_rate_init=1e6)
+    with TOO_LONG:
+        model.fit(X)
+    assert model.score(X) < -1
+    with TOO_LONG:
+        autoencoder(kind, learning_rate_init=1e6).partial_fit(X)
+
+
+@pytest.mark.parametrize("rate", [10.0, 1e3, 1e6])
+def test_steps_too_long_of_a_network_are_warned_of(rate):
+    model = StackedAutoencoder((8, 4), solver="adam", max_iter=20, random_state=0)
+    with TOO_LONG:
+        model.set_params(learning_rate_init=rate).fit(X)
+
+
+@each_kind
+def test_steps_too_long_in_a_layer_are_warned_of(kind):
+    layer = autoencoder(kind, max_iter=3, learning_rate_init=1e6)
+    with TOO_LONG, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Fine-tuning stopped")
+        StackedAutoencoder((4,), autoencoder=layer, max_iter=1).fit(X)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        # Their losses are high on the way: dropout and emphasis count in them.
+        StackedAutoencoder((8, 8), autoencoder=None, hidden_dropout=0.9),
+        DenoisingAutoencoder(8, emphasis=(100.0, 1.0)),
+    ],
+)
+def test_a_high_loss_is_no_divergence(model):
+    model.set_params(solver="adam", max_iter=3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*diverged")
+        warnings.filterwarnings("ignore", "Fine-tuning stopped")
+        model.fit(X)
+
+
+def test_ctrl_c_ends_all_starts_of_a_fit_that_has_diverged(monkeypatch):
+    model = autoencoder(n_init=3, max_iter=3, learning_rate_init=1e6)
+    calls, run = [], BatchEngine.__call__
+
+    def interrupted(*arguments):
+        calls.append(None)
+        if len(calls) == n_batches + 1:
+            raise KeyboardInterrupt
+        return run(*arguments)
+
+    n_batches = -(-len(X) // model.batch_size)
+    monkeypatch.setattr(BatchEngine, "__call__", interrupted)
+    with TOO_LONG, pytest.warns(UserWarning, match="interrupted by user"):
+        model.fit(X)
+    assert len(calls) == n_batches + 1
+
+
+NOT_BEGUN = pytest.warns(ConvergenceWarning, match="took its start for a min.*tol=0.1")
+
+
+@each_kind
+def test_a_start_taken_for_a_minimum_is_warned_of(kind):
+    model = autoencoder(kind, solver="lbfgs", tol=0.1)
+    with NOT_BEGUN:
+        model.fit(X)
+    assert model.score(X) < 0.1
+
+
+def test_a_layer_that_takes_its_start_for_a_minimum_is_warned_of():
+    layer = SparseAutoencoder(tol=0.1)
+    with NOT_BEGUN, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Fine-tuning")
+        StackedAutoencoder((4,), autoencoder=layer, max_iter=1).fit(X)
+
+
+def test_a_fit_that_goes_on_from_a_minimum_is_none_of_these():
+    model = SparseAutoencoder(8, tol=1e-2, sparsity=None, random_state=0).fit(X)
+    assert model.score(X) > 0.1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(warm_start=True).fit(X)
+
+
+def test_constant_targets_are_learnt_at_once():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = StackedAutoencoderRegressor(4, random_state=0).fit(
+            X, np.full(len(X), 3)
+        )
+    np.testing.assert_allclose(model.predict(X), 3, atol=1e-3)
