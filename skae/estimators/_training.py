@@ -15,6 +15,7 @@ _DIVERGED = 2
 _ROWS_TO_TELL = 1000
 # Nor is it one to stop so early with a loss so near that of constant predictions.
 _FEW_ITERATIONS, _NOTHING_LEARNT = 3, 0.95
+_NO_GRADIENT = 1e-3  # beside tol
 
 _REMEDIES = {
     "lbfgs": "scale X, for instance with StandardScaler, or lower the weights of the "
@@ -88,10 +89,13 @@ def _fault(problem, start, theta, loss, result, data_term):
     """What makes the outcome no fit at all, a name in ``FAULTS``, or None."""
     if problem.settings.solver == "adam":
         return "diverged" if _has_diverged(problem, start, theta, loss) else None
-    still = result.status in ("gradient", "noise")
-    early = still and result.n_iter <= _FEW_ITERATIONS
+    still = result.status in ("gradient", "noise") and result.n_iter <= _FEW_ITERATIONS
     learnt_nothing = data_term >= _NOTHING_LEARNT * problem.coordinates.unit
-    return "not begun" if early and learnt_nothing else None
+    if not (still and learnt_nothing):
+        return None
+    # Where there is nothing to learn, a lower tol would not help.
+    might_learn = result.gradient_norm > _NO_GRADIENT * problem.settings.tol
+    return "not begun" if might_learn else None
 
 
 def _has_diverged(problem, start, theta, loss):
