@@ -94,7 +94,7 @@ def test_the_dtype_is_that_of_the_rows(autoencoder, dtype, made_of):
 MODELS = [
     SparseAutoencoder(K, tol=1e-2, random_state=0),
     ContractiveAutoencoder(K, tol=1e-2, random_state=0),
-    StackedAutoencoder((20, 5), tol=1e-2, random_state=0),
+    StackedAutoencoder((20, 5), tol=1e-3, random_state=0),
     SparseCoding(K, max_iter=2, tol=1e3, random_state=0),
     StackedAutoencoderClassifier((8,), tol=1e-2, random_state=0),
 ]

@@ -35,7 +35,10 @@ MODELS = {
     "stack": StackedAutoencoder((5, 3), early_stopping=True, **SHORT),
     "classifier": StackedAutoencoderClassifier(5, **SHORT),
 }
-pytestmark = pytest.mark.filterwarnings("ignore:Training stopped:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Training stopped:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*took its start"),  # tol is large here
+]
 
 
 @pytest.fixture(autouse=True)
