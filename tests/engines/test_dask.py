@@ -151,6 +151,17 @@ def test_adding_up_here_or_on_workers_gives_the_same_bits(either_client, monkeyp
     assert_same_bits(on_dask(objective, blocks, theta), here)
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_mean_code_in_a_graph_of_its_own_gives_the_same_bits(
+    either_client, monkeypatch, keep
+):
+    objective, X, s, theta = data(KL)
+    blocks = blocks_of(X, 12, s)
+    together = on_dask(objective, blocks, theta, keep_codes=keep)
+    monkeypatch.setattr("skae.engines.dask._BLOCKS_IN_A_GRAPH", 0)
+    assert_same_bits(on_dask(objective, blocks, theta, keep_codes=keep), together)
+
+
 @pytest.mark.parametrize("pattern", ["01", "0011101", "0", "00000001"])
 def test_who_adds_changes_no_bit(client, monkeypatch, pattern):
     objective, X, s, theta = data(KL)
