@@ -80,6 +80,10 @@ class DiesOnce:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def _leave_it():
+    """What a nanny does to a lost worker that is to stay lost."""
+
+
 class KillOnce:
     """Has one evaluation of engines kill a worker while it is computed.
 
@@ -96,8 +100,9 @@ class KillOnce:
     def __init__(self, monkeypatch, directory, client, *, at, during, restart):
         from skae.engines import dask as engines
 
-        for nanny in client.cluster.workers.values():
-            nanny.auto_restart = restart
+        if not restart:
+            for nanny in client.cluster.workers.values():
+                nanny.instantiate = _leave_it
         self.evaluations, self.marker = 0, directory / "killed"
         healthy = getattr(engines, during)
         evaluate = engines.DaskEngine._evaluate
