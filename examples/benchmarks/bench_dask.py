@@ -95,7 +95,7 @@ def evaluations(rows, repeats, calls):
     table = Table(
         "penalty", "dask ms", "threads ms", "ratio", "over by ms", "allowed  "
     )
-    moved = Table("penalty", "θ in MB", "θ handed on", "sums", "codes", "X", "asked  ")
+    moved = []
     with cluster() as client:
         X = lazy_rows(N_BLOCKS, rows, D)
         chunks = [
@@ -136,7 +136,7 @@ def evaluations(rows, repeats, calls):
             sums = (traffic["_block_sums"] + traffic["_add_sums"]) / parameters
             codes = ("_code_sums", "_first", "_add_arrays")
             rows_moved = traffic["prepare_block"] / parameters
-            moved.row(
+            cells = (
                 name,
                 theta.nbytes / MB,
                 traffic["_same"] / parameters,
@@ -145,6 +145,11 @@ def evaluations(rows, repeats, calls):
                 rows_moved,
                 at_most(round(sums + rows_moved, 1), N_WORKERS),
             )
+            moved.append(cells)
+    print()
+    table = Table("penalty", "θ in MB", "θ handed on", "sums", "codes", "X", "asked  ")
+    for cells in moved:
+        table.row(*cells)
     print(
         "\nSent by the workers in an evaluation, in units of θ: to each other, and the "
         f"last sum to the\nclient. Asked is at most one for each of the {N_WORKERS} "
