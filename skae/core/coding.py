@@ -14,7 +14,7 @@ along contiguous memory, and so do the shifts that pool neighbouring units.
 
 Of the rows, J takes A x_i, Σ_i s_i x_iᵀ and ‖x_i‖² only, so sparse rows stay sparse.
 These three are in float64 then: SciPy adds up products one after the other, and in
-float32 a round came out three times as far from that in float64 as with dense rows.
+float32 a round came out further from that in float64 than with dense rows.
 """
 
 from functools import cached_property

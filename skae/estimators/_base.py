@@ -182,7 +182,7 @@ class BaseAutoencoder(
         copy of the non-zeros, by columns. Other outputs, and losses with
         ``emphasis``, compare with dense rows, a block at a time; so do corruptions
         other than masking. Masking of sparse rows draws the noise of zeros too,
-        which takes about 1 ns for each of the n_samples x n_features entries, once
+        so it takes time for each of the n_samples x n_features entries, once
         for every ``redraw_every`` iterations. Callbacks are shown the sparse rows as
         targets, which scikit-learn's metrics refuse: give ``ScoringMonitor`` a
         function instead, such as ``scoring={"score": lambda estimator, X, y:

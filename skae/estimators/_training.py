@@ -71,6 +71,7 @@ def train(problem, start, seed, batches=None):
         # A rate that has fallen to nothing has come to the end it was given.
         status = "scheduled" if problem.settings.learning_rate == "linear" else status
     progress.close(result, loss, MESSAGES[status])
+    data_term = next(iter(terms.values()))  # penalties come after it
     return Trained(
         theta=theta,
         loss=loss,
@@ -80,7 +81,7 @@ def train(problem, start, seed, batches=None):
         validation_scores=scores,
         n_iter=result.n_iter,
         status=status,
-        fault=_fault(problem, start, theta, loss, result, next(iter(terms.values()))),
+        fault=_fault(problem, start, theta, loss, result, data_term),
         batches=batches,
     )
 

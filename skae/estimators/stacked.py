@@ -323,7 +323,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         ``output_activation="identity"`` and ``loss="squared_error"`` the last layer
         does so too, and no reconstruction is formed; L-BFGS works on a second copy of
         the non-zeros then, by columns. Other outputs compare with dense rows, a block
-        at a time. ``input_dropout`` draws factors of zeros too, which takes about 1 ns
+        at a time. ``input_dropout`` draws factors of zeros too, so it takes time
         for each of the n_samples x n_features entries in every epoch. Callbacks are
         shown the sparse rows as targets, which scikit-learn's metrics refuse: give
         ``ScoringMonitor`` a function instead, such as ``scoring={"score": lambda

@@ -320,8 +320,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Of sparse X the first layer multiplies non-zeros only, in pre-training as far as
         its autoencoder does and in fine-tuning; codes are dense. L-BFGS works on a
         second copy of the non-zeros, by columns. ``input_dropout`` draws factors of
-        zeros too, which takes about 1 ns for each of the n_samples x n_features entries
-        in every epoch. X and ``X_unlabeled`` may be sparse or dense each; where one is
+        zeros too, so it takes time for each of the n_samples x n_features entries in
+        every epoch. X and ``X_unlabeled`` may be sparse or dense each; where one is
         sparse, pre-training sees all rows so.
         """
         with unchanged_on_error(self):

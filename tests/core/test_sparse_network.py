@@ -11,7 +11,7 @@ from compare import (
     central_differences,
 )
 from networks import CASES, HIDDEN, N, NetworkCase
-from sparse_data import with_zeros
+from sparse_data import assert_same_coordinates, with_zeros
 
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
@@ -187,14 +187,9 @@ def test_coordinates_are_those_of_dense_rows(case):
         NetworkCoordinates(o, centre, 3.0, 7.0, target, 2.0) for o in (dense, sparse)
     )
     theta = np.random.default_rng(0).standard_normal(dense.layout.size)
-    moved = by_feature(sparse, dense, theta)
-    for name in ("to_data", "from_data", "pull_back", "to_centred", "decentred"):
-        expected = getattr(one, name)(theta.copy())
-        found = getattr(other, name)(moved.copy())
-        np.testing.assert_allclose(found, by_feature(sparse, dense, expected))
-    expected = one.pull_weights(dense.penalty_weights)
-    found = other.pull_weights(sparse.penalty_weights)
-    np.testing.assert_allclose(found, by_feature(sparse, dense, expected))
+    penalties = dense.penalty_weights, sparse.penalty_weights
+    moved = partial(by_feature, sparse, dense)
+    assert_same_coordinates(one, other, theta, moved, penalties)
 
 
 # -- how it is computed --------------------------------------------------------------

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
+from sparse_data import SPARSE, WEIGHTS, X
 
 from skae import SparseCoding
 from skae.core.layers import Layers
@@ -19,11 +21,6 @@ from skae.estimators import _dictionary
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
-RNG = np.random.default_rng(0)
-X = RNG.uniform(size=(150, 20)) * (RNG.random((150, 20)) < 0.25)
-X[7] = X[:, 4] = 0
-SPARSE = scipy.sparse.csr_array(X)
-WEIGHTS = np.where(np.arange(150) % 7 == 0, 0, RNG.uniform(0.5, 2, 150))
 ATTRIBUTES = [
     "components_",
     "loss_curve_",
@@ -273,3 +270,13 @@ def test_memory_is_that_of_the_dictionary_not_of_dense_rows(batch_size):
     finally:
         tracemalloc.stop()
     assert peak < 30 * model.components_.nbytes  # 36 MB
+
+
+@pytest.mark.parametrize("rows", [X, SPARSE], ids=["dense", "sparse"])
+@pytest.mark.parametrize("method", ["transform", "predict", "score", "score_samples"])
+def test_codes_cut_short_are_warned_of_at_the_caller(method, rows, monkeypatch):
+    model = SparseCoding(**SHORT).fit(X)
+    monkeypatch.setattr(_dictionary, "MAX_ITER_ENCODE", 1)
+    with pytest.warns(ConvergenceWarning, match="Some codes did not") as caught:
+        getattr(model, method)(rows)
+    assert caught[0].filename == __file__

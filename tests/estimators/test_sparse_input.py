@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
+from sparse_data import SPARSE, WEIGHTS, X
 
 from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
 from skae.core.layers import Layers
@@ -19,11 +20,6 @@ from skae.estimators._scales import Moments
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
-RNG = np.random.default_rng(0)
-X = RNG.uniform(size=(150, 20)) * (RNG.random((150, 20)) < 0.25)
-X[7] = X[:, 4] = 0
-SPARSE = scipy.sparse.csr_array(X)
-WEIGHTS = np.where(np.arange(150) % 7 == 0, 0, RNG.uniform(0.5, 2, 150))
 ATTRIBUTES = [
     "components_",
     "intercept_hidden_",
