@@ -181,8 +181,8 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
             options["sample_weight"] = weights
         with warnings.catch_warnings():
             # A start for fine-tuning need not have converged, but must be a fit.
-            with_fault = "(?!.*(has diverged|took its start))"
-            warnings.filterwarnings("ignore", with_fault, ConvergenceWarning)
+            faultless = "(?!.*(has diverged|took its start))"
+            warnings.filterwarnings("ignore", faultless, ConvergenceWarning)
             warnings.filterwarnings("ignore", "Training interrupted")
             with fit_of(task, f"layer {layer}", autoencoder):
                 autoencoder.fit(codes, **options)
