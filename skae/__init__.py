@@ -1,5 +1,6 @@
 """Autoencoders that feel like scikit-learn."""
 
+from skae._version import __version__
 from skae.estimators.coding import SparseCoding
 from skae.estimators.contractive import ContractiveAutoencoder
 from skae.estimators.denoising import DenoisingAutoencoder
@@ -7,8 +8,6 @@ from skae.estimators.sparse import SparseAutoencoder
 from skae.estimators.stacked import StackedAutoencoder
 from skae.estimators.stacked_classifier import StackedAutoencoderClassifier
 from skae.estimators.stacked_regressor import StackedAutoencoderRegressor
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ContractiveAutoencoder",

@@ -46,7 +46,7 @@ def blocks_of(X, rows, weights=None, targets=None):
     """``Blocks`` of arrays of this process, in chunks of these rows."""
     from dask import delayed
 
-    from skae.engines.dask_rows import Blocks, prepare_block
+    from skae.rows.dask import Blocks, prepare_block
 
     columns = [
         [None] * len(chunked(X, rows).chunks[0])

@@ -12,9 +12,9 @@ import numpy as np
 import textbook
 
 from skae.core.activations import ACTIVATIONS
+from skae.core.autoencoder import AutoencoderObjective
 from skae.core.corruptions import CORRUPTIONS, Custom, Noise
 from skae.core.losses import LOSSES
-from skae.core.objective import AutoencoderObjective
 from skae.core.penalties import L1, Contraction, KullbackLeibler
 
 N, D, K = 13, 5, 4  # rows, features, components

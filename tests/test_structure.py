@@ -170,7 +170,7 @@ def test_checker_sees_a_broken_rule(module, source):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("skae.core.objective", "import math\nimport numpy\nfrom . import losses"),
+        ("skae.core.autoencoder", "import math\nimport numpy\nfrom . import losses"),
         ("skae.core.__init__", "from .losses import LOSSES"),
         ("skae.engines.threads", "import joblib\nfrom ..core.objective import block"),
         ("skae.estimators._base", "from .._sklearn import validate_data"),

@@ -38,8 +38,8 @@ from _common import (
 
 from skae import DenoisingAutoencoder, SparseAutoencoder
 from skae.core.blocks import Data
-from skae.estimators._mini_batch import MiniBatches
-from skae.estimators._training import random_start
+from skae.training.mini_batch import MiniBatches
+from skae.training.run import random_start
 
 try:
     import torch

@@ -37,11 +37,11 @@ from dask import delayed
 from distributed import Client, LocalCluster
 
 from skae import SparseAutoencoder
-from skae.core.objective import AutoencoderObjective
+from skae.core.autoencoder import AutoencoderObjective
 from skae.core.penalties import KullbackLeibler
 from skae.engines.dask import DaskEngine
-from skae.engines.dask_rows import Blocks, prepare_block
 from skae.engines.threads import ThreadEngine
+from skae.rows.dask import Blocks, prepare_block
 
 D, K, N_BLOCKS, N_WORKERS = 784, 196, 4, 2
 PENALTIES = {"none": None, "KL": KullbackLeibler(0.05, 3.0, (0.0, 1.0))}

@@ -37,13 +37,13 @@ from _images import (
     noisy,
 )
 
-from skae.core.coordinates import Coordinates
+from skae.core.autoencoder import AutoencoderObjective
 from skae.core.corruptions import CORRUPTIONS, Noise
-from skae.core.objective import AutoencoderObjective
 from skae.engines.threads import ThreadEngine
-from skae.estimators._scales import Moments
-from skae.estimators._training import random_start
+from skae.rows.moments import Moments
 from skae.solvers import lbfgs
+from skae.training.coordinates import Coordinates
+from skae.training.run import random_start
 
 FRACTIONS = (0.25, 0.5, 1.0)
 ALPHA = 1e-4  # about the estimator's default for these data

@@ -36,7 +36,7 @@ from _common import (
     time_in_turns,
 )
 
-from skae.core.objective import AutoencoderObjective
+from skae.core.autoencoder import AutoencoderObjective
 from skae.core.penalties import KullbackLeibler
 from skae.engines.threads import ThreadEngine, block_rows
 

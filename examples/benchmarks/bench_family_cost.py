@@ -30,8 +30,8 @@ from _common import (
 )
 
 from skae.core.activations import ACTIVATIONS
+from skae.core.autoencoder import AutoencoderObjective
 from skae.core.corruptions import Gaussian, Masking, Noise, SaltAndPepper
-from skae.core.objective import AutoencoderObjective
 from skae.core.penalties import Contraction
 from skae.engines.threads import ThreadEngine
 

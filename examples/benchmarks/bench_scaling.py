@@ -41,7 +41,7 @@ from _common import (
 )
 from _resident import MB, in_new_process, mapped, peak, sparse_file
 
-from skae.core.objective import AutoencoderObjective
+from skae.core.autoencoder import AutoencoderObjective
 from skae.engines.threads import ThreadEngine
 
 DEPARTURE = 0.05

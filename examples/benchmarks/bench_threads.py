@@ -27,7 +27,7 @@ from _common import (
 )
 
 from skae import SparseAutoencoder
-from skae.core.objective import AutoencoderObjective
+from skae.core.autoencoder import AutoencoderObjective
 from skae.core.penalties import KullbackLeibler
 from skae.engines.threads import ThreadEngine
 

@@ -20,9 +20,9 @@ import numpy as np
 
 from skae.core.blocks import Block, Sums
 from skae.engines.blas import single_threaded_blas
-from skae.engines.dask_rows import aligned
-from skae.engines.dask_runners import LostError
 from skae.engines.threads import block_rows
+from skae.rows.dask import aligned
+from skae.rows.dask_tasks import LostError
 
 # Sums that are added in one go. Up to so many blocks are added in block order, which
 # gives the bits of the threads that this machine would use.

@@ -15,8 +15,8 @@ from scipy.sparse import issparse
 
 from skae.core.blocks import Sums
 from skae.engines.blas import single_threaded_blas
-from skae.engines.rows_in_blocks import RowsInBlocks
-from skae.engines.sparse_blocks import (
+from skae.rows.dense import RowsInBlocks
+from skae.rows.sparse import (
     SparseRowsInBlocks,
     sparse_block_rows,
     sparse_multiplications,

@@ -22,28 +22,28 @@ from skae._sklearn import (
     validate_params,
 )
 from skae.core.activations import ACTIVATIONS
+from skae.core.autoencoder import AutoencoderObjective
 from skae.core.blocks import Data, is_remote
-from skae.core.coordinates import Coordinates
 from skae.core.layers import Layers
 from skae.core.losses import LOSSES
-from skae.core.objective import AutoencoderObjective
-from skae.core.sparse_objective import sparse_objective
-from skae.estimators._dask import is_dask, remote_data, shown
+from skae.core.sparse_autoencoder import sparse_objective
+from skae.estimators._callbacks import fit_task
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
-from skae.estimators._held_out import HeldOutLoss, hold_out
 from skae.estimators._outputs import OutputMixin, zeros
-from skae.estimators._problem import (
+from skae.estimators._reconstruction import ReconstructionMixin
+from skae.rows.dask_collections import is_dask, remote_data, shown
+from skae.rows.moments import Moments, Scale
+from skae.rows.reading import validate_rows
+from skae.training.coordinates import Coordinates
+from skae.training.early_stopping import HeldOutLoss, hold_out
+from skae.training.problem import (
     PENALTY_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
     Problem,
     Settings,
 )
-from skae.estimators._reconstruction import ReconstructionMixin
-from skae.estimators._rows import validate_rows
-from skae.estimators._scales import Moments, Scale
-from skae.estimators._tasks import fit_task
-from skae.estimators._training import mean_code, random_start, train
+from skae.training.run import mean_code, random_start, train
 
 _MAX_SEED = np.iinfo(np.int32).max
 

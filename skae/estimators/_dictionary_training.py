@@ -9,11 +9,15 @@ from sklearn.utils import check_random_state
 from skae._sklearn import check_sample_weight, validate_params
 from skae.core.blocks import Data
 from skae.core.coding import NoPooling, TorusPooling
-from skae.engines.memory_map import Release
-from skae.engines.picked_rows import PickedRows
-from skae.engines.rows import RowEngine
-from skae.estimators._dask import refuse_dask
-from skae.estimators._dictionary import (
+from skae.engines.row_map import RowEngine
+from skae.estimators._callbacks import Iterations, fit_task
+from skae.rows.dask_collections import refuse_dask
+from skae.rows.memory_map import Release
+from skae.rows.moments import Moments
+from skae.rows.picked import PickedRows
+from skae.rows.reading import validate_rows
+from skae.solvers import NotFiniteError
+from skae.training.dictionary import (
     Batches,
     Model,
     Report,
@@ -21,10 +25,6 @@ from skae.estimators._dictionary import (
     improve,
     random_dictionary,
 )
-from skae.estimators._rows import validate_rows
-from skae.estimators._scales import Moments
-from skae.estimators._tasks import Iterations, fit_task
-from skae.solvers import NotFiniteError
 
 # sparsity_weight="scale" is this fraction of the mean squared length of a row: a row
 # of bench_sparse_coding.py's table, where most codes are silent and little is lost.

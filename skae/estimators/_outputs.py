@@ -4,7 +4,7 @@ import numpy as np
 
 from skae._sklearn import StrOptions
 from skae.core.losses import LOSSES
-from skae.estimators._scales import ranges_of
+from skae.rows.moments import ranges_of
 
 
 class OutputMixin:

@@ -11,10 +11,10 @@ from sklearn.utils.validation import has_fit_parameter
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import is_remote
 from skae.core.layers import Layers
-from skae.engines.rows import apply_layers
+from skae.engines.row_map import apply_layers
 from skae.estimators._base import BaseAutoencoder
+from skae.estimators._callbacks import fit_of
 from skae.estimators._fitting import present
-from skae.estimators._tasks import fit_of
 from skae.estimators.contractive import ContractiveAutoencoder
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.estimators.sparse import SparseAutoencoder

@@ -9,11 +9,11 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import check_sample_weight
-from skae.engines.rows import apply_layers, fill, for_rows
-from skae.estimators._dask import is_dask, on_chunks, score_of
-from skae.estimators._rows import DTYPES, validate_rows
-from skae.estimators._scales import Moments
-from skae.estimators._sparse_errors import sparse_squared_errors
+from skae.engines.row_map import apply_layers, fill, for_rows
+from skae.engines.sparse_errors import sparse_squared_errors
+from skae.rows.dask_collections import is_dask, on_chunks, score_of
+from skae.rows.moments import Moments
+from skae.rows.reading import DTYPES, validate_rows
 
 
 class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):

@@ -17,22 +17,22 @@ from skae.core.blocks import is_remote
 from skae.core.layers import Layers
 from skae.core.network import NetworkObjective
 from skae.core.sparse_network import sparse_network
-from skae.engines.rows import apply_layers
+from skae.engines.row_map import apply_layers
+from skae.estimators._callbacks import fit_task, subtask
 from skae.estimators._doc_link import DocLinkMixin
-from skae.estimators._held_out import hold_out
-from skae.estimators._layer_penalties import NetworkScale, layer_penalties
 from skae.estimators._outputs import zeros
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
-from skae.estimators._problem import (
+from skae.rows.moments import Moments
+from skae.rows.reading import validate_rows
+from skae.training.early_stopping import hold_out
+from skae.training.problem import (
     PENALTY_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
     Problem,
     Settings,
 )
-from skae.estimators._rows import validate_rows
-from skae.estimators._scales import Moments
-from skae.estimators._tasks import fit_task, subtask
-from skae.estimators._training import train
+from skae.training.run import train
+from skae.training.scale import NetworkScale, layer_penalties
 
 _MAX_SEED = np.iinfo(np.int32).max
 

@@ -10,17 +10,17 @@ from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.blocks import Data, is_remote
 from skae.core.layers import Layers
 from skae.core.network import NetworkObjective
-from skae.engines.rows import apply_layers
-from skae.estimators._dask import is_dask, on_chunks, remote_data
-from skae.estimators._layer_penalties import NetworkScale
+from skae.engines.row_map import apply_layers
+from skae.estimators._callbacks import subtask
 from skae.estimators._pretraining import activation_of
-from skae.estimators._problem import Problem, Settings
-from skae.estimators._remote_targets import check_given
-from skae.estimators._rows import validate_rows, without_duplicates
-from skae.estimators._scales import Moments
 from skae.estimators._stack import BaseStack
-from skae.estimators._tasks import subtask
-from skae.estimators._training import train
+from skae.estimators._targets import check_given
+from skae.rows.dask_collections import is_dask, on_chunks, remote_data
+from skae.rows.moments import Moments
+from skae.rows.reading import validate_rows, without_duplicates
+from skae.training.problem import Problem, Settings
+from skae.training.run import train
+from skae.training.scale import NetworkScale
 
 # Of the output layer alone: a convex problem of few parameters. Where all weights are
 # to be fine-tuned, a layer that fits its codes to the last leaves them nothing to

@@ -12,13 +12,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skae._sklearn import CallbackSupportMixin, Interval, StrOptions
 from skae.core.layers import Layers
-from skae.engines.rows import fill
-from skae.estimators._dictionary import MAX_ITER_ENCODE, Encoder
+from skae.engines.row_map import fill
+from skae.engines.sparse_errors import LinearErrors
 from skae.estimators._dictionary_training import DictionaryTraining
 from skae.estimators._doc_link import DocLinkMixin
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._reconstruction import ReconstructionMixin
-from skae.estimators._sparse_errors import LinearErrors
+from skae.training.dictionary import MAX_ITER_ENCODE, Encoder
 
 
 class SparseCoding(

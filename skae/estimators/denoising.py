@@ -10,8 +10,8 @@ from skae._sklearn import Interval, StrOptions
 from skae.core.corruptions import CORRUPTIONS, Custom, Noise
 from skae.core.sparse_rows import SparseRows
 from skae.estimators._base import BaseAutoencoder
-from skae.estimators._scales import ranges_of
 from skae.estimators._sparsity import SparsityMixin
+from skae.rows.moments import ranges_of
 
 
 class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):

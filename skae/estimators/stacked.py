@@ -3,14 +3,14 @@
 from skae._sklearn import StrOptions, check_sample_weight, validate_params
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
-from skae.estimators._dask import is_dask, remote_data
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
-from skae.estimators._held_out import HeldOutLoss
 from skae.estimators._outputs import OutputMixin
 from skae.estimators._pretraining import activation_of, output_activation_of
 from skae.estimators._reconstruction import ReconstructionMixin
-from skae.estimators._rows import validate_rows
 from skae.estimators._stack import BaseStack
+from skae.rows.dask_collections import is_dask, remote_data
+from skae.rows.reading import validate_rows
+from skae.training.early_stopping import HeldOutLoss
 
 
 class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):

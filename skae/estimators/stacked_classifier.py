@@ -11,16 +11,16 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from skae._sklearn import StrOptions
 from skae.core.blocks import Data
 from skae.core.layers import Layers
-from skae.engines.rows import apply_layers
-from skae.estimators._dask import is_dask, on_chunks
+from skae.engines.row_map import apply_layers
 from skae.estimators._fitting import (
     targets_that_count,
     unchanged_on_error,
     warn_if_cut_short,
 )
-from skae.estimators._held_out import HeldOutPrediction
-from skae.estimators._remote_targets import class_targets
 from skae.estimators._supervised import SupervisedStack
+from skae.estimators._targets import class_targets
+from skae.rows.dask_collections import is_dask, on_chunks
+from skae.training.early_stopping import HeldOutPrediction
 
 
 class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):

@@ -5,16 +5,16 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skae.core.blocks import Data
-from skae.estimators._dask import is_dask, on_chunks
 from skae.estimators._fitting import (
     targets_that_count,
     unchanged_on_error,
     warn_if_cut_short,
 )
-from skae.estimators._held_out import HeldOutPrediction
-from skae.estimators._remote_targets import columns, is_one_column
-from skae.estimators._scales import Moments
 from skae.estimators._supervised import SupervisedStack
+from skae.estimators._targets import columns, is_one_column
+from skae.rows.dask_collections import is_dask, on_chunks
+from skae.rows.moments import Moments
+from skae.training.early_stopping import HeldOutPrediction
 
 
 class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):

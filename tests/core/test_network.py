@@ -14,13 +14,13 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skae.core.activations import ACTIVATIONS, Softmax
+from skae.core.autoencoder import AutoencoderObjective
 from skae.core.blocks import Block, Sums
-from skae.core.coordinates import NetworkCoordinates
 from skae.core.losses import LOSSES, CrossEntropy
 from skae.core.network import NetworkObjective
-from skae.core.objective import AutoencoderObjective
 from skae.engines.threads import ThreadEngine
 from skae.solvers import minimize_lbfgs
+from skae.training.coordinates import NetworkCoordinates
 
 # What does not depend on every combination is tested with these.
 FEW = [

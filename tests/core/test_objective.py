@@ -17,9 +17,9 @@ from objectives import (
     is_noisy,
 )
 
-from skae.core.coordinates import Coordinates
 from skae.core.penalties import KullbackLeibler
 from skae.engines.threads import ThreadEngine
+from skae.training.coordinates import Coordinates
 
 MEAN = np.linspace(0.2, 0.8, D)
 

@@ -15,7 +15,6 @@ from sparse_data import assert_same_coordinates, with_zeros
 
 from skae.core.activations import ACTIVATIONS
 from skae.core.blocks import Data
-from skae.core.coordinates import NetworkCoordinates
 from skae.core.network import NetworkObjective
 from skae.core.sparse_network import (
     LinearOutputs,
@@ -26,6 +25,7 @@ from skae.core.sparse_network import (
 from skae.core.sparse_rows import SparseRows
 from skae.engines.batches import BatchEngine
 from skae.engines.threads import ThreadEngine
+from skae.training.coordinates import NetworkCoordinates
 
 LINEAR = NetworkCase(2, "tanh", "identity", "squared_error", False, True, False)
 # Each way in which a block of sparse rows is computed.

@@ -10,11 +10,10 @@ from compare import assert_same_direction_and_size, central_differences
 from objectives import CASES, Case, D, K, N
 from sparse_data import assert_same_coordinates, with_zeros
 
+from skae.core.autoencoder import AutoencoderObjective
 from skae.core.blocks import Data
-from skae.core.coordinates import Coordinates
 from skae.core.corruptions import Dropout, Masking, Noise
-from skae.core.objective import AutoencoderObjective
-from skae.core.sparse_objective import (
+from skae.core.sparse_autoencoder import (
     LinearDecoderObjective,
     SparseRowsObjective,
     sparse_objective,
@@ -22,6 +21,7 @@ from skae.core.sparse_objective import (
 from skae.core.sparse_rows import SparseRows
 from skae.engines.batches import BatchEngine
 from skae.engines.threads import ThreadEngine
+from skae.training.coordinates import Coordinates
 
 PLAIN = Case("logistic", "identity", "squared_error", "none", False, False)
 MEAN = np.linspace(0.2, 0.8, D)

@@ -5,10 +5,10 @@ import pytest
 from objectives import CASES, ONE_OUTPUT, Case, D, K, is_noisy
 
 from skae.core.blocks import Data
-from skae.core.coordinates import Coordinates, NetworkCoordinates
 from skae.core.network import NetworkObjective
 from skae.engines.batches import BatchEngine, shuffled_batches
 from skae.engines.threads import ThreadEngine
+from skae.training.coordinates import Coordinates, NetworkCoordinates
 
 KL = Case("logistic", "identity", "squared_error", "kl", tied=False, weighted=True)
 PLAIN = Case("relu", "logistic", "squared_error", "none", tied=False, weighted=False)

@@ -10,7 +10,7 @@ from compare import assert_same_bits
 from dask_data import KillOnce, blocks_of, cluster
 from objectives import CASES, Case, D, is_noisy
 
-from skae.core.objective import AutoencoderObjective
+from skae.core.autoencoder import AutoencoderObjective
 from skae.engines.threads import ThreadEngine
 
 pytest.importorskip("dask.distributed")
@@ -18,9 +18,9 @@ pytest.importorskip("dask.distributed")
 import dask
 import dask.array as da
 
-from skae.engines import dask_runners
 from skae.engines.dask import DaskEngine
-from skae.engines.dask_rows import Blocks, prepare_block
+from skae.rows import dask_tasks as dask_runners
+from skae.rows.dask import Blocks, prepare_block
 
 N = 203
 KL = Case("logistic", "identity", "squared_error", "kl", tied=False, weighted=True)

@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse
 
 from skae.core.sparse_rows import SparseRows
-from skae.engines import memory_map
-from skae.engines.picked_rows import PickedRows
+from skae.rows import memory_map
+from skae.rows.picked import PickedRows
 
 N, D = 50, 6
 RNG = np.random.default_rng(0)

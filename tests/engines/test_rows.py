@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skae.engines.rows import RowEngine, fill, row_blocks
+from skae.engines.row_map import RowEngine, fill, row_blocks
 
 
 @pytest.mark.parametrize("n_components", [1, 121, 5000])

@@ -6,9 +6,9 @@ import scipy.sparse
 from compare import assert_same_bits
 from objectives import ONE_OUTPUT, Case, D, K
 
-from skae.core.sparse_objective import sparse_objective
-from skae.engines.sparse_blocks import cut_sparse, sparse_block_rows, stored_bytes
+from skae.core.sparse_autoencoder import sparse_objective
 from skae.engines.threads import ThreadEngine
+from skae.rows.sparse import cut_sparse, sparse_block_rows, stored_bytes
 
 N = 203
 # What differs in how a block of sparse rows is computed.

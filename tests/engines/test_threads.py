@@ -13,10 +13,10 @@ from networks import NetworkCase
 from objectives import CASES, ONE_OUTPUT, Case, D, K, is_noisy
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skae.core.sparse_objective import sparse_objective
+from skae.core.sparse_autoencoder import sparse_objective
 from skae.engines.blas import single_threaded_blas
-from skae.engines.sparse_blocks import sparse_multiplications
 from skae.engines.threads import ThreadEngine, block_rows
+from skae.rows.sparse import sparse_multiplications
 
 KL = Case("logistic", "identity", "squared_error", "kl", tied=False, weighted=True)
 PLAIN = Case("relu", "logistic", "squared_error", "none", tied=False, weighted=False)
@@ -330,8 +330,8 @@ def test_sparse_rows_of_weight_zero_are_as_if_taken_from_the_data(
     s = left.astype(s.dtype) if ones else s
     X, without = scipy.sparse.csr_array(X), scipy.sparse.csr_array(X[left])
     # Some blocks; a few of whose codes fit; too little work for another thread.
-    monkeypatch.setattr("skae.engines.sparse_blocks._CODES", K)
-    monkeypatch.setattr("skae.engines.sparse_blocks._ENTRIES_PER_COLUMN", 2)
+    monkeypatch.setattr("skae.rows.sparse._CODES", K)
+    monkeypatch.setattr("skae.rows.sparse._ENTRIES_PER_COLUMN", 2)
     monkeypatch.setattr("skae.engines.threads._BLOCK_NUMBERS", 2)
     monkeypatch.setattr("skae.engines.threads._CODE_MEMORY", (0, 2**30))
     work = sparse_multiplications(without, objective) + 1

@@ -12,7 +12,7 @@ from skae import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
 )
-from skae.engines import rows
+from skae.engines import row_map as rows
 
 N, D, K = 9001, 40, 12  # several blocks
 X = np.random.default_rng(0).uniform(size=(N, D))

@@ -163,7 +163,7 @@ def test_no_codes_are_kept_of_rows_held_out(monkeypatch):
             super().__init__(*args, **kwargs)
             made.append(self)
 
-    monkeypatch.setattr("skae.estimators._held_out.ThreadEngine", Noted)
+    monkeypatch.setattr("skae.training.early_stopping.ThreadEngine", Noted)
     autoencoder(SparseAutoencoder, early_stopping=True, max_iter=5).fit(X)
     (engine,) = made
     assert engine.objective.needs_mean_code

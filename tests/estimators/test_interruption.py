@@ -77,7 +77,7 @@ def test_interrupt_while_held_out_rows_are_scored(monkeypatch, solver, at):
 @each_solver
 def test_interrupt_while_a_line_is_printed(monkeypatch, solver):
     """When the score is known and nothing has been made of it yet."""
-    from skae.estimators._progress import Report
+    from skae.training.progress import Report
 
     interrupt(monkeypatch, Report, 1)
     model = autoencoder(solver=solver, early_stopping=True)

@@ -17,7 +17,7 @@ from skae import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
 )
-from skae.engines import memory_map
+from skae.rows import memory_map
 
 N, D = 700, 11
 ROWS = np.random.default_rng(0).uniform(size=(N, D))

@@ -17,7 +17,7 @@ from sparse_data import SPARSE, WEIGHTS, X
 from skae import SparseCoding
 from skae.core.layers import Layers
 from skae.core.sparse_rows import SparseRows
-from skae.estimators import _dictionary
+from skae.training import dictionary as _dictionary
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 

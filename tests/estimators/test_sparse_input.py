@@ -16,7 +16,7 @@ from sparse_data import SPARSE, WEIGHTS, X
 from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
 from skae.core.layers import Layers
 from skae.core.sparse_rows import SparseRows
-from skae.estimators._scales import Moments
+from skae.rows.moments import Moments
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
@@ -260,7 +260,7 @@ def test_jacobian_norm():
 @pytest.mark.parametrize("at_a_time", [1, 7, 2**18])
 def test_moments(at_a_time, shift, weights, monkeypatch):
     """Shifted rows have no zeros but one; their variance is 1e-13 of the squares."""
-    monkeypatch.setattr("skae.estimators._scales._ENTRIES_AT_A_TIME", at_a_time)
+    monkeypatch.setattr("skae.rows.moments._ENTRIES_AT_A_TIME", at_a_time)
     dense = X + shift
     dense[1, 0] = 0
     moments = Moments.of(scipy.sparse.csr_array(dense), weights)

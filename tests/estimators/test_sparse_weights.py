@@ -11,9 +11,9 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 
 from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
-from skae.estimators import _full_batch
 from skae.solvers import minimize_lbfgs
 from skae.solvers.adam import Adam
+from skae.training import full_batch as _full_batch
 
 DIGITS = load_digits().data[:200, 18:38] / 16
 IRIS = load_iris().data

@@ -17,9 +17,9 @@ from skae import (
     StackedAutoencoderClassifier,
     StackedAutoencoderRegressor,
 )
-from skae.estimators import _full_batch
 from skae.solvers import minimize_lbfgs
 from skae.solvers.adam import Adam
+from skae.training import full_batch as _full_batch
 
 stops_early = pytest.mark.filterwarnings(
     "ignore:Fine-tuning stopped", "ignore:Training stopped"

@@ -5,7 +5,7 @@ import numpy as np
 from skae.core.activations import Identity
 from skae.core.linear_decoder import LinearDecoder
 from skae.core.sparse_rows import SparseRows
-from skae.engines.rows import fill, for_rows
+from skae.engines.row_map import fill, for_rows
 
 
 def sparse_squared_errors(encode, decode, X):

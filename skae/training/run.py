@@ -4,11 +4,11 @@ import numpy as np
 
 from skae.core.blocks import Data
 from skae.engines.choice import engine_for
-from skae.estimators._full_batch import train_on_all_rows
-from skae.estimators._mini_batch import MiniBatches, train_on_batches
-from skae.estimators._problem import Trained
-from skae.estimators._progress import Progress
 from skae.solvers import MESSAGES, NotFiniteError
+from skae.training.full_batch import train_on_all_rows
+from skae.training.mini_batch import MiniBatches, train_on_batches
+from skae.training.problem import Trained
+from skae.training.progress import Progress
 
 # So many times the loss of constant predictions, and of the start, is no fit at all.
 _DIVERGED = 2

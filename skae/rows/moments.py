@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skae.core.blocks import is_remote
-from skae.engines.memory_map import blocks_of
+from skae.rows.memory_map import blocks_of
 
 _ENTRIES_AT_A_TIME = 2**18
 

@@ -15,7 +15,7 @@ from skae.core.coding import (
     squared_norms,
 )
 from skae.core.sparse_rows import SparseRows
-from skae.engines.rows import row_blocks
+from skae.engines.row_map import row_blocks
 from skae.solvers import minimize_separable
 
 # How fast sums of earlier rounds are forgotten: after t rounds about the last t/20

@@ -5,7 +5,7 @@ from copy import copy
 
 import numpy as np
 
-from skae.estimators._tasks import Iterations
+from skae.estimators._callbacks import Iterations
 
 
 class Progress:

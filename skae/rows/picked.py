@@ -4,8 +4,8 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skae.core.sparse_rows import SparseRows
-from skae.engines.memory_map import Release
-from skae.engines.sparse_blocks import cut_sparse
+from skae.rows.memory_map import Release
+from skae.rows.sparse import cut_sparse
 
 
 class PickedRows:

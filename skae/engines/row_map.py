@@ -9,8 +9,8 @@ from scipy.sparse import issparse
 from skae.core.blocks import is_remote
 from skae.core.layers import SparseLayers
 from skae.engines.blas import single_threaded_blas
-from skae.engines.memory_map import Release
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS, block_rows
+from skae.rows.memory_map import Release
 
 # Numbers of one (rows x n_components) array: a dozen of them should fit a cache.
 _BLOCK_NUMBERS = 2**16

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from skae.core.activations import Identity
+from skae.core.autoencoder import AutoencoderObjective, Parameters
 from skae.core.blocks import Block, Sums
 from skae.core.corruptions import Masking
 from skae.core.layout import Layout
 from skae.core.linear_decoder import LinearDecoder
 from skae.core.losses import SquaredError
-from skae.core.objective import AutoencoderObjective, Parameters
 from skae.core.sparse_rows import SparseRows
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skae.engines.batches import BatchEngine, shuffled_batches
-from skae.engines.memory_map import Release
+from skae.rows.memory_map import Release
 from skae.solvers.adam import Adam, minimize_adam
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 
-from skae.estimators._dask import is_dask, parts_of
+from skae.rows.dask_collections import is_dask, parts_of
 
 
 def check_given(estimator, y):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from skae.core.blocks import Data
-from skae.engines.rows import apply_layers
+from skae.engines.row_map import apply_layers
 from skae.engines.threads import ThreadEngine
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skae.core.coordinates import NetworkCoordinates
-from skae.estimators._scales import Moments
+from skae.rows.moments import Moments
+from skae.training.coordinates import NetworkCoordinates
 
 
 @dataclass(frozen=True)

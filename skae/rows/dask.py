@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-from skae.engines.dask_runners import runner
+from skae.rows.dask_tasks import runner
 
 X, WEIGHTS, TARGETS = range(3)
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from skae.core.blocks import Block
-from skae.engines.memory_map import Release
+from skae.rows.memory_map import Release
 
 
 class RowsInBlocks:

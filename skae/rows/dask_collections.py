@@ -1,7 +1,7 @@
 """Dask arrays and data frames in place of NumPy's: the way in, and the way out.
 
 Into ``fit`` and ``score`` chunks of rows go as they are: each is checked where it is
-computed, and becomes a block of ``skae.engines.dask_rows``. Out of ``transform`` and
+computed, and becomes a block of ``skae.rows.dask``. Out of ``transform`` and
 its like comes a lazy dask array that applies the method to each chunk.
 
 Nothing here imports dask unless dask's data have arrived.
@@ -14,8 +14,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae.core.blocks import Data, is_remote
-from skae.engines import dask_rows
-from skae.estimators._scales import Moments
+from skae.rows import dask as dask_rows
+from skae.rows.moments import Moments
 
 
 def is_dask(X):

@@ -5,7 +5,7 @@ from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, get_tags
 from sklearn.utils.validation import validate_data
 
-from skae.engines.memory_map import blocks_of, is_large_map
+from skae.rows.memory_map import blocks_of, is_large_map
 
 DTYPES = [np.float64, np.float32]
 

@@ -1,0 +1,1 @@
+"""What X is: read and checked once, and met by all as the same few methods."""

@@ -1,0 +1,1 @@
+"""From an objective and rows to parameters: the one fit path of every estimator."""
