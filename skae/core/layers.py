@@ -42,6 +42,10 @@ class Layers:
         """Of the matrix products."""
         return sum(W.size for W, _, _ in self.layers)
 
+    def for_sparse(self, entries_per_row):
+        """The same for blocks of sparse rows with so many entries, on average."""
+        return SparseLayers(self, entries_per_row)
+
     def followed_by(self, layers):
         """These, and above them a list of entries of some ``layers``."""
         both = copy(self)

@@ -10,10 +10,8 @@ parameters, which is cheaper there and dearer here.
 """
 
 import numpy as np
-from scipy.sparse import issparse
 
 from skae.core.blocks import Block
-from skae.core.sparse_rows import SparseRows
 
 # Of the running mean of the codes: it remembers about ten batches.
 _DECAY = 0.9
@@ -40,7 +38,7 @@ class BatchEngine:
     ----------
     draw : int
         Batches so far. Each meets noise of its own.
-    mean_code : ndarray of shape (n_components,) or None
+    mean_statistics : ndarray of shape (n_components,) or None
         The running mean.
 
     References
@@ -53,7 +51,7 @@ class BatchEngine:
         self.objective = objective
         self.centers = centers
         self.draw = 0
-        self.mean_code = None
+        self.mean_statistics = None
         self._workspace = objective.workspace(batch_size)
         self._batch_size, self._rows = batch_size, None
 
@@ -82,32 +80,25 @@ class BatchEngine:
             H = self._workspace["codes", len(index)]
             sums = objective.code_sums(parameters, block, H, self._workspace)
             self._update_mean_code(sums, block)
-            objective.set_mean_code(parameters, self.mean_code)
+            objective.set_mean_code(parameters, self.mean_statistics)
         total = objective.block(parameters, block, H, self._workspace)
         self.draw += 1
-        return objective.finish(parameters, total, weight_sum, self.mean_code)
+        return objective.finish(parameters, total, weight_sum, self.mean_statistics)
 
     def _block(self, data, index):
-        weights = None if data.weights is None else data.weights[index]
-        targets = None if data.targets is None else data.targets[index]
-        return Block(self._take(data.X, index), weights, 0, targets)
-
-    def _take(self, X, index):
-        if issparse(X):
-            return SparseRows(X[index])
         if self._rows is None:
-            self._rows = np.empty((self._batch_size, X.shape[1]), X.dtype)
-        # mode="clip" writes to out directly; the indices are always valid.
-        rows = self._rows[: len(index)]
-        return np.take(X, index, axis=0, out=rows, mode="clip")
+            self._rows = data.X.buffer(self._batch_size)
+        weights = None if data.weights is None else data.weights[index]
+        targets = None if data.targets is None else data.targets.X[index]
+        return Block(data.X.batch(index, self._rows), weights, 0, targets)
 
     def _update_mean_code(self, sums, block):
         weights = block.weights
         mean = sums / (len(block.X) if weights is None else weights.sum())
-        if self.mean_code is None:
-            self.mean_code = mean
+        if self.mean_statistics is None:
+            self.mean_statistics = mean
         else:
-            self.mean_code = _DECAY * self.mean_code + (1 - _DECAY) * mean
+            self.mean_statistics = _DECAY * self.mean_statistics + (1 - _DECAY) * mean
 
 
 def shuffled_batches(n_rows, batch_size, random_state, shuffle=True):

@@ -1,24 +1,30 @@
 """Which engine evaluates an objective: the one where the rows lie."""
 
-from skae.core.blocks import is_remote
-from skae.engines.threads import ThreadEngine
+from importlib import import_module
+
+# Imported when first asked for: dask need not be there.
+ENGINES = {
+    "threads": "skae.engines.threads:ThreadEngine",
+    "dask": "skae.engines.dask:DaskEngine",
+}
 
 
-def engine_for(objective, data):
+def engine_for(objective, data, **options):
     """A context manager that evaluates ``objective`` over all rows of ``data``.
 
     Parameters
     ----------
-    objective : AutoencoderObjective or NetworkObjective
+    objective : Objective
         What to evaluate.
     data : Data
-        Rows, weights and targets: arrays of this machine, or ``RemoteArray``.
+        Rows, weights and targets.
+    **options : dict
+        Of that engine.
 
     Returns
     -------
-    engine : ThreadEngine or DaskEngine
+    engine : Engine
+        See ``skae.core.protocols``.
     """
-    # Asked of the rows, so that dask is not imported where there is none.
-    if is_remote(data.X):
-        return data.X.engine(objective)
-    return ThreadEngine(objective, data.X, data.weights, targets=data.targets)
+    module, name = ENGINES[data.X.engine].split(":")
+    return getattr(import_module(module), name).of(objective, data, **options)

@@ -20,9 +20,9 @@ import numpy as np
 
 from skae.core.blocks import Block, Sums
 from skae.engines.blas import single_threaded_blas
-from skae.engines.threads import block_rows
 from skae.rows.dask import aligned
 from skae.rows.dask_tasks import LostError
+from skae.rows.lengths import block_rows
 
 # Sums that are added in one go. Up to so many blocks are added in block order, which
 # gives the bits of the threads that this machine would use.
@@ -90,8 +90,19 @@ def _block_sums(options, objective, theta, block, start, code_sum, codes):
     return _as_tuple(total)
 
 
+def _data_losses(options, objective, theta, block, start):
+    """Σ s_i ℓ_i of a block."""
+    with single_threaded_blas(), np.errstate(**options["errstate"]):
+        parameters = _parameters(objective, aligned(theta), options["draw"])
+        workspace = objective.workspace(min(options["rows"], len(block[0])))
+        return sum(
+            objective.data_loss(parameters, piece, workspace)
+            for piece in _pieces(block, start, options["rows"])
+        )
+
+
 def _as_tuple(sums):
-    return sums.terms, sums.gradient, sums.gram
+    return sums.terms, sums.gradient, sums.gram, sums.cross
 
 
 def _first(pair):
@@ -105,9 +116,10 @@ def _add_arrays(*arrays):
     return total
 
 
-def _own(terms, gradient, gram):
+def _own(terms, gradient, gram, cross):
     """As ``Sums`` that may be added to: what has come from elsewhere may not."""
-    return Sums(dict(terms), gradient.copy(), gram)
+    rest = (None if array is None else array.copy() for array in (gram, cross))
+    return Sums(dict(terms), gradient.copy(), *rest)
 
 
 def _add_sums(*tuples):
@@ -174,6 +186,11 @@ class DaskEngine:
             needed = numbers * objective.dtype.itemsize
             self._keep = needed <= self._run.memory / 2
 
+    @classmethod
+    def of(cls, objective, data, **options):
+        """The engine for ``Data``."""
+        return cls(objective, data.X.blocks, **options)
+
     def __enter__(self):
         self._sent = self._run.send(self.objective)
         return self
@@ -184,6 +201,18 @@ class DaskEngine:
     def __call__(self, theta):
         """Loss, gradient and terms at ``theta``; see ``finish``."""
         return self._repeated(self._evaluate, theta)
+
+    def data_loss(self, theta):
+        """Mean loss of the rows at ``theta``: no penalties, and no gradient."""
+
+        def compute(theta):
+            sent = self._run.bring(theta, self._places)
+            tasks = self._each_block(
+                partial(_data_losses, self._options(self.draw)), sent
+            )
+            return sum(self._fetched(tasks)) / self._blocks.weight_sum
+
+        return self._repeated(compute, theta)
 
     def mean_code(self, theta):
         """Mean code of all rows, uncorrupted, (n_components,) in float64."""

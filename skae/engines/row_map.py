@@ -4,13 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
-from scipy.sparse import issparse
 
-from skae.core.blocks import is_remote
-from skae.core.layers import SparseLayers
 from skae.engines.blas import single_threaded_blas
-from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS, block_rows
-from skae.rows.memory_map import Release
+from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS
+from skae.rows.lengths import block_rows, even
+from skae.rows.source import source
 
 # Numbers of one (rows x n_components) array: a dozen of them should fit a cache.
 _BLOCK_NUMBERS = 2**16
@@ -26,10 +24,7 @@ def row_blocks(n_samples, n_components):
     equally busy.
     """
     most = int(np.clip(_BLOCK_NUMBERS // n_components, 128, 2048))
-    n_blocks = -(-n_samples // most)
-    if n_blocks > 1:
-        n_blocks += n_blocks % 2
-    rows = -(-n_samples // n_blocks)
+    rows = even(n_samples, most)
     return [slice(start, start + rows) for start in range(0, n_samples, rows)]
 
 
@@ -69,8 +64,8 @@ class RowEngine:
         return self._pool.map(np.errstate(**np.geterr())(compute), blocks)
 
 
-def fill(out, compute, X, cost):
-    """Let ``compute(X[rows], out[rows])`` write every block of rows of ``out``.
+def fill(out, compute, rows, cost):
+    """Let ``compute(rows[b], out[b])`` write every block b of ``out``.
 
     Parameters
     ----------
@@ -78,8 +73,8 @@ def fill(out, compute, X, cost):
         Written once, block by block.
     compute : callable
         It runs in several threads at a time.
-    X : array of shape (n_samples, ...)
-        Anything that slices of rows can be taken from; only ever read.
+    rows : LocalRows or array of shape (n_samples, ...)
+        Only ever read.
     cost : object
         What a row costs, as ``numbers_per_row`` and ``multiplications_per_row``;
         ``Layers`` and objectives know theirs.
@@ -89,17 +84,18 @@ def fill(out, compute, X, cost):
     out : ndarray
         The same array, with the same bits on any number of cores.
     """
+    rows = source(rows)
     n_samples = len(out)
     multiplications = n_samples * cost.multiplications_per_row
     if multiplications < _MULTIPLICATIONS_WORTH_A_LIMIT:
-        compute(X, out)
+        compute(rows[:], out)
         return out
 
-    release = Release(X)
+    release = rows.release()
 
-    def compute_block(rows):
-        part = X[rows]
-        compute(part, out[rows])
+    def compute_block(b):
+        part = rows[b]
+        compute(part, out[b])
         release(part)
 
     length = block_rows(n_samples, cost.numbers_per_row)
@@ -111,17 +107,15 @@ def fill(out, compute, X, cost):
     return out
 
 
-def for_rows(layers, X):
-    """``Layers``, or the same for sparse rows if X has such."""
-    if not issparse(X):
-        return layers
-    return SparseLayers(layers, entries_per_row=X.nnz / X.shape[0])
+def apply_layers(layers, rows, weights=None):
+    """Outputs of ``Layers`` for every row, as rows that lie where these do.
+
+    Of rows of weight zero, zeros.
+    """
+    return rows.mapped(partial(_outputs, layers), layers.n_outputs, weights)
 
 
-def apply_layers(layers, X):
-    """Outputs of ``Layers`` for every row of X, (n_samples, n_outputs)."""
-    if is_remote(X):
-        return X.replaced(partial(apply_layers, layers), layers.n_outputs)
-    layers = for_rows(layers, X)
-    out = np.empty((X.shape[0], layers.n_outputs), layers.dtype)
-    return fill(out, layers, X, layers)
+def _outputs(layers, rows):
+    layers = rows.layers(layers)
+    out = np.empty((len(rows), layers.n_outputs), layers.dtype)
+    return fill(out, layers, rows, layers)

@@ -11,50 +11,17 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 import numpy as np
-from scipy.sparse import issparse
 
 from skae.core.blocks import Sums
 from skae.engines.blas import single_threaded_blas
-from skae.rows.dense import RowsInBlocks
-from skae.rows.sparse import (
-    SparseRowsInBlocks,
-    sparse_block_rows,
-    sparse_multiplications,
-    stored_bytes,
-    without_zero_weights,
-)
+from skae.rows.source import source
 
-# A block's share of cache: rows x (n_features + n_components) numbers. Between
-# 2**18 and 2**20 the time per evaluation at 784-196 differs by 3 %.
-_BLOCK_NUMBERS = 2**19
-# Products of fewer rows are slower: at 400-3200 an evaluation in blocks of 128 rows
-# took 1.18 times that in blocks of 512, in blocks of 256 1.06 times. So wide rows may
-# take four times that share of the cache for it.
-_ENOUGH_ROWS = 512
 # Below this many multiplications an evaluation is done before a second thread
 # has woken up (64-25: 0.55 ms alone, 0.61 ms in two threads at 1797 rows;
 # 3.2 ms against 2.4 ms at 10,000).
 MULTIPLICATIONS_WORTH_THREADS = 5e7
 # Bytes in which codes may be kept by default: at least, and at most.
 _CODE_MEMORY = 2**24, 2**30
-
-
-def block_rows(n_samples, numbers_per_row):
-    """Rows of a block: a function of the shapes alone.
-
-    Blocks are of equal size and, where there are few, even in number, which
-    keeps two threads equally busy.
-    """
-    most = int(np.clip(_BLOCK_NUMBERS // numbers_per_row, 128, 4096))
-    most = max(most, min(_ENOUGH_ROWS, 4 * _BLOCK_NUMBERS // numbers_per_row))
-    return _even(n_samples, most)
-
-
-def _even(n_samples, most):
-    n_blocks = -(-n_samples // most)
-    if n_blocks > 1:
-        n_blocks += n_blocks % 2
-    return -(-n_samples // n_blocks)
 
 
 class ThreadEngine:
@@ -64,7 +31,7 @@ class ThreadEngine:
     ----------
     objective : AutoencoderObjective or NetworkObjective
         What to evaluate; see ``skae.core.blocks`` for what it is asked.
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : LocalRows, ndarray or CSR matrix of shape (n_samples, n_features)
         C-contiguous rows in the objective's dtype; only ever read. Sparse rows are
         for an objective that takes such.
     sample_weight : ndarray of shape (n_samples,), optional
@@ -97,32 +64,22 @@ class ThreadEngine:
         self.objective = objective
         self.draw = 0  # of the noise, if the objective has any
         self._workspaces = []
-        if issparse(X):
-            # All that follows is to be as if the other rows had never been there.
-            X, sample_weight, targets = without_zero_weights(X, sample_weight, targets)
-
-        def rows_of(n_samples):
-            if issparse(X) and objective.by_column:
-                return rows or _even(n_samples, sparse_block_rows(X, objective))
-            return rows or block_rows(n_samples, objective.numbers_per_row)
-
-        data = X, sample_weight, targets, rows_of
-        if issparse(X):
-            self._blocks = SparseRowsInBlocks(*data, objective.by_column)
-        else:
-            self._blocks = RowsInBlocks(*data)
+        all_rows = source(X)
+        y = None if targets is None else source(targets)
+        self._blocks = all_rows.in_blocks(objective, sample_weight, y, rows)
         self._weight_sum = self._blocks.weight_sum
         self._n_threads = n_threads
-        n_samples = self._blocks.n_samples
-        self._multiplications = n_samples * objective.multiplications_per_row
-        if issparse(X) and objective.by_column:
-            self._multiplications = sparse_multiplications(X, objective)
         self._codes = [None] * len(self._blocks)
         if objective.needs_mean_code:
             if code_memory is None:
-                of_rows = stored_bytes(X) * n_samples // X.shape[0]
+                of_rows = all_rows.nbytes * self._blocks.n_samples // len(all_rows)
                 code_memory = int(np.clip(of_rows // 5, *_CODE_MEMORY))
             self._keep_codes(code_memory)
+
+    @classmethod
+    def of(cls, objective, data, **options):
+        """The engine for ``Data``."""
+        return cls(objective, data.X, data.weights, targets=data.targets, **options)
 
     def _keep_codes(self, memory):
         for index in range(len(self._blocks)):
@@ -142,7 +99,7 @@ class ThreadEngine:
         """Buffers and threads; what is to be undone at the end goes on the stack."""
         if self._n_threads is not None:
             share = self._n_threads
-        elif self._multiplications < MULTIPLICATIONS_WORTH_THREADS:
+        elif self._blocks.multiplications < MULTIPLICATIONS_WORTH_THREADS:
             share = 1
         n_threads = min(share, len(self._blocks))
         if len(self._workspaces) != n_threads:

@@ -5,7 +5,6 @@ done for it.
 """
 
 from contextlib import contextmanager
-from functools import partial
 
 from skae._sklearn import callback_context, managed_callbacks
 
@@ -120,40 +119,3 @@ def fit_of(task, name, estimator):
         part.begin()
         yield
         part.end()
-
-
-class Iterations:
-    """The iterations of a solver as parts of a task.
-
-    Parameters
-    ----------
-    task : Task
-        Of which they are parts.
-    name : str
-        Of each.
-    attributes : callable
-        ``attributes(theta, n_iter) -> dict``: see ``Task.end``.
-    """
-
-    def __init__(self, task, name, attributes):
-        self._task, self._name, self._attributes = task, name, attributes
-        self._current = None
-
-    def begin(self):
-        """An iteration begins, unless one is under way."""
-        if self._current is None:
-            self._current = self._task.subtask(self._name).begin()
-
-    def end(self, n_iter, theta):
-        """It has come to ``theta()``; returns whether it is to be the last."""
-        current, self._current = self._current, None
-        return current.end(partial(self._fitted, n_iter, theta))
-
-    def _fitted(self, n_iter, theta):
-        return self._attributes(theta(), n_iter)
-
-    def close(self):
-        """Training is over, maybe within an iteration that led nowhere."""
-        if self._current is not None:
-            self._current.end()
-            self._current = None

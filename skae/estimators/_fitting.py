@@ -1,52 +1,11 @@
-"""Around a fit: rows that count, what a failure leaves, and what is warned of."""
+"""Around a fit: what a failure leaves, and what is warned of."""
 
-import warnings
 from contextlib import contextmanager
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-
-def present(weights, *arrays):
-    """Leave out rows of weight zero: absent means absent.
-
-    From ranges, from counts of noisy rows, from early stopping.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_samples,) or None
-    *arrays : ndarray of shape (n_samples, ...)
-
-    Returns
-    -------
-    weights, *arrays
-        Themselves where no weight is zero.
-    """
-    if weights is None or weights.all():
-        return weights, *arrays
-    kept = weights > 0
-    return weights[kept], *(array[kept] for array in arrays)
-
-
-def targets_that_count(weights, y):
-    """Give rows of weight zero the target of a row that counts.
-
-    So they stay where they are beside the rows, and absent from classes and ranges.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_samples,) or None
-    y : array of shape (n_samples, ...)
-        Targets, dense or CSR.
-
-    Returns
-    -------
-    y
-        Itself where no weight is zero.
-    """
-    if weights is None or weights.all():
-        return y
-    return y[np.where(weights > 0, np.arange(len(weights)), weights.argmax())]
+from skae._warnings import warn
+from skae.training.messages import LIMITS
 
 
 @contextmanager
@@ -56,40 +15,36 @@ def unchanged_on_error(estimator):
     try:
         yield
     except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
+        # In one step: another thread may be predicting.
+        estimator.__dict__ = before
         raise
 
 
-FAULTS = {
-    "diverged": "{stage} of {name} has diverged: constant predictions would be better. "
-    "Steps with learning_rate_init={rate} are too long; lower it.",
-    "not begun": "{stage} of {name} took its start for a minimum: no entry of the "
-    "gradient exceeds tol={tol}, while predictions are about as good as constant ones. "
-    "Lower tol, or the weights of the penalties.",
-}
-
-
 def warn_if_cut_short(estimator, status, stage="Training", fault=None, kept="weights"):
-    """Warn, at the caller of the ``fit`` that calls this, if it has not converged."""
+    """Warn, at whoever called for the fit, if it has not converged.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What was fitted.
+    status : str or None
+        How training ended.
+    stage : str
+        Of the fit.
+    fault : str or None
+        What makes it no fit at all, in words.
+    kept : str
+        What an interrupt leaves.
+    """
     if fault is not None:
-        given = {
-            "stage": stage,
-            "name": type(estimator).__name__,
-            "rate": getattr(estimator, "learning_rate_init", None),
-            "tol": estimator.tol,
-        }
-        warnings.warn(FAULTS[fault].format(**given), ConvergenceWarning, stacklevel=3)
-    elif status in ("max_iter", "max_fun"):
-        warnings.warn(
+        name = type(estimator).__name__
+        warn(f"{stage} of {name} {fault}", ConvergenceWarning)
+    elif status in LIMITS:
+        warn(
             f"{stage} stopped at {status}={getattr(estimator, status)} before it "
             f"converged; increase {status}, or tol if the loss has levelled off.",
             ConvergenceWarning,
-            stacklevel=3,
         )
     if status == "interrupted":
         verb = "are" if kept.endswith("s") else "is"
-        warnings.warn(
-            f"Training interrupted by user; the {kept} so far {verb} kept.",
-            stacklevel=3,
-        )
+        warn(f"Training interrupted by user; the {kept} so far {verb} kept.")

@@ -1,20 +1,17 @@
 """Greedy layer-wise pre-training: each autoencoder learns the codes of the last."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import BernoulliRBM
 from sklearn.utils.validation import has_fit_parameter
 
+from skae._warnings import warn
 from skae.core.activations import ACTIVATIONS
-from skae.core.blocks import is_remote
 from skae.core.layers import Layers
 from skae.engines.row_map import apply_layers
 from skae.estimators._base import BaseAutoencoder
 from skae.estimators._callbacks import fit_of
-from skae.estimators._fitting import present
 from skae.estimators.contractive import ContractiveAutoencoder
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.estimators.sparse import SparseAutoencoder
@@ -101,7 +98,7 @@ def _by_name(stack, name, activation, below):
     elif activation_of(below[-1]) == "logistic":
         # Codes in (0, 1) are well described by units of their own kind.
         parameters |= {"output_activation": "logistic", "loss": "log_loss"}
-    if name == "sparse" and activation in ("relu", "identity"):
+    if name == "sparse" and ACTIVATIONS[activation].bounds is None:
         parameters["sparsity"] = "l1"
     return _CLASSES[name](activation=activation, **parameters)
 
@@ -142,15 +139,14 @@ def _named(autoencoder, parameter):
     return name
 
 
-def pretrain(autoencoders, X, weights, verbose=0, task=None):
+def pretrain(autoencoders, rows, weights, verbose=0, task=None):
     """Fit each autoencoder to the codes of the one before.
 
     Parameters
     ----------
     autoencoders : list of estimator
         They are fitted.
-    X : ndarray of shape (n_samples, n_features)
-        Rows.
+    rows : Rows
     weights : ndarray of shape (n_samples,) or None
         Of the rows, for those autoencoders that can take them; rows of weight zero
         are left out for all.
@@ -159,48 +155,52 @@ def pretrain(autoencoders, X, weights, verbose=0, task=None):
     task : Task, optional
         Of which each layer is a part.
     """
-    if is_remote(X):
+    if not rows.local:
         _check_take_blocks(autoencoders)
         weights = None  # its blocks have them
     taken = all(has_fit_parameter(a, "sample_weight") for a in autoencoders)
     if weights is not None and not weights.all() and not taken:
-        weights, X = present(weights, X)  # a copy, of what may be large
+        there = np.flatnonzero(weights)
+        weights, rows = weights[there], rows.picked(there)  # of what may be large
         if np.all(weights == 1):
             weights = None
     n_layers = len(autoencoders)
-    codes = X
     for layer, autoencoder in enumerate(autoencoders, 1):
         if verbose:
             print(
                 f"layer {layer} of {n_layers}: {type(autoencoder).__name__}, "
-                f"{codes.shape[1]} -> {autoencoder.n_components}"
+                f"{rows.shape[1]} -> {autoencoder.n_components}"
             )
-        _check_range(autoencoder, codes, layer)
+        _check_range(autoencoder, rows, layer)
         options = {}
         if weights is not None and has_fit_parameter(autoencoder, "sample_weight"):
             options["sample_weight"] = weights
-        with warnings.catch_warnings():
-            # A start for fine-tuning need not have converged, but must be a fit.
-            faultless = "(?!.*(has diverged|took its start))"
-            warnings.filterwarnings("ignore", faultless, ConvergenceWarning)
-            warnings.filterwarnings("ignore", "Training interrupted")
-            with fit_of(task, f"layer {layer}", autoencoder):
-                autoencoder.fit(codes, **options)
-        if getattr(autoencoder, "_status", None) == "interrupted":
-            # Ctrl-C ended that fit; there is no stack yet that could be kept.
-            raise KeyboardInterrupt
-        _check_fitted(autoencoder, codes.shape[1])
+        with fit_of(task, f"layer {layer}", autoencoder):
+            _fit_layer(autoencoder, rows, options, layer)
+        _check_fitted(autoencoder, rows.shape[1])
         if layer == n_layers:
             return
         encoder = Layers(
             [autoencoder.components_],
             [autoencoder.intercept_hidden_],
             [activation_of(autoencoder)],
-            codes.dtype,
+            rows.dtype,
         )
-        codes = apply_layers(encoder, codes)
-        if weights is not None:
-            codes[weights == 0] = 0  # such rows may have held anything
+        rows = apply_layers(encoder, rows, weights)
+
+
+def _fit_layer(autoencoder, rows, options, layer):
+    """Fit; a start for fine-tuning need not have converged, but must be a fit."""
+    if not isinstance(autoencoder, BaseAutoencoder):
+        autoencoder.fit(rows.given, **options)
+        return
+    trained = autoencoder._learn(rows.given, **options)
+    if trained.status == "interrupted":
+        # Ctrl-C ended that fit; there is no stack yet that could be kept.
+        raise KeyboardInterrupt
+    if trained.fault is not None:
+        name = type(autoencoder).__name__
+        warn(f"Training of layer {layer}, {name}, {trained.fault}", ConvergenceWarning)
 
 
 def _check_take_blocks(autoencoders):
@@ -212,10 +212,11 @@ def _check_take_blocks(autoencoders):
             )
 
 
-def _check_range(autoencoder, X, layer):
+def _check_range(autoencoder, rows, layer):
     if not isinstance(autoencoder, BernoulliRBM):
         return
-    low, high = X.min(), X.max()
+    ranges = rows.ranges()
+    low, high = ranges[0].min(), ranges[1].max()
     if low < -1e-6 or high > 1 + 1e-6:
         raise ValueError(
             f"BernoulliRBM needs rows in [0, 1], got layer {layer} rows from "

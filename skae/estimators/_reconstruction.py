@@ -1,19 +1,17 @@
 """What is done with a fitted autoencoder: encode, decode, and score both."""
 
+from copy import copy
 from functools import partial
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skae._sklearn import check_sample_weight
-from skae.engines.row_map import apply_layers, fill, for_rows
-from skae.engines.sparse_errors import sparse_squared_errors
-from skae.rows.dask_collections import is_dask, on_chunks, score_of
-from skae.rows.moments import Moments
-from skae.rows.reading import DTYPES, validate_rows
+from skae.engines.row_map import apply_layers, fill
+from skae.estimators._lazy import on_chunks
+from skae.rows.reading import DTYPES, read, read_rows
+from skae.rows.source import source
 
 
 class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -38,9 +36,9 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ndarray of shape (n_samples, n_components)
             Codes of the rows, in the dtype of X if that is float32 or float64.
         """
-        X = self._validate(X)
-        codes = np.empty((X.shape[0], self._n_features_out), X.dtype)
-        return self._fill(codes, _write_codes, X)
+        rows = self._rows(X)
+        codes = np.empty((len(rows), self._n_features_out), rows.dtype)
+        return self._fill(codes, _write_codes, rows)
 
     @on_chunks
     def inverse_transform(self, X):
@@ -63,7 +61,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"X has {codes.shape[1]} columns, but inverse_transform takes codes "
                 f"with n_components={self._n_features_out}, as transform returns them."
             )
-        return apply_layers(self._decoder(codes.dtype), codes)
+        return apply_layers(self._decoder(codes.dtype), source(codes)).given
 
     @on_chunks
     def predict(self, X):
@@ -80,8 +78,8 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             The reconstruction of every row. It is dense even where X is sparse;
             ``score`` and ``score_samples`` do without it.
         """
-        X = self._validate(X)
-        return self._fill(np.empty(X.shape, X.dtype), _write_rows, X)
+        rows = self._rows(X)
+        return self._fill(np.empty(rows.shape, rows.dtype), _write_rows, rows)
 
     @on_chunks
     def score_samples(self, X):
@@ -99,7 +97,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ndarray of shape (n_samples,)
             −‖x̂_i − x_i‖², in squared units of X.
         """
-        return -self._squared_errors(self._validate(X))
+        return -self._squared_errors(self._rows(X))
 
     def score(self, X, y=None, sample_weight=None):
         """Fraction of the variance of X that the reconstruction explains.
@@ -124,34 +122,36 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             lower bound. Where all rows are equal it is 1 if they are
             reconstructed exactly and 0 otherwise.
         """
-        if is_dask(X):
-            check_is_fitted(self, "n_iter_")
-            mean_error, moments, dtype = score_of(self, X, sample_weight)
-        else:
-            X = self._validate(X)
-            dtype, weights = X.dtype, check_sample_weight(sample_weight, X)
-            errors = self._squared_errors(X)
-            mean_error = float(np.average(errors, weights=weights))
-            moments = Moments.of(X, weights)
-        if moments.no_variation(dtype):
+        check_is_fitted(self, "n_iter_")
+        given = read(self, X, sample_weight, reset=False)
+        # What it is now: chunks may be scored elsewhere.
+        mean_error, moments = given.mean_error(copy(self)._squared_errors)
+        if moments.no_variation(given.dtype):
             return float(mean_error == 0)
         return 1 - mean_error / moments.variance
 
-    def _validate(self, X):
+    def _rows(self, X):
         check_is_fitted(self, "n_iter_")
-        return validate_rows(self, X)
+        return read_rows(self, X)
 
-    def _squared_errors(self, X):
-        """‖x̂_i − x_i‖² of each row, returned in float64."""
-        if issparse(X):
-            encode, decode = self._encoder(X.dtype), self._decoder(X.dtype)
-            return sparse_squared_errors(encode, decode, X)
-        return self._fill(np.empty(X.shape[0]), _write_squared_errors, X)
+    def _squared_errors(self, rows):
+        """‖x̂_i − x_i‖² of each row, in float64."""
+        encode = rows.layers(self._encoder(rows.dtype))
+        write, cost = rows.errors(encode, self._decoder(rows.dtype))
+        errors = fill(np.empty(len(rows)), write, rows, cost)
+        self._check_codes(encode)
+        return errors
 
-    def _fill(self, out, write, X):
-        """``write(encode, decode, X[rows], out[rows])`` for each block of rows."""
-        encode, decode = for_rows(self._encoder(X.dtype), X), self._decoder(X.dtype)
-        return fill(out, partial(write, encode, decode), X, encode)
+    def _fill(self, out, write, rows):
+        """``write(encode, decode, rows[b], out[b])`` for each block b of rows."""
+        encode = rows.layers(self._encoder(rows.dtype))
+        decode = self._decoder(rows.dtype)
+        out = fill(out, partial(write, encode, decode), rows, encode)
+        self._check_codes(encode)
+        return out
+
+    def _check_codes(self, encode):
+        """Warn of codes that are not what they should be; those of layers are."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -165,9 +165,3 @@ def _write_codes(encode, decode, X, codes):
 
 def _write_rows(encode, decode, X, reconstructed):
     decode(encode(X), out=reconstructed)
-
-
-def _write_squared_errors(encode, decode, X, errors):
-    residual = decode(encode(X))
-    residual -= X
-    np.vecdot(residual, residual, out=errors)

@@ -6,32 +6,32 @@ from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.sparse import csr_array, issparse, vstack
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skae._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
+from skae._sklearn import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_params,
+)
 from skae.core.activations import ACTIVATIONS
-from skae.core.blocks import is_remote
 from skae.core.layers import Layers
-from skae.core.network import NetworkObjective
-from skae.core.sparse_network import sparse_network
 from skae.engines.row_map import apply_layers
 from skae.estimators._callbacks import fit_task, subtask
-from skae.estimators._doc_link import DocLinkMixin
-from skae.estimators._outputs import zeros
-from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
-from skae.rows.moments import Moments
-from skae.rows.reading import validate_rows
-from skae.training.early_stopping import hold_out
-from skae.training.problem import (
+from skae.estimators._parameters import (
     PENALTY_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
-    Problem,
-    Settings,
+    DocLinkMixin,
+    zeros,
 )
-from skae.training.run import train
+from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
+from skae.rows.reading import read_rows
+from skae.training.early_stopping import hold_out
+from skae.training.problem import Problem, Settings
+from skae.training.run import METHODS, fit
 from skae.training.scale import NetworkScale, layer_penalties
 
 _MAX_SEED = np.iinfo(np.int32).max
@@ -66,10 +66,21 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         """Names of the activations of all hidden layers."""
 
     @abstractmethod
-    def _start_above(self, theta, objective, loss, autoencoders, data, task, beside):
+    def _start_above(self, problem, targets, theta, autoencoders, task):
         """Fill in the weights above the encoder, which is pre-trained.
 
-        ``task`` and ``beside`` are as in ``_train``.
+        Parameters
+        ----------
+        problem : Problem
+            Of fine-tuning.
+        targets : Targets
+            What the outputs are and are compared by.
+        theta : ndarray
+            Of the whole; it is changed.
+        autoencoders : list of estimator
+            The fitted ones.
+        task : Task or None
+            Whose parts are the stages.
 
         Returns
         -------
@@ -80,6 +91,9 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
     @abstractmethod
     def _validator(self, objective, held_out, unit):
         """A callable θ -> score on the rows held out, higher is better."""
+
+    def _check_data(self, data):
+        """Refuse rows or targets that are not what they should be."""
 
     def set_params(self, **params):
         """Set parameters, as of any scikit-learn estimator.
@@ -112,6 +126,12 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
 
     # -- fitting ---------------------------------------------------------------
 
+    def _check_parameters(self):
+        """Refuse what is not allowed, alone or together."""
+        validate_params(self)
+        self._sizes()
+        self._check_stages()
+
     def _sizes(self):
         """The hidden layers' sizes as a tuple of int."""
         given = self.hidden_layer_sizes
@@ -124,9 +144,11 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         return tuple(int(size) for size in sizes)
 
     def _check_stages(self):
-        if self.solver == "lbfgs" and (self.input_dropout or self.hidden_dropout):
+        drops = self.input_dropout or self.hidden_dropout
+        if drops and not METHODS[self.solver].is_stochastic:
             raise ValueError(
-                "Dropout needs solver='adam', got solver='lbfgs' with input_dropout="
+                f"Dropout needs solver='adam', got solver={self.solver!r} with "
+                "input_dropout="
                 f"{self.input_dropout} and hidden_dropout={self.hidden_dropout}; use "
                 "solver='adam' or no dropout."
             )
@@ -155,32 +177,17 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         """Activations of the encoder's layers where the stack itself chooses them."""
         return [self.activation] * len(self._sizes())
 
-    def _fit_task(self, X, y, weights):
-        """The task of ``fit``, whose parts are the stages."""
-        n_stages = int(self.fine_tune)
-        if not self._continues and self.autoencoder is not None:
-            n_stages += len(self._sizes()) + self._trains_output
-        return fit_task(self, X, y, weights, n_stages)
-
-    def _train(
-        self, data, output, loss, more_rows=None, labels=None, *, task=None, beside=None
-    ):
+    def _learn(self, given, targets, more_rows=None):
         """Pre-train and fine-tune; set the fitted attributes in the end.
 
         Parameters
         ----------
-        data : Data
+        given : Given
             Rows, their weights, and targets unless those are the rows.
-        output, loss : str
-            Of ``NetworkObjective``.
-        more_rows : array of shape (n_unlabeled, n_features), optional
+        targets : Targets
+            What the outputs are and are compared by.
+        more_rows : Rows, optional
             Rows to pre-train on as well.
-        labels : ndarray of shape (n_samples,), optional
-            Every label keeps its share of the rows held out.
-        task : Task, optional
-            Whose parts are the stages.
-        beside : dict, optional
-            Fitted attributes beside those of the network.
 
         Returns
         -------
@@ -191,45 +198,71 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         fault : str or None
             What makes it no fit at all.
         """
-        beside = beside or {}
+        data, held_out = given.data(targets.encode), None
+        self._check_data(data)
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
-        held_out = None
         if self.early_stopping:
-            fraction = self.validation_fraction
+            fraction, labels = self.validation_fraction, targets.labels
             data, held_out = hold_out(data, fraction, random_state, labels)
-        moments = Moments.of(data.X, data.weights)
-        moments.check_magnitude(data.n_rows, data.X.dtype)
-
-        autoencoders = self._autoencoders(output, data, random_state)
-        scale = NetworkScale.of(data, moments)
-        objective = self._objective(autoencoders, output, loss, data, scale, seed)
-        coordinates = scale.coordinates(objective)
-        curves, above = {}, None
-        if self._continues:
-            theta, curves = self._fitted_theta(objective), self.loss_curves_
-        elif autoencoders is None:
-            theta = coordinates.to_data(_random_start(objective, random_state))
-        else:
-            theta, curves, above = self._pretrained(
-                objective, loss, autoencoders, data, more_rows, task, beside
+        scale = NetworkScale.of(data)
+        scale.moments.check_magnitude(data.n_rows, data.X.dtype)
+        autoencoders = self._autoencoders(targets.output, data, random_state)
+        objective = self._objective(autoencoders, targets, data, scale, seed)
+        problem = Problem(
+            objective,
+            data,
+            scale.coordinates(objective),
+            Settings.of(self, data.n_rows),
+            attributes=partial(self._attributes, objective, targets.fitted),
+        )
+        with fit_task(self, *given.shown, self._n_stages) as task:
+            theta, curves, last = self._start(
+                problem, targets, autoencoders, more_rows, task, random_state
             )
-        trained = None
-        if self.fine_tune:
-            self._set_anchors(objective, autoencoders)
-            problem = Problem(
-                *(objective, data, coordinates, Settings.of(self, data.n_rows)),
-                attributes=partial(self._attributes, objective, beside),
-            )
-            trained = self._fine_tuned(problem, theta, seed, held_out, task)
-            theta = trained.theta
-            curves = {**curves, "fine-tuning": trained.loss_curve}
-        self._keep(objective, autoencoders, theta, trained, curves, beside)
-        last = trained or above
+            trained = None
+            if self.fine_tune:
+                self._set_anchors(objective, autoencoders)
+                last = trained = self._fine_tuned(problem, theta, seed, held_out, task)
+                theta = trained.theta
+                curves = {**curves, "fine-tuning": trained.loss_curve}
+            self._keep(problem, autoencoders, theta, trained, curves)
         stage = "Fine-tuning" if self.fine_tune else "The output layer"
         if last is None:
             return None, stage, None
         return last.status, stage, last.fault
+
+    @property
+    def _n_stages(self):
+        n_stages = int(self.fine_tune)
+        if not self._continues and self.autoencoder is not None:
+            n_stages += len(self._sizes()) + self._trains_output
+        return n_stages
+
+    def _start(self, problem, targets, autoencoders, more_rows, task, random_state):
+        """θ to fine-tune, the loss curve of each stage, and how the last ended."""
+        objective = problem.objective
+        if self._continues:
+            return objective.theta_of(vars(self)), self.loss_curves_, None
+        if autoencoders is None:
+            start = objective.start(random_state)
+            return problem.coordinates.to_data(start), {}, None
+        data = problem.data
+        rows = data if more_rows is None else data.joined(more_rows)
+        pretrain(autoencoders, rows.X, rows.weights, int(self.verbose), task)
+        theta = np.zeros(objective.layout.size, objective.dtype)
+        parameters = objective.parameters(theta)
+        curves = {}
+        for layer, autoencoder in enumerate(autoencoders):
+            parameters.coefs[layer][:] = autoencoder.components_
+            parameters.intercepts[layer][:] = autoencoder.intercept_hidden_
+            # BernoulliRBM records none.
+            if hasattr(autoencoder, "loss_curve_"):
+                curves[f"layer {layer + 1}"] = autoencoder.loss_curve_
+        above = self._start_above(problem, targets, theta, autoencoders, task)
+        if above is not None:
+            curves["output"] = above.loss_curve
+        return theta, curves, above
 
     def _fine_tuned(self, problem, theta, seed, held_out, task):
         """Train all weights together."""
@@ -241,7 +274,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             print("fine-tuning")
         with subtask(task, "fine-tuning", problem.settings.max_iter) as part:
             problem = replace(problem, task=part)
-            return train(problem, problem.coordinates.from_data(theta), seed)
+            return fit(problem, [problem.coordinates.from_data(theta)], [seed])
 
     def _autoencoders(self, output, data, random_state):
         """Unfitted ones to pre-train by; the fitted ones where ``fit`` continues."""
@@ -260,19 +293,20 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             )
         return self.layers_
 
-    def _objective(self, autoencoders, output, loss, data, scale, seed):
+    def _objective(self, autoencoders, targets, data, scale, seed):
         if self._continues:
             activations = self._names[:-1]
         else:
             activations = self._activations(autoencoders)
-        reach = self._penalised_layers()
-        alphas, l1 = layer_penalties(self, reach, scale, output, loss)
-        make = NetworkObjective
-        if issparse(data.X):
-            make = partial(sparse_network, reconstructs=data.targets is None)
-        return make(
+        output, loss = targets.output, targets.loss
+        alphas, l1 = layer_penalties(
+            *(self.alpha, self.l1_ratio, self._penalised_layers()),
+            *(scale, output, loss, self._unit_alpha),
+        )
+        return data.X.network(
             self._layer_sizes(data),
             activations,
+            reconstructs=data.targets is None,
             output=output,
             loss=loss,
             alphas=alphas,
@@ -282,80 +316,48 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             dtype=data.X.dtype,
         )
 
-    def _pretrained(self, objective, loss, autoencoders, data, more_rows, task, beside):
-        """θ, the loss curve of each stage, and how the output layer was trained."""
-        X, weights = data.X, data.weights
-        if more_rows is not None and is_remote(X):
-            X = X.joined(more_rows)
-        elif more_rows is not None:
-            X = _joined(X, more_rows)
-            if weights is not None:
-                ones = np.ones(more_rows.shape[0], weights.dtype)
-                weights = np.concatenate([weights, ones])
-        pretrain(autoencoders, X, weights, int(self.verbose), task)
-        theta = np.zeros(objective.layout.size, objective.dtype)
-        parameters = objective.parameters(theta)
-        curves = {}
-        for layer, autoencoder in enumerate(autoencoders):
-            parameters.coefs[layer][:] = autoencoder.components_
-            parameters.intercepts[layer][:] = autoencoder.intercept_hidden_
-            # BernoulliRBM records none.
-            if hasattr(autoencoder, "loss_curve_"):
-                curves[f"layer {layer + 1}"] = autoencoder.loss_curve_
-        above = self._start_above(
-            theta, objective, loss, autoencoders, data, task, beside
-        )
-        if above is not None:
-            curves["output"] = above.loss_curve
-        return theta, curves, above
-
     def _set_anchors(self, objective, autoencoders):
         """Say what weights a layer is to stay near, if not 0."""
 
-    def _fitted_theta(self, objective):
-        theta = np.empty(objective.layout.size, objective.dtype)
-        parameters = objective.parameters(theta)
-        for layer, (W, b) in enumerate(zip(self.coefs_, self.intercepts_, strict=True)):
-            parameters.coefs[layer][:] = W.T
-            parameters.intercepts[layer][:] = b
-        return theta
-
     def _attributes(self, objective, beside, theta, n_iter):
-        """Those fitted attributes that using what was learnt takes."""
-        parameters = objective.parameters(theta.copy())
+        """Those with which a stack that stopped at θ is as good as fitted."""
         return {
             **beside,
-            "coefs_": [W.T for W in parameters.coefs],
-            "intercepts_": parameters.intercepts,
+            **objective.attributes(theta),
             "_names": objective.names,
             "n_iter_": n_iter,
         }
 
-    def _keep(self, objective, autoencoders, theta, trained, curves, beside):
-        """Set the fitted attributes."""
-        if not np.isfinite(theta).all():
-            raise ValueError(
-                f"The weights that fit X overflow {objective.dtype}; scale X, for "
-                "instance with StandardScaler."
-            )
+    def _keep(self, problem, autoencoders, theta, trained, curves):
+        """Set the fitted attributes, in one step."""
+        objective = problem.objective
         n_iter = 0 if trained is None else trained.n_iter
-        attributes = self._attributes(objective, beside, theta, n_iter)
-        for name, value in attributes.items():
-            setattr(self, name, value)
-        self.layers_ = autoencoders
-        self.penalties_ = {"squares": [*objective.alphas], "absolute": [*objective.l1]}
-        self.sparsity_of_weights_ = [zeros(W) for W in self.coefs_]
-        self.loss_ = None if trained is None else trained.loss
-        self.loss_curve_ = None if trained is None else trained.loss_curve
-        self.loss_curves_ = curves
-        self.validation_scores_ = None if trained is None else trained.validation_scores
-        self.n_layers_ = len(self.coefs_) + 1
+        attributes = problem.attributes(theta, n_iter)
+        coefs = attributes["coefs_"]
+        vars(self).update(
+            {
+                **attributes,
+                "layers_": autoencoders,
+                "penalties_": {
+                    "squares": [*objective.alphas],
+                    "absolute": [*objective.l1],
+                },
+                "sparsity_of_weights_": [zeros(W) for W in coefs],
+                "loss_": None if trained is None else trained.loss,
+                "loss_curve_": None if trained is None else trained.loss_curve,
+                "loss_curves_": curves,
+                "validation_scores_": (
+                    None if trained is None else trained.validation_scores
+                ),
+                "n_layers_": len(coefs) + 1,
+            }
+        )
 
     # -- using what was learnt -------------------------------------------------
 
-    def _validate(self, X):
+    def _rows(self, X):
         check_is_fitted(self, "n_iter_")
-        return validate_rows(self, X)
+        return read_rows(self, X)
 
     def _layers(self, dtype, first=0, last=None):
         """What maps activations of layer ``first`` to those of layer ``last``."""
@@ -365,27 +367,10 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
 
     def _apply(self, X, last=None):
         """Activations of layer ``last`` for the rows X, not yet validated."""
-        X = self._validate(X)
-        return apply_layers(self._layers(X.dtype, last=last), X)
+        rows = self._rows(X)
+        return apply_layers(self._layers(rows.dtype, last=last), rows).given
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _joined(X, more_rows):
-    """All rows, sparse if some are."""
-    if not (issparse(X) or issparse(more_rows)):
-        return np.concatenate([X, more_rows])
-    parts = [rows if issparse(rows) else csr_array(rows) for rows in (X, more_rows)]
-    return vstack(parts, format="csr")
-
-
-def _random_start(objective, random_state):
-    """θ′ with weights ~ U(±√(6/(inputs + units))), biases 0."""
-    start = np.zeros(objective.layout.size, objective.dtype)
-    for W in objective.parameters(start).coefs:
-        bound = (6 / sum(W.shape)) ** 0.5
-        W[:] = random_state.uniform(-bound, bound, W.shape)
-    return start

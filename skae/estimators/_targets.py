@@ -1,92 +1,99 @@
-"""Targets in dask's chunks: what they are, and what an objective compares with."""
+"""Targets: what outputs are compared with, and how any kind of y becomes that."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets
-
-from skae.rows.dask_collections import is_dask, parts_of
-
-
-def check_given(estimator, y):
-    """Refuse None for y."""
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is "
-            "None."
-        )
+from scipy.sparse import issparse
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 
-def columns(y):
+@dataclass(frozen=True)
+class Targets:
+    """What the outputs of a stack are and are compared by."""
+
+    output: str  # of ``NetworkObjective``
+    loss: str
+    # From y, or a chunk of it, to (rows, n_outputs); None: the rows are the targets.
+    encode: Callable | None = None
+    labels: np.ndarray | None = None  # each keeps its share of the rows held out
+    fitted: dict = field(default_factory=dict)  # attributes beside the network's
+
+
+def numbers(y):
     """Numbers as (rows, n_outputs)."""
+    if y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"y must be numbers, got {y.dtype}; for classes, use "
+            "StackedAutoencoderClassifier."
+        )
     return y[:, np.newaxis] if y.ndim == 1 else y
+
+
+def indicators(y):
+    """An indicator matrix as it is, dense."""
+    return y.toarray() if issparse(y) else y
 
 
 def one_hot(classes, y):
     """1 in the column of the class of each row, 0 elsewhere."""
     targets = np.zeros((len(y), len(classes)))
-    targets[np.arange(len(y)), np.searchsorted(classes, y.ravel())] = 1
+    targets[np.arange(len(y)), np.searchsorted(classes, np.ravel(y))] = 1
     return targets
 
 
-def is_one_column(y):
-    """Whether y holds one target a row."""
-    return np.ndim(y) == 1 if not is_dask(y) else y.ndim == 1
-
-
-def distinct(y):
-    """The values of y, sorted, found chunk by chunk."""
-    import dask
-
-    if not is_dask(y):
-        values = np.unique(np.asarray(y))
-    else:
-        unique = dask.delayed(_distinct, pure=False)
-        values = np.unique(np.concatenate(dask.compute(*map(unique, parts_of(y)))))
-    assert_all_finite(values, input_name="y")
-    return values
-
-
-def _distinct(part):
-    return np.unique(np.asarray(part))
-
-
-def class_targets(estimator, y):
-    """What a classifier's fit makes of y.
+def class_targets(given, known=None):
+    """The ``Targets`` of a classifier.
 
     Parameters
     ----------
-    estimator : StackedAutoencoderClassifier
-        Knows its classes where ``fit`` continues.
-    y : dask array, DataFrame or Series, or array-like
-        Classes, or an indicator matrix.
-
-    Returns
-    -------
-    classes : ndarray
-        As ``classes_``.
-    encode : callable
-        From a chunk of y to the targets of the output units.
-    multilabel : bool
-        Whether y is an indicator matrix.
+    given : Given
+        Whose y holds classes, or is an indicator matrix.
+    known : ndarray of shape (n_classes,), optional
+        Those of an earlier fit that goes on.
     """
-    if estimator.class_weight is not None:
+    y = given.y_values()
+    check_classification_targets(y)
+    kind = type_of_target(y)
+    if kind == "multiclass-multioutput":
         raise ValueError(
-            "class_weight counts the classes of all rows, which dask collections do "
-            f"not allow; got class_weight={estimator.class_weight!r}: use "
-            "class_weight=None, and sample_weight."
+            "y has several columns of classes; StackedAutoencoderClassifier takes one "
+            "column of classes, or an indicator matrix of 0 and 1."
         )
-    check_given(estimator, y)
-    values = distinct(y)
-    width = 1 if is_one_column(y) else y.shape[1]
-    if width > 1:
-        if not np.isin(values, (0, 1)).all():
+    if kind == "multilabel-indicator":
+        _check_indicators(y)
+        fitted = {"classes_": np.arange(y.shape[1])}
+        return Targets("logistic", "log_loss", indicators, fitted=fitted)
+    y = column_or_1d(y, warn=True)
+    classes = _classes(y, known)
+    encode, fitted = partial(one_hot, classes), {"classes_": classes}
+    return Targets("softmax", "cross_entropy", encode, y, fitted)
+
+
+def _check_indicators(y):
+    y = indicators(y)
+    if not np.isin(y, (0, 1)).all():
+        raise ValueError(
+            "Multilabel y must be an indicator matrix of 0 and 1, got the values "
+            f"{np.unique(y).tolist()}; use (y > 0).astype(int), say."
+        )
+
+
+def _classes(y, known):
+    classes = np.unique(y)
+    if known is not None:
+        unknown = np.setdiff1d(classes, known)
+        if len(unknown):
             raise ValueError(
-                "Multilabel y must be an indicator matrix of 0 and 1, got the values "
-                f"{values.tolist()}; use (y > 0).astype(int), say."
+                f"warm_start=True continues with the classes {known.tolist()}, but y "
+                f"also has {unknown.tolist()}; use warm_start=False to start afresh."
             )
-        return np.arange(width), columns, True
-    check_classification_targets(values)
-    classes, _ = estimator._codes(values)
-    return classes, partial(one_hot, classes), False
+        classes = known
+    if len(classes) < 2:
+        raise ValueError(
+            "StackedAutoencoderClassifier needs at least two classes, but y has "
+            f"one class only: {classes.tolist()}."
+        )
+    return classes

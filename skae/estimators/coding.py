@@ -1,28 +1,39 @@
 """Sparse coding, plain and topographic."""
 
-import sys
-import warnings
-from functools import partial
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 
-from skae._sklearn import CallbackSupportMixin, Interval, StrOptions
+from skae._sklearn import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    validate_params,
+)
+from skae._warnings import warn
+from skae.core.coding import NoPooling, TorusPooling
 from skae.core.layers import Layers
-from skae.engines.row_map import fill
-from skae.engines.sparse_errors import LinearErrors
-from skae.estimators._dictionary_training import DictionaryTraining
-from skae.estimators._doc_link import DocLinkMixin
+from skae.estimators._callbacks import fit_task
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
+from skae.estimators._parameters import DocLinkMixin, check_works
 from skae.estimators._reconstruction import ReconstructionMixin
-from skae.training.dictionary import MAX_ITER_ENCODE, Encoder
+from skae.rows.reading import read
+from skae.training.coordinates import Unchanged
+from skae.training.dictionary import MAX_ITER_ENCODE, DictionaryObjective, Encoder
+from skae.training.problem import Problem, Settings
+from skae.training.run import fit
+
+# sparsity_weight="scale" is this fraction of the mean squared length of a row: a row
+# of bench_sparse_coding.py's table, where most codes are silent and little is lost.
+_WEIGHT = 0.01
 
 
 class SparseCoding(
-    DictionaryTraining,
     ReconstructionMixin,
     DocLinkMixin,
     CallbackSupportMixin,
@@ -273,9 +284,31 @@ class SparseCoding(
         ``scoring={"score": lambda estimator, X, y: estimator.score(X)}``.
         """
         with unchanged_on_error(self):
-            status = self._fit(X, sample_weight)
-        warn_if_cut_short(self, status, kept="dictionary")
+            trained = self._learn(X, sample_weight)
+        warn_if_cut_short(self, trained.status, kept="dictionary")
         return self
+
+    def _learn(self, X, sample_weight):
+        """Fit, warn of nothing, and return what training gave."""
+        continues = self.warm_start and hasattr(self, "components_")
+        data, given = self._read(X, sample_weight, reset=not continues)
+        random_state = check_random_state(self.random_state)
+        constants, size = self._constants(data)
+        max_iter = int(self.max_iter)
+        settings = Settings(
+            solver="rounds",
+            max_iter=max_iter,
+            tol=float(self.tol),
+            batch_size=int(self.batch_size or data.n_rows),
+            verbose=int(self.verbose),
+        )
+        problem = _problem(data, constants, settings, int(self.code_max_iter))
+        start = self._start(problem.objective, random_state, size, continues)
+        with fit_task(self, *given.shown, max_iter) as task:
+            problem = replace(problem, task=task)
+            trained = fit(problem, [start], [random_state])
+            self._keep(problem, trained, constants)
+        return trained
 
     def partial_fit(self, X, y=None, sample_weight=None):
         """One round with these rows: their codes, then the dictionary.
@@ -300,6 +333,27 @@ class SparseCoding(
         with unchanged_on_error(self):
             self._partial_fit(X, sample_weight)
         return self
+
+    def _partial_fit(self, X, sample_weight):
+        continues = hasattr(self, "components_")
+        data, _ = self._read(X, sample_weight, reset=not continues)
+        random_state = check_random_state(self.random_state)
+        constants, size = self._constants(data)
+        if continues:
+            self._check_same(constants)
+            constants = self._fitted_constants
+        settings = Settings(
+            solver="rounds", max_iter=1, tol=0.0, batch_size=data.n_rows
+        )
+        problem = _problem(data, constants, settings, int(self.code_max_iter))
+        start = self._start(problem.objective, random_state, size, continues)
+        state = self._sums if continues else None
+        trained = fit(problem, [start], [random_state], state=state)
+        if continues:
+            curve = np.append(self.loss_curve_, trained.loss_curve)
+            n_iter = self.n_iter_ + trained.n_iter
+            trained = replace(trained, loss_curve=curve, n_iter=n_iter)
+        self._keep(problem, trained, constants)
 
     def transform(self, X):
         """Code X with the dictionary.
@@ -329,39 +383,142 @@ class SparseCoding(
         tags.input_tags.sparse = True
         return tags
 
-    def _squared_errors(self, X):
-        if not issparse(X):
-            return super()._squared_errors(X)
-        encode = Encoder(self.components_, self._model)
-        errors = LinearErrors(encode, self._decoder(X.dtype))
-        return _filled(np.empty(X.shape[0]), errors, X, encode)
+    def _read(self, X, sample_weight, reset):
+        """Validate parameters and data: ``Data``, and what was given."""
+        validate_params(self)
+        given = read(self, X, sample_weight, reset=reset)
+        check_works(self, given, "rounds")
+        return given.data(), given
 
-    def _fill(self, out, write, X):
-        encode = Encoder(self.components_, self._model)
-        write = partial(write, encode, self._decoder(X.dtype))
-        return _filled(out, write, X, encode)
+    def _constants(self, data):
+        """Those of J, with numbers for what is "scale", and a row's typical length."""
+        moments = data.moments
+        moments.check_magnitude(data.n_rows, data.X.dtype)
+        size = moments.size or 1.0
+        k, grid, window = self._units(data.X.shape[1])
+        weight, penalty = self.sparsity_weight, self.dictionary_penalty
+        if weight == "scale":
+            # A code that is active alone counts in window² pools.
+            weight = _WEIGHT * (size / window) ** 2
+        if penalty == "scale":
+            penalty = 1 / k
+        constants = {
+            "n_components": k,
+            "sparsity_weight": float(weight),
+            "dictionary_penalty": float(penalty),
+            "epsilon": float(self.epsilon),
+            "topography": grid,
+            "pool_size": window,
+        }
+        return constants, size
+
+    def _units(self, n_features):
+        """How many units, on what grid, with pools of what edge."""
+        if self.topography is None:
+            return int(self.n_components or n_features), None, 1
+        grid = tuple(self.topography)
+        whole = all(isinstance(edge, Integral) and edge >= 1 for edge in grid)
+        if len(grid) != 2 or not whole:
+            raise ValueError(
+                f"topography={self.topography!r} must be two positive integers, "
+                "(rows, columns), or None."
+            )
+        units = int(grid[0]) * int(grid[1])
+        if self.n_components not in (None, units):
+            raise ValueError(
+                f"topography={self.topography!r} is a grid of {units} units, got "
+                f"n_components={self.n_components}; use n_components={units} or None, "
+                "or a grid of as many units."
+            )
+        if self.pool_size > min(grid):
+            raise ValueError(
+                f"pool_size={self.pool_size} exceeds an edge of "
+                f"topography={self.topography!r}; use at most {min(grid)}, or a "
+                "larger grid."
+            )
+        return units, (int(grid[0]), int(grid[1])), int(self.pool_size)
+
+    def _start(self, objective, random_state, size, continues):
+        """The dictionary to start from, as a flat vector."""
+        if not continues:
+            return objective.start(random_state, size)
+        if self.components_.shape != objective.shape:
+            raise ValueError(
+                "Training continues from components_ of shape "
+                f"{self.components_.shape}, but X and n_components now ask for "
+                f"{objective.shape}; use warm_start=False, or clone, to start afresh."
+            )
+        return self.components_.astype(objective.dtype).ravel()
+
+    def _check_same(self, constants):
+        """Refuse parameters of J that changed between two calls of partial_fit."""
+        fitted = self._fitted_constants
+        if constants["n_components"] != fitted["n_components"]:
+            return  # which ``_start`` refuses
+        for name in ("sparsity_weight", "dictionary_penalty"):
+            given, used = getattr(self, name), fitted[name]
+            if given != "scale" and float(given) != used:
+                raise ValueError(
+                    f"partial_fit goes on with {name}={used:g}, got {name}={given!r}; "
+                    f"set {name} back, or fit afresh."
+                )
+        same = ("epsilon", "topography", "pool_size")
+        if any(constants[name] != fitted[name] for name in same):
+            raise ValueError(
+                "partial_fit goes on with the epsilon, topography and pool_size of the "
+                "first call; set them back, or fit afresh."
+            )
+
+    def _keep(self, problem, trained, constants):
+        """Set the fitted attributes, in one step."""
+        k, indices = constants["n_components"], problem.objective.pooling.indices()
+        pooling = csr_array((np.ones(len(indices[0])), indices), shape=(k, k))
+        vars(self).update(
+            {
+                **problem.objective.attributes(trained.theta),
+                "loss_curve_": trained.loss_curve,
+                "n_iter_": trained.n_iter,
+                "pooling_": csr_array(
+                    (np.ones(len(indices[0])), indices), shape=(k, k)
+                ),
+                "sparsity_weight_": constants["sparsity_weight"],
+                "dictionary_penalty_": constants["dictionary_penalty"],
+                "_fitted_constants": constants,
+                "_sums": trained.state,
+            }
+        )
+
+    def _encoder(self, dtype):
+        A = self.components_
+        return Encoder(A, _objective(self._fitted_constants, A.shape[1], A.dtype))
 
     def _decoder(self, dtype):
         A = self.components_
         return Layers([A.T], [np.zeros(A.shape[1])], ["identity"], dtype)
 
+    def _check_codes(self, encode):
+        if not encode.converged:
+            warn(
+                f"Some codes did not converge within {MAX_ITER_ENCODE} iterations; "
+                "a larger epsilon or sparsity_weight makes them easier to find.",
+                ConvergenceWarning,
+            )
 
-def _level_of_caller():
-    """The ``stacklevel`` of the first frame outside this package, and its libraries."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_globals.get("__name__", "").partition(".")[0] in ("skae", "sklearn"):
-        frame, level = frame.f_back, level + 1
-    return level
+
+def _objective(constants, n_features, dtype, code_max_iter=0):
+    weights = (constants[name] for name in ("sparsity_weight", "dictionary_penalty"))
+    k, grid = constants["n_components"], constants["topography"]
+    pooling = NoPooling(k)
+    if grid is not None:
+        pooling = TorusPooling(*grid, constants["pool_size"])
+    rest = constants["epsilon"], pooling, code_max_iter
+    return DictionaryObjective((k, n_features), np.dtype(dtype), *weights, *rest)
 
 
-def _filled(out, write, X, encode):
-    """``fill``, with a warning, at who asked for it, of codes cut short."""
-    fill(out, write, X, encode)
-    if not encode.converged:
-        warnings.warn(
-            f"Some codes did not converge within {MAX_ITER_ENCODE} iterations; "
-            "a larger epsilon or sparsity_weight makes them easier to find.",
-            ConvergenceWarning,
-            stacklevel=_level_of_caller(),
-        )
-    return out
+def _problem(data, constants, settings, code_max_iter):
+    objective = _objective(constants, data.X.shape[1], data.X.dtype, code_max_iter)
+
+    def attributes(theta, n_iter):
+        return {**objective.attributes(theta), "n_iter_": n_iter}
+
+    return Problem(objective, data, Unchanged(), settings, attributes=attributes)

@@ -9,9 +9,6 @@ from skae.core.activations import ACTIVATIONS
 from skae.core.penalties import Contraction
 from skae.estimators._base import BaseAutoencoder
 
-# contraction_weight="scale" is this, in units in which loss and data are of order one.
-_WEIGHT = 0.1
-
 
 class ContractiveAutoencoder(BaseAutoencoder):
     """Autoencoder whose codes resist small changes of the data.
@@ -320,9 +317,9 @@ class ContractiveAutoencoder(BaseAutoencoder):
         ndarray of shape (n_samples,)
             ‖∂h_i/∂x_i‖_F, in units of a code per unit of X.
         """
-        X = self._validate(X)
+        rows = self._rows(X)
         W, activation = self.components_, ACTIVATIONS[self.activation]
-        squares = np.vecdot(W, W).astype(X.dtype, copy=False)
+        squares = np.vecdot(W, W).astype(rows.dtype, copy=False)
 
         def write(encode, decode, X, norms):
             codes = encode(X)
@@ -332,26 +329,23 @@ class ContractiveAutoencoder(BaseAutoencoder):
             np.matmul(slopes, squares, out=norms)
             np.sqrt(norms, out=norms)
 
-        return self._fill(np.empty(X.shape[0], X.dtype), write, X)
+        return self._fill(np.empty(len(rows), rows.dtype), write, rows)
 
     def _check_combinations(self):
         super()._check_combinations()
-        reasons = {
-            "identity": "its Jacobian is W for every row, so that the penalty would "
-            "be weight decay; use alpha",
-            "relu": "its Jacobian is constant but for jumps that a gradient cannot "
-            "see; use activation='logistic' or 'tanh'",
-        }
-        if self.activation in reasons:
+        if ACTIVATIONS[self.activation].curvature is None:
+            smooth = sorted(
+                name for name, f in ACTIVATIONS.items() if f.curvature is not None
+            )
             raise ValueError(
                 "ContractiveAutoencoder needs a smooth activation that saturates, got "
-                f"activation={self.activation!r}: {reasons[self.activation]}."
+                f"activation={self.activation!r}, the Jacobian of whose units is "
+                f"constant, but for jumps that a gradient cannot see; use one of "
+                f"{smooth}, or weight decay, alpha."
             )
 
     def _terms(self, data, scale, n_components, random_state):
-        activation = ACTIVATIONS[self.activation]
-        if self.contraction_weight == "scale":
-            self.contraction_weight_ = _WEIGHT * scale.unit * scale.spread**2
-        else:
-            self.contraction_weight_ = float(self.contraction_weight)
-        return {"contraction": Contraction(self.contraction_weight_, activation)}
+        weight = self.contraction_weight
+        weight = float(scale.contraction_weight if weight == "scale" else weight)
+        term = Contraction(weight, ACTIVATIONS[self.activation])
+        return {"terms": [term]}, {"contraction_weight_": weight}

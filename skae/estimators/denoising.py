@@ -3,15 +3,12 @@
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from skae._sklearn import Interval, StrOptions
 from skae.core.corruptions import CORRUPTIONS, Custom, Noise
-from skae.core.sparse_rows import SparseRows
 from skae.estimators._base import BaseAutoencoder
-from skae.estimators._sparsity import SparsityMixin
-from skae.rows.moments import ranges_of
+from skae.estimators._parameters import SparsityMixin
 
 
 class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
@@ -389,33 +386,25 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
             sparse where X is and ``corruption="masking"``: other noise leaves hardly
             an entry zero.
         """
-        X = self._validate(X)
+        rows = self._rows(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        noise = Noise(self._corruption(self.feature_range_.astype(X.dtype)), seed)
-        if issparse(X):
-            if self.corruption == "masking":
-                masked = SparseRows(X).masked(noise, start=0, draw=0).matrix.copy()
-                masked.eliminate_zeros()
-                return masked
-            X = X.toarray()
-        corrupted = np.empty_like(X)
-        noise(X, start=0, draw=0, out=corrupted)
-        return corrupted
+        corruption = self._corruption(self.feature_range_.astype(rows.dtype))
+        return rows.corrupted(Noise(corruption, seed))
 
     def _check_combinations(self):
         super()._check_combinations()
-        fractions = ("masking", "salt_and_pepper")
-        if self.corruption in fractions and self.corruption_level > 1:
+        kind = Custom if callable(self.corruption) else CORRUPTIONS[self.corruption]
+        if kind.is_fraction and self.corruption_level > 1:
             raise ValueError(
                 f"corruption={self.corruption!r} takes corruption_level, a fraction of "
                 f"the entries, in [0, 1]; got corruption_level={self.corruption_level}."
             )
         if self.emphasis is None:
             return
-        if self.corruption == "gaussian":
+        if not kind.selects:
             raise ValueError(
                 "emphasis weighs corrupted against kept entries, but "
-                "corruption='gaussian' keeps none; use emphasis=None or "
+                f"corruption={self.corruption!r} keeps none; use emphasis=None or "
                 "corruption='masking'."
             )
         try:
@@ -437,10 +426,9 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         return CORRUPTIONS[self.corruption](float(self.corruption_level), low, high)
 
     def _terms(self, data, scale, n_components, random_state):
-        self.feature_range_ = ranges_of(data.X, data.weights)
+        terms, fitted = self._sparsity(scale, n_components)
+        feature_range = data.X.ranges(data.weights)
         seed = random_state.randint(np.iinfo(np.int32).max)
-        return {
-            "sparsity": self._sparsity(scale, n_components),
-            "noise": Noise(self._corruption(self.feature_range_), seed),
-            "emphasis": self.emphasis,
-        }
+        noise = Noise(self._corruption(feature_range), seed)
+        keywords = {"terms": terms, "noise": noise, "emphasis": self.emphasis}
+        return keywords, {**fitted, "feature_range_": feature_range}

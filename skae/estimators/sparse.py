@@ -1,7 +1,7 @@
 """The sparse autoencoder."""
 
 from skae.estimators._base import BaseAutoencoder
-from skae.estimators._sparsity import SparsityMixin
+from skae.estimators._parameters import SparsityMixin
 
 
 class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
@@ -339,4 +339,5 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         self.verbose = verbose
 
     def _terms(self, data, scale, n_components, random_state):
-        return {"sparsity": self._sparsity(scale, n_components)}
+        terms, fitted = self._sparsity(scale, n_components)
+        return {"terms": terms}, fitted

@@ -1,15 +1,14 @@
 """A deep, mirrored autoencoder, pre-trained layer by layer."""
 
-from skae._sklearn import StrOptions, check_sample_weight, validate_params
+from skae._sklearn import StrOptions
 from skae.core.activations import ACTIVATIONS
-from skae.core.blocks import Data
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
-from skae.estimators._outputs import OutputMixin
+from skae.estimators._parameters import OutputMixin, check_works
 from skae.estimators._pretraining import activation_of, output_activation_of
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.estimators._stack import BaseStack
-from skae.rows.dask_collections import is_dask, remote_data
-from skae.rows.reading import validate_rows
+from skae.estimators._targets import Targets
+from skae.rows.reading import read
 from skae.training.early_stopping import HeldOutLoss
 
 
@@ -330,30 +329,16 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         estimator, X, y: estimator.score(X)}``.
         """
         with unchanged_on_error(self):
-            ended = self._fit(X, sample_weight)
+            self._check_parameters()
+            given = read(self, X, sample_weight, reset=not self._continues)
+            check_works(self, given, self.solver)
+            ended = self._learn(given, Targets(self.output_activation, self.loss))
         warn_if_cut_short(self, *ended)
         return self
 
-    def _fit(self, X, sample_weight):
-        """Fit, and return how training ended; see ``_train``."""
-        validate_params(self)
-        self._sizes()
-        self._check_stages()
-        self._check_combinations()
-        if is_dask(X):
-            reset = not self._continues
-            data = remote_data(self, X, sample_weight=sample_weight, reset=reset)
-            weights = sample_weight
-        else:
-            X = validate_rows(self, X, order="C", reset=not self._continues)
-            weights = check_sample_weight(sample_weight, X)
-            data = Data(X, weights)
-        self._check_range(data.X, data.weights)
-        with self._fit_task(X, X, weights) as task:
-            return self._train(data, self.output_activation, self.loss, task=task)
-
     def _check_stages(self):
         super()._check_stages()
+        self._check_combinations()
         given, wanted = self.autoencoder, self.code_activation
         if isinstance(given, list | tuple) and given:
             given = given[-1]
@@ -395,9 +380,10 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
     _trains_output = False
 
-    def _start_above(self, theta, objective, loss, autoencoders, data, task, beside):
+    def _start_above(self, problem, targets, theta, autoencoders, task):
         """Put the decoders, in reverse, above the encoders."""
-        parameters, depth = objective.parameters(theta), len(self._sizes())
+        parameters = problem.objective.parameters(theta)
+        depth = len(self._sizes())
         for layer, autoencoder in enumerate(reversed(autoencoders), depth):
             if not hasattr(autoencoder, "intercept_visible_"):
                 raise ValueError(

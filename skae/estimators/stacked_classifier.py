@@ -1,25 +1,16 @@
 """A deep classifier, pre-trained layer by layer."""
 
-import numpy as np
-import scipy.sparse
 from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d, compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from skae._sklearn import StrOptions
-from skae.core.blocks import Data
 from skae.core.layers import Layers
 from skae.engines.row_map import apply_layers
-from skae.estimators._fitting import (
-    targets_that_count,
-    unchanged_on_error,
-    warn_if_cut_short,
-)
+from skae.estimators._lazy import on_chunks
 from skae.estimators._supervised import SupervisedStack
 from skae.estimators._targets import class_targets
-from skae.rows.dask_collections import is_dask, on_chunks
+from skae.rows.source import source
 from skae.training.early_stopping import HeldOutPrediction
 
 
@@ -341,92 +332,14 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         every epoch. X and ``X_unlabeled`` may be sparse or dense each; where one is
         sparse, pre-training sees all rows so.
         """
-        with unchanged_on_error(self):
-            ended = self._fit(X, y, X_unlabeled, sample_weight)
-        warn_if_cut_short(self, *ended)
-        return self
+        return self._fit(X, y, X_unlabeled, sample_weight)
 
-    def _fit(self, X, y, X_unlabeled, sample_weight):
-        """Fit, and return how training ended; see ``_train``."""
-        if is_dask(X):
-            return self._fit_remote(X, y, X_unlabeled, sample_weight)
-        X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
-        shown, given = y, weights
-        y = targets_that_count(weights, y)
-        check_classification_targets(y)
-        if self.class_weight is not None:
-            weights = self._class_weighted(y, weights, X.dtype)
-            if not weights.any():
-                raise ValueError(
-                    f"class_weight={self.class_weight!r} leaves no row a weight; give "
-                    "a class that y has a weight above 0."
-                )
-        kind = type_of_target(y)
-        if kind == "multiclass-multioutput":
-            raise ValueError(
-                "y has several columns of classes; StackedAutoencoderClassifier takes "
-                "one column of classes, or an indicator matrix of 0 and 1."
-            )
-        if kind == "multilabel-indicator":
-            classes, targets = self._labels(y, X.dtype)
-            codes, output = None, ("logistic", "log_loss")
-        else:
-            y = column_or_1d(y, warn=True)
-            classes, codes = self._codes(y)
-            targets = np.zeros((len(y), len(classes)), X.dtype)
-            targets[np.arange(len(y)), codes] = 1
-            output = "softmax", "cross_entropy"
-        with self._fit_task(X, shown, given) as task:
-            return self._train(
-                *(Data(X, weights, targets), *output, X_unlabeled, codes),
-                task=task,
-                beside={"classes_": classes},
-            )
-
-    def _class_weighted(self, y, weights, dtype):
-        """Weights of the rows times those of their classes, among rows that count."""
-        total = np.ones(y.shape[0], dtype) if weights is None else weights.copy()
-        there = total > 0
-        total[there] *= compute_sample_weight(self.class_weight, y[there])
-        return total
-
-    def _fit_remote(self, X, y, X_unlabeled, sample_weight):
-        classes, encode, multilabel = class_targets(self, y)
-        data, more = self._remote_inputs(X, y, X_unlabeled, sample_weight, encode)
-        kind = ("logistic", "log_loss") if multilabel else ("softmax", "cross_entropy")
-        with self._fit_task(X, y, sample_weight) as task:
-            beside = {"classes_": classes}
-            return self._train(data, *kind, more, task=task, beside=beside)
-
-    def _labels(self, y, dtype):
-        """The labels' positions, and targets of the output units."""
-        if scipy.sparse.issparse(y):
-            y = y.toarray()
-        if not np.isin(y, (0, 1)).all():
-            raise ValueError(
-                "Multilabel y must be an indicator matrix of 0 and 1, got the values "
-                f"{np.unique(y).tolist()}; use (y > 0).astype(int), say."
-            )
-        return np.arange(y.shape[1]), np.ascontiguousarray(y, dtype)
-
-    def _codes(self, y):
-        """The classes, and each row's position among them."""
-        classes, codes = np.unique(y, return_inverse=True)
+    def _targets(self, given):
+        given.class_weighted(self.class_weight)
+        known = None
         if self._continues and not self._multilabel:
-            unknown = np.setdiff1d(classes, self.classes_)
-            if len(unknown):
-                raise ValueError(
-                    f"warm_start=True continues with the classes "
-                    f"{self.classes_.tolist()}, but y also has {unknown.tolist()}; use "
-                    "warm_start=False to start afresh."
-                )
-            classes, codes = self.classes_, np.searchsorted(self.classes_, y)
-        if len(classes) < 2:
-            raise ValueError(
-                "StackedAutoencoderClassifier needs at least two classes, but y has "
-                f"one class only: {classes.tolist()}."
-            )
-        return classes, codes
+            known = self.classes_
+        return class_targets(given, known)
 
     @property
     def _multilabel(self):
@@ -490,7 +403,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         """
         codes = self._apply(X, last=-1)
         last = [self.coefs_[-1].T], [self.intercepts_[-1]], ["identity"]
-        Z = apply_layers(Layers(*last, codes.dtype), codes)
+        Z = apply_layers(Layers(*last, codes.dtype), source(codes)).given
         return log_expit(Z) if self._multilabel else log_softmax(Z, axis=1)
 
     def __sklearn_tags__(self):

@@ -1,19 +1,11 @@
 """A deep regressor, pre-trained layer by layer."""
 
-import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-from skae.core.blocks import Data
-from skae.estimators._fitting import (
-    targets_that_count,
-    unchanged_on_error,
-    warn_if_cut_short,
-)
+from skae.estimators._lazy import on_chunks
 from skae.estimators._supervised import SupervisedStack
-from skae.estimators._targets import columns, is_one_column
-from skae.rows.dask_collections import is_dask, on_chunks
-from skae.rows.moments import Moments
+from skae.estimators._targets import Targets, numbers
 from skae.training.early_stopping import HeldOutPrediction
 
 
@@ -324,42 +316,15 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         every epoch. X and ``X_unlabeled`` may be sparse or dense each; where one is
         sparse, pre-training sees all rows so.
         """
-        with unchanged_on_error(self):
-            ended = self._fit(X, y, X_unlabeled, sample_weight)
-        warn_if_cut_short(self, *ended)
-        return self
+        return self._fit(X, y, X_unlabeled, sample_weight)
 
-    def _fit(self, X, y, X_unlabeled, sample_weight):
-        """Fit, and return how training ended; see ``_train``."""
-        if is_dask(X):
-            return self._fit_remote(X, y, X_unlabeled, sample_weight)
-        X, y, X_unlabeled, weights = self._inputs(X, y, X_unlabeled, sample_weight)
-        shown, y = y, targets_that_count(weights, y)
-        if y.dtype.kind not in "biuf":
-            raise ValueError(
-                f"y must be numbers, got {y.dtype}; for classes, use "
-                "StackedAutoencoderClassifier."
-            )
-        targets = y.reshape(X.shape[0], -1)
-        Moments.of(targets, weights).check_magnitude(X.shape[0], X.dtype, "y")
-        targets = np.ascontiguousarray(targets, X.dtype)
-        with self._fit_task(X, shown, weights) as task:
-            return self._train(
-                *(Data(X, weights, targets), "identity", "squared_error", X_unlabeled),
-                task=task,
-                beside={"_one_column": y.ndim == 1},
-            )
+    def _targets(self, given):
+        fitted = {"_one_column": given.y_ndim == 1}
+        return Targets("identity", "squared_error", numbers, fitted=fitted)
 
-    def _fit_remote(self, X, y, X_unlabeled, sample_weight):
-        data, more = self._remote_inputs(X, y, X_unlabeled, sample_weight, columns)
-        moments = Moments.of(data.targets, data.weights)
-        moments.check_magnitude(data.n_rows, data.X.dtype, "y")
-        with self._fit_task(X, y, sample_weight) as task:
-            return self._train(
-                *(data, "identity", "squared_error", more),
-                task=task,
-                beside={"_one_column": is_one_column(y)},
-            )
+    def _check_data(self, data):
+        moments = data.targets.moments(data.weights)
+        moments.check_magnitude(len(data.X), data.X.dtype, "y")
 
     def _validator(self, objective, held_out, unit):
         if held_out.n_rows < 2:

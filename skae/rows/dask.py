@@ -6,6 +6,9 @@ that all a block needs is done once, on its worker, and its rows never travel.
 Blocks without rows are left out.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -15,12 +18,17 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
+from skae.core.autoencoder import AutoencoderObjective
+from skae.core.network import NetworkObjective
 from skae.rows.dask_tasks import runner
+from skae.rows.data import Rows
+from skae.rows.dense import DenseRows
+from skae.rows.moments import Moments, total_weight
 
 X, WEIGHTS, TARGETS = range(3)
 
 
-def aligned(array):
+def aligned(array: Any) -> Any:
     """The array, or a copy of it if its numbers straddle words of memory.
 
     What came from a worker or a disk lies behind whatever came with it. NumPy then
@@ -29,7 +37,9 @@ def aligned(array):
     return array if array is None or array.flags.aligned else array.copy()
 
 
-def prepare_block(X, weights, targets, dtype, encode):
+def prepare_block(
+    X: Any, weights: Any, targets: Any, dtype: Any, encode: Callable | None
+) -> tuple:
     """Make a block of one chunk; on its worker.
 
     Parameters
@@ -75,7 +85,7 @@ def prepare_block(X, weights, targets, dtype, encode):
     return aligned(X), aligned(weights), aligned(targets)
 
 
-def refuse_sparse(X):
+def refuse_sparse(X: Any) -> None:
     """Refuse chunks of sparse rows."""
     if issparse(X):
         raise ValueError(
@@ -96,8 +106,8 @@ def _same_length(X, other, name):
 def _size(block):
     """Rows, the sum of their weights, and columns of the targets."""
     X_, weights, targets = block
-    total = len(X_) if weights is None else weights.sum(dtype=np.float64)
-    return len(X_), float(total), 0 if targets is None else targets.shape[1]
+    total = total_weight(len(X_), weights)
+    return len(X_), total, 0 if targets is None else targets.shape[1]
 
 
 def _call(function, position, block):
@@ -106,7 +116,7 @@ def _call(function, position, block):
 
 def _with_rows(function, block):
     # A copy of what it multiplies by is as good as aligned.
-    return deepcopy(function)(aligned(block[X])), *block[1:]
+    return deepcopy(function)(DenseRows(aligned(block[X]))), *block[1:]
 
 
 def _with_weights(block):
@@ -117,6 +127,10 @@ def _with_weights(block):
 
 def _ranges(array, weights):
     return np.stack([array.min(axis=0), array.max(axis=0)])
+
+
+def _moments_and_total(array, weights):
+    return DenseRows(array).moments(weights), total_weight(len(array), weights)
 
 
 @dataclass(frozen=True)
@@ -131,7 +145,7 @@ class Blocks:
     n_outputs: int  # columns of the targets
 
     @classmethod
-    def compute(cls, chunks, weighted, sources=()):
+    def compute(cls, chunks: list, weighted: bool, sources: Sequence = ()) -> Blocks:
         """Have blocks computed and held, where dask finds room for them.
 
         Parameters
@@ -158,17 +172,17 @@ class Blocks:
         return cls(run, tasks, list(rows), sum(weight_sums), weighted, n_outputs[0])
 
     @property
-    def starts(self):
+    def starts(self) -> list[int]:
         """Index of the first row of each block."""
         return [0, *np.cumsum(self.rows).tolist()][:-1]
 
-    def with_rows(self, function):
-        """The same blocks, with ``function(X)`` for X."""
+    def with_rows(self, function: Callable) -> Blocks:
+        """The same blocks, with ``function(rows)``, an array, for X."""
         sent = self.run.send(function)
         tasks = self.run.map(_with_rows, [sent] * len(self.tasks), self.tasks)
         return replace(self, tasks=self.run.start(tasks))
 
-    def joined(self, other):
+    def joined(self, other: Blocks) -> Blocks:
         """These and the blocks of ``other``; rows without a weight weigh one."""
         tasks, weighted = [*self.tasks, *other.tasks], self.weighted or other.weighted
         if self.weighted != other.weighted:
@@ -182,7 +196,7 @@ class Blocks:
         )
 
 
-class RemoteArray:
+class DaskRows(Rows):
     """X, the weights or the targets of blocks of rows, seen as one array.
 
     Parameters
@@ -197,46 +211,64 @@ class RemoteArray:
         float32 or float64.
     """
 
-    is_remote = True
+    engine = "dask"
+    local = False
     ndim = 2
 
-    def __init__(self, blocks, position, n_columns, dtype):
+    def __init__(
+        self, blocks: Blocks, position: int, n_columns: int, dtype: Any
+    ) -> None:
         self.blocks, self._position = blocks, position
         self.shape = sum(blocks.rows), n_columns
         self.dtype = np.dtype(dtype)
 
-    def __len__(self):
-        return self.shape[0]
-
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of all rows together."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize
 
-    def each(self, function):
+    @property
+    def given(self) -> DaskRows:
+        """Themselves: an autoencoder here may learn from them."""
+        return self
+
+    def each(self, function: Callable) -> list:
         """Results of ``function(array, weights)`` for each block, in order."""
         run, blocks = self.blocks.run, self.blocks.tasks
         tasks = run.map(partial(_call, function, self._position), blocks)
         return run.gather(tasks, needs=blocks)
 
+    def moments(self, weights: Any = None) -> Moments:
+        """Weighted column means and variance; blocks have their weights."""
+        return Moments.combined(*zip(*self.each(_moments_and_total), strict=True))
+
     @cached_property
-    def ranges(self):
-        """Minimum and maximum of each column, (2, n_columns)."""
+    def _ranges(self) -> np.ndarray:
         low, high = np.stack(self.each(_ranges), axis=1)
         return np.stack([low.min(axis=0), high.max(axis=0)])
 
-    def replaced(self, function, n_columns):
-        """An array of ``function(X)``, whose rows are those of X."""
-        blocks = self.blocks.with_rows(function)
-        return RemoteArray(blocks, self._position, n_columns, self.dtype)
+    def ranges(self, weights: Any = None) -> np.ndarray:
+        """Least and greatest of each column, (2, n_columns)."""
+        return self._ranges
 
-    def joined(self, other):
+    def autoencoder(self, *args: Any, **kwargs: Any) -> AutoencoderObjective:
+        """The objective for such rows, from arguments of ``AutoencoderObjective``."""
+        return AutoencoderObjective(*args, **kwargs)
+
+    def network(
+        self, *args: Any, reconstructs: bool, **kwargs: Any
+    ) -> NetworkObjective:
+        """The objective for such rows, from arguments of ``NetworkObjective``."""
+        return NetworkObjective(*args, **kwargs)
+
+    def mapped(
+        self, compute: Callable, n_columns: int, weights: Any = None
+    ) -> DaskRows:
+        """Rows of ``compute(rows)``, block by block where they lie."""
+        blocks = self.blocks.with_rows(compute)
+        return DaskRows(blocks, self._position, n_columns, self.dtype)
+
+    def joined(self, other: Any) -> DaskRows:
         """The rows of ``other`` after these."""
         blocks = self.blocks.joined(other.blocks)
-        return RemoteArray(blocks, self._position, self.shape[1], self.dtype)
-
-    def engine(self, objective):
-        """An engine that evaluates ``objective`` on the blocks."""
-        from skae.engines.dask import DaskEngine
-
-        return DaskEngine(objective, self.blocks)
+        return DaskRows(blocks, self._position, self.shape[1], self.dtype)

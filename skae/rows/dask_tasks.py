@@ -8,11 +8,12 @@ with the first call that needs it: each message costs milliseconds, a task less.
 """
 
 import sys
-import warnings
 from concurrent.futures import CancelledError
-from importlib import import_module
 
 import numpy as np
+
+from skae._version import __version__
+from skae._warnings import warn
 
 _SECONDS_BETWEEN_LOOKS = 5.0
 _SECONDS_WITHOUT_WORKERS = 60.0
@@ -36,10 +37,9 @@ def runner():
             return ClientRunner(distributed.get_client())
         except ValueError:
             pass  # which says that there is none
-    warnings.warn(
+    warn(
         "No dask.distributed client is active, so dask's local scheduler computes the "
-        "blocks, in this process; create a distributed.Client to use a cluster.",
-        stacklevel=2,
+        "blocks, in this process; create a distributed.Client to use a cluster."
     )
     return LocalRunner()
 
@@ -232,12 +232,13 @@ def _check_versions(client):
     # itself knows the versions of what is installed, which a checkout may not be.
     def own_version():
         try:
-            return import_module("skae").__version__
+            from skae._version import __version__
         except ImportError:
             return None
+        return __version__
 
     found, versions_of_skae = client.get_versions(), client.run(own_version)
-    mine = {**_main_versions(found["client"]), "skae": own_version()}
+    mine = {**_main_versions(found["client"]), "skae": __version__}
     for address, report in found["workers"].items():
         skae = versions_of_skae.get(address, mine["skae"])
         theirs = {**_main_versions(report), "skae": skae}

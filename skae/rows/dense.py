@@ -1,11 +1,136 @@
-"""Rows, their weights and targets, in blocks; rows of weight zero are left out."""
+"""Rows of an array, a memory map included; those of weight zero are in no block."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from skae.core.autoencoder import AutoencoderObjective
 from skae.core.blocks import Block
+from skae.core.network import NetworkObjective
+from skae.rows.data import LocalRows, Rows
+from skae.rows.errors import write_squared_errors
+from skae.rows.lengths import block_rows
 from skae.rows.memory_map import Release
+from skae.rows.moments import Moments, dense_moments, dense_ranges
+
+
+class DenseRows(LocalRows):
+    """Rows of an array, which is never copied.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        C-contiguous where objectives are evaluated on it; only ever read.
+    """
+
+    def __init__(self, X: np.ndarray) -> None:
+        self.X, self.shape, self.dtype = X, X.shape, X.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return self.X.nbytes
+
+    @property
+    def given(self) -> np.ndarray:
+        """The array."""
+        return self.X
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return self.X[rows]
+
+    def release(self) -> Release:
+        """A ``Release`` of the memory of rows that have been read."""
+        return Release(self.X)
+
+    def moments(self, weights: np.ndarray | None = None) -> Moments:
+        """Weighted column means and variance, in float64."""
+        return dense_moments(self.X, weights)
+
+    def ranges(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Least and greatest of each column, (2, n_features), of rows that count."""
+        return dense_ranges(self.X, weights)
+
+    def autoencoder(self, *args: Any, **kwargs: Any) -> AutoencoderObjective:
+        """The objective for such rows, from arguments of ``AutoencoderObjective``."""
+        return AutoencoderObjective(*args, **kwargs)
+
+    def network(
+        self, *args: Any, reconstructs: bool, **kwargs: Any
+    ) -> NetworkObjective:
+        """The objective for such rows, from arguments of ``NetworkObjective``."""
+        return NetworkObjective(*args, **kwargs)
+
+    def mapped(
+        self, compute: Callable, n_columns: int, weights: np.ndarray | None = None
+    ) -> DenseRows:
+        """Rows of ``compute(rows)``; zeros for rows of weight zero."""
+        return computed_rows(self, compute, weights)
+
+    def joined(self, other: Rows) -> LocalRows:
+        """The rows of ``other`` after these; sparse if those are."""
+        if isinstance(other, DenseRows):
+            return DenseRows(np.concatenate([self.X, other.X]))
+        return other.after(self)
+
+    def in_blocks(
+        self,
+        objective: Any,
+        weights: np.ndarray | None,
+        targets: DenseRows | None,
+        rows: int | None = None,
+    ) -> RowsInBlocks:
+        """Blocks of ``rows`` rows, by default as many as fit a cache."""
+
+        def rows_of(n_samples):
+            return rows or block_rows(n_samples, objective.numbers_per_row)
+
+        y = None if targets is None else targets.X
+        blocks = RowsInBlocks(self.X, weights, y, rows_of)
+        blocks.multiplications = blocks.n_samples * objective.multiplications_per_row
+        return blocks
+
+    def buffer(self, n_rows: int) -> np.ndarray:
+        """Room for a batch of up to so many rows."""
+        return np.empty((n_rows, self.shape[1]), self.dtype)
+
+    def batch(self, index: np.ndarray, buffer: np.ndarray) -> np.ndarray:
+        """Rows here and there, written to the first rows of ``buffer``."""
+        # mode="clip" writes to out directly; the indices are always valid.
+        return np.take(self.X, index, axis=0, out=buffer[: len(index)], mode="clip")
+
+    def picked(self, index: np.ndarray) -> DenseRows:
+        """A copy of some rows."""
+        return DenseRows(self.X[index])
+
+    def layers(self, layers: Any) -> Any:
+        """``layers`` themselves."""
+        return layers
+
+    def errors(self, encode: Any, decode: Any) -> tuple[Callable, Any]:
+        """What writes ‖x̂_i − x_i‖² of a slice of rows, and what a row of it costs."""
+        return partial(write_squared_errors, encode, decode), encode
+
+    def corrupted(self, noise: Any) -> np.ndarray:
+        """A corrupted copy."""
+        out = np.empty_like(self.X)
+        noise(self.X, start=0, draw=0, out=out)
+        return out
+
+
+def computed_rows(
+    rows: LocalRows, compute: Callable, weights: np.ndarray | None
+) -> DenseRows:
+    """Rows of ``compute(rows)``; zeros for rows of weight zero."""
+    array = compute(rows)
+    if weights is not None:
+        array[weights == 0] = 0  # such rows may have held anything
+    return DenseRows(array)
 
 
 class RowsInBlocks:
@@ -34,7 +159,11 @@ class RowsInBlocks:
         Rows in all blocks.
     weight_sum : float
         Their weights' sum.
+    multiplications : float
+        Of an evaluation's products, in time as many of dense ones.
     """
+
+    multiplications: float
 
     def __init__(self, X, weights, targets, rows_of):
         self._X, self._weights, self._targets = X, weights, targets

@@ -1,12 +1,14 @@
-"""The scale of the data, by which training and its defaults are set."""
+"""Column means and spread: the scale of the data, by which training is set."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 
-from skae.core.blocks import is_remote
 from skae.rows.memory_map import blocks_of
 
 _ENTRIES_AT_A_TIME = 2**18
@@ -20,50 +22,29 @@ class Moments:
     variance: float  # summed over the columns
 
     @classmethod
-    @np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
-    def of(cls, X, weights):
-        """Weighted moments of X, a few rows at a time, in float64."""
-        if is_remote(X):
-            return cls.combined(*zip(*X.each(_moments_and_total), strict=True))
-        if weights is None:
-            weights = np.ones(1)
-            weights = np.broadcast_to(weights, X.shape[0])
-        if issparse(X):
-            return cls(*_of_sparse(X, weights))
-        total = weights.sum(dtype=np.float64)
-        mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks_of(X)) / total
-        squares = 0.0
-        for b in blocks_of(X):
-            deviations = X[b] - mean
-            distances = np.vecdot(deviations, deviations)
-            # Rows of weight zero may hold anything, and 0 times inf is nan.
-            squares += weights[b] @ np.where(weights[b] > 0, distances, 0)
-        return cls(mean, float(squares / total))
-
-    @classmethod
     @np.errstate(over="ignore", invalid="ignore")
-    def combined(cls, moments, totals):
+    def combined(cls, moments: Sequence[Moments], totals: Sequence[float]) -> Moments:
         """Moments of all rows, of those of blocks and their sums of weights.
 
         The squared distances between the blocks' means come on top of those within
         the blocks: no difference of large squares is taken.
         """
-        totals = np.array(totals)
-        mean = sum(w * m.mean for w, m in zip(totals, moments, strict=True))
-        mean /= totals.sum()
+        sums = np.array(totals)
+        mean = sum(w * m.mean for w, m in zip(sums, moments, strict=True))
+        mean /= sums.sum()
         shifts = [m.mean - mean for m in moments]
         variances = [
             m.variance + shift @ shift for m, shift in zip(moments, shifts, strict=True)
         ]
-        return cls(mean, float(totals @ variances / totals.sum()))
+        return cls(mean, float(sums @ variances / sums.sum()))
 
-    def no_variation(self, dtype):
+    def no_variation(self, dtype: np.dtype) -> bool:
         """Whether all rows count as equal: what varies is rounding at most."""
         rounding = 10 * np.finfo(dtype).eps * np.linalg.norm(self.mean)
-        return self.variance <= rounding**2
+        return bool(self.variance <= rounding**2)
 
     @np.errstate(over="ignore")
-    def check_magnitude(self, n_samples, dtype, name="X"):
+    def check_magnitude(self, n_samples: int, dtype: np.dtype, name: str = "X") -> None:
         """Refuse X, or y, with which sums and gradients leave the range of its dtype.
 
         A gradient sums products of three numbers of X's size over the rows; the
@@ -85,22 +66,46 @@ class Moments:
         )
 
     @property
-    def spread(self):
+    def spread(self) -> float:
         """Root mean square deviation of an entry."""
         return (self.variance / len(self.mean)) ** 0.5
 
+    @property
+    def size(self) -> float:
+        """Root mean square length of a row."""
+        return float(self.mean @ self.mean + self.variance) ** 0.5
 
-def _moments_and_total(X, weights):
-    total = len(X) if weights is None else float(weights.sum(dtype=np.float64))
-    return Moments.of(X, weights), total
+
+def total_weight(n_rows: int, weights: np.ndarray | None) -> float:
+    """How much so many rows weigh together, one each without weights."""
+    return float(n_rows if weights is None else weights.sum(dtype=np.float64))
 
 
-def _of_sparse(X, weights):
-    """Mean and variance of sparse rows, a few entries at a time.
+@np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
+def dense_moments(X: np.ndarray, weights: np.ndarray | None) -> Moments:
+    """Weighted moments of X, a few rows at a time, in float64."""
+    if weights is None:
+        weights = np.broadcast_to(np.ones(1), X.shape[0])
+    total = weights.sum(dtype=np.float64)
+    mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks_of(X)) / total
+    squares = 0.0
+    for b in blocks_of(X):
+        deviations = X[b] - mean
+        distances = np.vecdot(deviations, deviations)
+        # Rows of weight zero may hold anything, and 0 times inf is nan.
+        squares += weights[b] @ np.where(weights[b] > 0, distances, 0)
+    return Moments(mean, float(squares / total))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def sparse_moments(X: Any, weights: np.ndarray | None) -> Moments:
+    """Weighted moments of a CSR matrix, a few entries at a time.
 
     Zeros deviate by m_j, entries by x_ij − m_j: no difference of large squares.
     """
     n_features = X.shape[1]
+    if weights is None:
+        weights = np.broadcast_to(np.ones(1), X.shape[0])
     weights = weights.astype(np.float64, copy=False)
     total = weights.sum()
 
@@ -130,24 +135,11 @@ def _of_sparse(X, weights):
     # Of a column without zeros rounding alone would be left, of another too little.
     full = rows == np.count_nonzero(weights)
     zeros = np.where(full, 0.0, np.maximum(total - there, 0))
-    return mean, float((squares.sum() + zeros @ mean**2) / total)
+    return Moments(mean, float((squares.sum() + zeros @ mean**2) / total))
 
 
-@dataclass(frozen=True)
-class Scale:
-    """The scale of the data: what penalties with weight "scale" are relative to."""
-
-    unit: float  # loss of reconstructing every row by the column means
-    spread: float  # root mean square deviation of an entry
-
-
-def ranges_of(X, weights):
-    """Minimum and maximum of each feature, (2, n_features), where weights are not 0."""
-    if is_remote(X):
-        return X.ranges
-    if issparse(X):
-        X = X if weights is None else X[weights > 0]
-        return np.stack([f(axis=0).toarray().ravel() for f in (X.min, X.max)])
+def dense_ranges(X: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Minimum and maximum of each column, (2, n_features), where weights are not 0."""
     low = np.full(X.shape[1], np.inf, X.dtype)
     high = -low
     for b in blocks_of(X):

@@ -1,16 +1,121 @@
-"""Rows as users give them, checked."""
+"""The way in: what users give as X, y and weights, checked, and ready to be rows.
+
+``read`` asks once what X is. What it returns, a ``Given``, is the same to everybody
+after it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import assert_all_finite, get_tags
+from sklearn.utils import assert_all_finite, check_array, get_tags
 from sklearn.utils.validation import validate_data
 
+from skae.rows.dask_collections import Chunks, Held, is_dask, read_more_chunks
+from skae.rows.data import LocalRows, Rows
+from skae.rows.given import Arrays, Given
 from skae.rows.memory_map import blocks_of, is_large_map
+from skae.rows.source import source
 
 DTYPES = [np.float64, np.float32]
 
 
-def validate_rows(estimator, X, *, order=None, reset=False, **options):
+def read(
+    estimator: Any,
+    X: Any,
+    sample_weight: Any = None,
+    *,
+    reset: bool,
+    y: Any = None,
+    supervised: bool = False,
+) -> Given:
+    """What an estimator is given to learn from or to score, checked.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Learns of the features if ``reset``, otherwise compares them.
+    X : array-like, sparse matrix, DataFrame, dask collection or DaskRows
+        Rows. An array of float32 or float64 in C order is not copied.
+    sample_weight : array-like or dask collection of shape (n_samples,), optional
+        Of the rows.
+    reset : bool
+        Whether this is the first fit.
+    y : array-like or dask collection, optional
+        Targets.
+    supervised : bool
+        Whether there must be targets.
+    """
+    if isinstance(X, Rows):
+        return Held(estimator, X, reset)
+    if is_dask(X):
+        return Chunks(
+            estimator, X, y, sample_weight, reset=reset, supervised=supervised
+        )
+    if not supervised:
+        rows = validate_rows(estimator, X, order="C", reset=reset)
+        return Arrays(rows, None, sample_weight)
+    numeric = get_tags(estimator).estimator_type == "regressor"
+    rows, y = validate_rows(
+        estimator,
+        X,
+        y=y,
+        order="C",
+        multi_output=True,
+        y_numeric=numeric,
+        reset=reset,
+    )
+    if issparse(y) and numeric:
+        raise ValueError(
+            "y must be dense, got a sparse matrix; use y.toarray() instead."
+        )
+    return Arrays(rows, y, sample_weight)
+
+
+def read_rows(estimator: Any, X: Any) -> LocalRows:
+    """The rows of this process that a fitted estimator is to map."""
+    return source(validate_rows(estimator, X))
+
+
+def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
+    """More rows beside those of ``given``, with the same columns, or None for None."""
+    if X is None:
+        return None
+    if not given.local:
+        return read_more_chunks(estimator, X, name)
+    if is_dask(X):
+        raise ValueError(
+            f"{name} must be an array or sparse matrix where X is one, got a dask "
+            f"{type(X).__name__}; use {name}.compute()."
+        )
+    options = {"dtype": given.dtype, "order": "C", "input_name": name}
+    if is_large_map(X):
+        _check_needs_no_copy(estimator, X, "C", name, [given.dtype])
+        rows = check_array(X, ensure_all_finite=False, **options)
+        _check_finite(X, name)
+    else:
+        rows = _without_duplicates(check_array(X, accept_sparse="csr", **options))
+    n_features = estimator.n_features_in_
+    if rows.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {rows.shape[1]} features, but X has {n_features}; both must "
+            "have the same columns."
+        )
+    if hasattr(X, "columns"):  # a data frame: in the same order, too
+        validate_data(estimator, X, reset=False, skip_check_array=True)
+    return source(rows)
+
+
+def validate_rows(
+    estimator: Any,
+    X: Any,
+    *,
+    order: str | None = None,
+    reset: bool = False,
+    **options: Any,
+) -> Any:
     """``validate_data``: X, or (X, y) if y is among the options, as float32 or float64.
 
     An array that is that already is not copied. A large memory map is not even if it
@@ -24,16 +129,15 @@ def validate_rows(estimator, X, *, order=None, reset=False, **options):
         checked = validate_data(estimator, X, accept_sparse=accepted, **options)
         if isinstance(checked, tuple):
             X, y = checked
-            return without_duplicates(X), y
-        return without_duplicates(checked)
-    _check_needs_no_copy(estimator, X, order)
+            return _without_duplicates(X), y
+        return _without_duplicates(checked)
+    _check_needs_no_copy(estimator, X, order, "X", DTYPES)
     checked = validate_data(estimator, X, ensure_all_finite=False, **options)
-    for rows in blocks_of(X):
-        assert_all_finite(X[rows], input_name="X")
+    _check_finite(X, "X")
     return checked
 
 
-def without_duplicates(X):
+def _without_duplicates(X: Any) -> Any:
     """Rows as they are or, of a CSR matrix, without entries that are to be added up.
 
     Their squares would be added up one by one. X itself is only ever read.
@@ -44,19 +148,28 @@ def without_duplicates(X):
     return X
 
 
-def _check_needs_no_copy(estimator, X, order):
+def _check_finite(X: np.ndarray, name: str) -> None:
+    for rows in blocks_of(X):
+        assert_all_finite(X[rows], input_name=name)
+
+
+def _check_needs_no_copy(
+    estimator: Any, X: np.ndarray, order: str | None, given_as: str, dtypes: list
+) -> None:
+    allowed = " or ".join(np.dtype(dtype).name for dtype in dtypes[::-1])
     remedy = (
-        "write it out as float32 or float64 in C order, a few rows at a time, to a map "
-        "from numpy.lib.format.open_memmap; or pass np.array(X) if memory allows."
+        f"write it out as {allowed} in C order, a few rows at a time, to a map "
+        f"from numpy.lib.format.open_memmap; or pass np.array({given_as}) if memory "
+        "allows."
     )
     name, size = type(estimator).__name__, f"{X.nbytes / 1e9:.3g} GB"
-    if X.dtype not in DTYPES:
+    if X.dtype not in dtypes:
         raise ValueError(
-            f"X is a memory map of {size} in {X.dtype}, of which {name} would have to "
-            f"make a copy in float64; {remedy}"
+            f"{given_as} is a memory map of {size} in {X.dtype}, of which {name} would "
+            f"have to make a copy in {np.dtype(dtypes[0]).name}; {remedy}"
         )
     if order == "C" and not X.flags.c_contiguous:
         raise ValueError(
-            f"X is a memory map of {size} that is not C-contiguous, of which {name} "
-            f"would have to make a copy; {remedy}"
+            f"{given_as} is a memory map of {size} that is not C-contiguous, of which "
+            f"{name} would have to make a copy; {remedy}"
         )

@@ -1,42 +1,152 @@
-"""Sparse rows, cut into blocks that share them or hold them by column."""
+"""Rows of a CSR matrix, cut into blocks that share them or hold them by column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
-import scipy.sparse
+from scipy.sparse import csr_array, vstack
 
+from skae.core.activations import Identity
 from skae.core.blocks import Block
+from skae.core.sparse_autoencoder import sparse_objective
+from skae.core.sparse_network import sparse_network
 from skae.core.sparse_rows import SparseRows
+from skae.rows.data import LocalRows, Rows
+from skae.rows.dense import DenseRows, computed_rows
+from skae.rows.errors import LinearErrors, write_errors_of_sparse
+from skae.rows.lengths import block_rows, even, sparse_block_rows
+from skae.rows.memory_map import Release
+from skae.rows.moments import Moments, sparse_moments
 
-# Codes of a block: few enough for products by column to jump about in a cache.
-_CODES = 2**19
-# A product by column walks along all columns, so each is to have some entries.
-_ENTRIES_PER_COLUMN = 8
 # A multiplication of a sparse product against one of a dense product, in time.
 _DEARER = 8
 
 
-def sparse_block_rows(X, objective):
-    """Most rows of a block, a function of the data alone."""
-    n_samples, n_features = X.shape
-    in_cache = _CODES // max(objective.product_columns)
-    entries_per_row = max(1, X.nnz / n_samples)
-    enough = _ENTRIES_PER_COLUMN * n_features / entries_per_row
-    return int(max(1, in_cache, enough))
+class CsrRows(LocalRows):
+    """Rows of a CSR array or matrix without duplicate entries.
+
+    Parameters
+    ----------
+    X : CSR array or matrix of shape (n_samples, n_features)
+        Only ever read.
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.X, self.shape, self.dtype = X, X.shape, X.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the entries and their places."""
+        return self.X.data.nbytes + self.X.indices.nbytes
+
+    @property
+    def given(self) -> Any:
+        """The matrix."""
+        return self.X
+
+    def __getitem__(self, rows: slice) -> Any:
+        return self.X[rows]
+
+    def release(self) -> Release:
+        """Does nothing: the rows are in memory."""
+        return Release(self.X)
+
+    def moments(self, weights: np.ndarray | None = None) -> Moments:
+        """Weighted column means and variance, in float64."""
+        return sparse_moments(self.X, weights)
+
+    def ranges(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Least and greatest of each column, (2, n_features), of rows that count."""
+        X = self.X if weights is None else self.X[weights > 0]
+        return np.stack([f(axis=0).toarray().ravel() for f in (X.min, X.max)])
+
+    def autoencoder(self, *args: Any, **kwargs: Any) -> Any:
+        """The objective for such rows, from arguments of ``AutoencoderObjective``."""
+        return sparse_objective(*args, **kwargs)
+
+    def network(self, *args: Any, reconstructs: bool, **kwargs: Any) -> Any:
+        """The objective for such rows, from arguments of ``NetworkObjective``."""
+        return sparse_network(*args, reconstructs=reconstructs, **kwargs)
+
+    def mapped(
+        self, compute: Callable, n_columns: int, weights: np.ndarray | None = None
+    ) -> DenseRows:
+        """Rows of ``compute(rows)``; zeros for rows of weight zero."""
+        return computed_rows(self, compute, weights)
+
+    def joined(self, other: Rows) -> CsrRows:
+        """The rows of ``other`` after these."""
+        return CsrRows(vstack([self.X, csr_array(other.given)], format="csr"))
+
+    def after(self, other: DenseRows) -> CsrRows:
+        """These rows after those of ``other``."""
+        return CsrRows(vstack([csr_array(other.given), self.X], format="csr"))
+
+    def in_blocks(
+        self,
+        objective: Any,
+        weights: np.ndarray | None,
+        targets: DenseRows | None,
+        rows: int | None = None,
+    ) -> SparseRowsInBlocks:
+        """Blocks of ``rows`` rows, by default as many as suit the objective's products.
+
+        All is as if rows of weight zero had never been there.
+        """
+        y = None if targets is None else targets.X
+        X, weights, y = without_zero_weights(self.X, weights, y)
+        n_samples, by_column = X.shape[0], objective.by_column
+        multiplications = n_samples * objective.multiplications_per_row
+        length = rows or block_rows(n_samples, objective.numbers_per_row)
+        if by_column:
+            multiplications = sparse_multiplications(X, objective)
+            length = rows or even(n_samples, sparse_block_rows(X, objective))
+        blocks = SparseRowsInBlocks(X, weights, y, length, by_column)
+        blocks.multiplications = multiplications
+        return blocks
+
+    def buffer(self, n_rows: int) -> None:
+        """None: a batch of sparse rows is as small as it is."""
+
+    def batch(self, index: np.ndarray, buffer: Any) -> SparseRows:
+        """Rows here and there as a block has them."""
+        return SparseRows(self.X[index])
+
+    def picked(self, index: np.ndarray) -> CsrRows:
+        """A copy of some rows."""
+        return CsrRows(self.X[index])
+
+    def layers(self, layers: Any) -> Any:
+        """``layers`` for slices of these rows."""
+        return layers.for_sparse(entries_per_row=self.X.nnz / self.shape[0])
+
+    def errors(self, encode: Any, decode: Any) -> tuple[Callable, Any]:
+        """What writes ‖x̂_i − x_i‖² of a slice of rows, and what a row of it costs."""
+        if decode.layers[-1][2] is not Identity:
+            return partial(write_errors_of_sparse, encode, decode), decode
+        if len(decode.layers) > 1:
+            encode = encode.followed_by(decode.layers[:-1])
+        return LinearErrors(encode, decode), encode
+
+    def corrupted(self, noise: Any) -> Any:
+        """A corrupted copy, sparse where the noise keeps zeros."""
+        if not noise.corruption.keeps_zeros:
+            return DenseRows(self.X.toarray()).corrupted(noise)
+        masked = SparseRows(self.X).masked(noise, start=0, draw=0).matrix.copy()
+        masked.eliminate_zeros()
+        return masked
 
 
-def sparse_multiplications(X, objective):
+def sparse_multiplications(X: Any, objective: Any) -> float:
     """Of an evaluation's products, as many as take the time of dense ones."""
     dense = X.shape[0] * objective.dense_multiplications_per_row
     return _DEARER * X.nnz * sum(objective.product_columns) + dense
 
 
-def stored_bytes(X):
-    """Bytes of an array, or of a sparse matrix's entries and their places."""
-    if scipy.sparse.issparse(X):
-        return X.data.nbytes + X.indices.nbytes
-    return X.nbytes
-
-
-def cut_sparse(X, start, stop, by_column):
+def cut_sparse(X: Any, start: int, stop: int, by_column: bool) -> SparseRows:
     """Rows start … stop − 1 of a matrix in row order, as ``SparseRows``.
 
     In row order they share the entries of X; in column order they are a copy, as
@@ -52,7 +162,9 @@ def cut_sparse(X, start, stop, by_column):
     return SparseRows(rows.tocsc() if by_column else rows)
 
 
-def without_zero_weights(X, weights, targets):
+def without_zero_weights(
+    X: Any, weights: np.ndarray | None, targets: np.ndarray | None
+) -> tuple:
     """The rows of a CSR matrix that count, their weights and their targets."""
     if weights is None or weights.all():
         return X, weights, targets
@@ -70,38 +182,48 @@ class SparseRowsInBlocks:
 
     Parameters
     ----------
+    length : int
+        Rows of a block.
     by_column : bool
         The order in which a block is stored.
     """
 
-    def __init__(self, X, weights, targets, rows_of, by_column):
+    multiplications: float
+
+    def __init__(
+        self,
+        X: Any,
+        weights: np.ndarray | None,
+        targets: np.ndarray | None,
+        length: int,
+        by_column: bool,
+    ) -> None:
         self.n_samples = n = X.shape[0]
         self.weight_sum = float(n)
         if weights is not None:
             self.weight_sum = float(weights.sum(dtype=np.float64))
-        self._length = rows_of(n)
 
         def block(start):
-            rows = slice(start, start + self._length)
+            rows = slice(start, start + length)
             return Block(
-                cut_sparse(X, start, start + self._length, by_column),
+                cut_sparse(X, start, start + length, by_column),
                 None if weights is None else weights[rows],
                 start,
                 None if targets is None else targets[rows],
             )
 
-        self._blocks = [block(start) for start in range(0, n, self._length)]
+        self._blocks = [block(start) for start in range(0, n, length)]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._blocks)
 
-    def length(self, index):
+    def length(self, index: int) -> int:
         """Rows of the block with this index."""
         return len(self._blocks[index].X)
 
-    def take(self, index, workspace):
+    def take(self, index: int, workspace: Any) -> Block:
         """The block with this index."""
         return self._blocks[index]
 
-    def release(self, index):
+    def release(self, index: int) -> None:
         """Nothing: it is kept, with what it keeps between evaluations."""

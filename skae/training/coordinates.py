@@ -205,3 +205,13 @@ class NetworkCoordinates(_Affine):
         for f, k in zip(objective.activations, objective.layer_sizes[1:], strict=False):
             means.append(np.full(k, f.code_centre))
         super().__init__(objective, scale, shift, means, unit)
+
+
+class Unchanged:
+    """θ′ = θ, of a solver that needs no other coordinates."""
+
+    unit = 1.0
+
+    def to_data(self, inner, out=None):
+        """θ for θ′."""
+        return inner

@@ -1,7 +1,11 @@
 """Rounds of sparse coding: codes of a batch, then the dictionary in closed form."""
 
-import time
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -15,8 +19,11 @@ from skae.core.coding import (
     squared_norms,
 )
 from skae.core.sparse_rows import SparseRows
-from skae.engines.row_map import row_blocks
-from skae.solvers import minimize_separable
+from skae.engines.row_map import RowEngine, row_blocks
+from skae.rows.picked import PickedRows
+from skae.solvers import Iteration, NotFiniteError, Result, minimize_separable
+from skae.training.problem import Problem
+from skae.training.progress import Progress
 
 # How fast sums of earlier rounds are forgotten: after t rounds about the last t/20
 # still count. Slower forgetting averages more and learns later.
@@ -28,8 +35,44 @@ _ENCODE_TOL = 1e-9
 MAX_ITER_ENCODE = 5000
 
 
+@dataclass(frozen=True)
+class DictionaryObjective:
+    """J of sparse coding, as ``skae.core.coding`` has it; θ is A, row by row."""
+
+    shape: tuple[int, int]  # of A
+    dtype: np.dtype
+    sparsity_weight: float
+    dictionary_penalty: float
+    epsilon: float
+    pooling: NoPooling | TorusPooling
+    code_max_iter: int
+
+    n_statistics = 0
+
+    def codes(self, A: np.ndarray) -> CodeObjective:
+        """The objective of the codes, for the dictionary A."""
+        return CodeObjective(A, self.sparsity_weight, self.epsilon, self.pooling)
+
+    def start(self, random_state: np.random.RandomState, size: float) -> np.ndarray:
+        """Gaussian atoms of one length, for rows of typical length ``size``.
+
+        It is the length at which the penalties of a dictionary and of the codes it
+        would have are about equal, but at least one with which λ does not silence a
+        typical code.
+        """
+        A = random_state.standard_normal(self.shape)
+        balanced = size * (2 * self.shape[0] * self.dictionary_penalty) ** -0.5
+        audible = self.sparsity_weight / size * self.shape[1] ** 0.5
+        A *= max(balanced, audible) / np.linalg.norm(A, axis=1, keepdims=True)
+        return A.astype(self.dtype).ravel()
+
+    def attributes(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        """Fitted attributes."""
+        return {"components_": theta.reshape(self.shape).copy()}
+
+
 @dataclass
-class Sums:
+class _Sums:
     """Weighted sums over the rows of this round and, fading, of those before it."""
 
     SS: np.ndarray  # Σ w s sᵀ, (n_components, n_components), float64
@@ -37,56 +80,81 @@ class Sums:
     weight: float = 0.0  # Σ w
     rounds: int = 0
 
-    @classmethod
-    def of_nothing(cls, n_components, n_features):
-        return cls(
-            np.zeros((n_components, n_components)), np.zeros((n_components, n_features))
-        )
-
-    def faded(self, entirely):
+    def faded(self, entirely: bool) -> _Sums:
         """What counts in the next round of them: a copy."""
         rounds = self.rounds + 1
         kept = 0.0 if entirely else (1 - 1 / rounds) ** _FORGETTING
-        return Sums(self.SS * kept, self.SX * kept, self.weight * kept, rounds)
+        return _Sums(self.SS * kept, self.SX * kept, self.weight * kept, rounds)
 
 
-@dataclass(frozen=True)
-class Model:
-    """The constants of J."""
-
-    sparsity_weight: float
-    dictionary_penalty: float
-    epsilon: float
-    pooling: NoPooling | TorusPooling
-
-    def codes(self, A):
-        """The objective of the codes, for the dictionary A."""
-        return CodeObjective(A, self.sparsity_weight, self.epsilon, self.pooling)
-
-
-def random_dictionary(rng, shape, size, model):
-    """Gaussian atoms of one length.
-
-    It is the length at which the penalties of a dictionary and of the codes it would
-    have are about equal, but at least one with which λ does not silence a typical
-    code.
+def train_in_rounds(
+    problem: Problem,
+    engine: Callable,
+    start: np.ndarray,
+    seed: np.random.RandomState,
+    state: dict | None,
+    progress: Progress,
+) -> tuple[Result, np.ndarray, dict]:
+    """Rounds until the dictionary stands still; see ``train_on_all_rows``.
 
     Parameters
     ----------
-    rng : RandomState
-    shape : tuple of int
-        (n_components, n_features).
-    size : float
-        Root mean square length of a row of data.
-    model : Model
+    seed : RandomState
+        Draws the batches.
+    state : dict or None
+        Sums that an earlier call returned, to go on from.
     """
-    A = rng.standard_normal(shape)
-    balanced = size * (2 * shape[0] * model.dictionary_penalty) ** -0.5
-    audible = model.sparsity_weight / size * shape[1] ** 0.5
-    return A * (max(balanced, audible) / np.linalg.norm(A, axis=1, keepdims=True))
+    objective, settings, data = problem.objective, problem.settings, problem.data
+    (k, d), A = objective.shape, start.reshape(objective.shape)
+    sums = _Sums(np.zeros((k, k)), np.zeros((k, d)))
+    if state is not None:
+        sums = _Sums(**state)
+    rows = PickedRows.that_count(data.X.given, data.weights)
+    batches, release = Batches(len(rows), settings.batch_size, seed), data.X.release()
+    # Rounds on all rows need none of the sums before.
+    entirely = batches.all_rows and state is None
+    loss, n_iter, status = np.inf, 0, "max_iter"
+    try:
+        with RowEngine() as threads:
+            while n_iter < settings.max_iter and status == "max_iter":
+                progress.begin()
+                batch, old = batches.take(rows), A
+                # All is replaced in one step, after the round.
+                A, sums, loss = improve(
+                    threads, A, batch, objective, sums.faded(entirely)
+                )
+                n_iter += 1
+                release.after_gathering(len(batch))
+                change = float(np.linalg.norm(A - old))
+                change /= float(np.linalg.norm(A)) or 1.0
+                if change <= settings.tol:
+                    status = "dictionary"
+                x, aux = A.ravel(), (loss, {"loss": loss})
+                iteration = Iteration(n_iter, n_iter, loss, change, aux, x)
+                progress(iteration, partial(_same, x))
+    except StopIteration:
+        status = "stopped"
+    except KeyboardInterrupt:
+        if n_iter == 0:
+            raise
+        status = "interrupted"
+    theta = A.ravel()
+    aux = (loss, {"loss": loss})
+    result = Result(theta, loss, None, aux, n_iter, n_iter, status)
+    return result, theta, vars(sums).copy()
 
 
-def improve(engine, A, rows, model, code_max_iter, sums):
+def _same(theta):
+    return theta
+
+
+def improve(
+    engine: RowEngine,
+    A: np.ndarray,
+    rows: PickedRows,
+    objective: DictionaryObjective,
+    sums: _Sums,
+) -> tuple[np.ndarray, _Sums, float]:
     """One round: code rows with the dictionary A, and return the next dictionary.
 
     Parameters
@@ -95,22 +163,23 @@ def improve(engine, A, rows, model, code_max_iter, sums):
     A : ndarray of shape (n_components, n_features)
         In the dtype of the rows.
     rows : PickedRows
-    model : Model
-    code_max_iter : int
-    sums : Sums
+    objective : DictionaryObjective
+    sums : _Sums
         What of earlier rounds is to count; this round is added.
 
     Returns
     -------
     A : ndarray of shape (n_components, n_features)
+    sums : _Sums
     loss : float
         J of this round's rows, before the dictionary changed.
     """
-    codes = model.codes(A)
+    A = A.astype(rows.dtype, copy=False)
+    codes = objective.codes(A)
 
     def compute(block):
         x, w = rows.block(block)
-        S, value = _solve(codes.of_rows(x), code_max_iter, _CODE_TOL)[:2]
+        S, value = _solve(codes.of_rows(x), objective.code_max_iter, _CODE_TOL)[:2]
         value = value.astype(np.float64) + squared_norms(x)
         total = value.sum() if w is None else value @ w
         weight = len(x) if w is None else w.sum(dtype=np.float64)
@@ -118,20 +187,27 @@ def improve(engine, A, rows, model, code_max_iter, sums):
         rows.release(block)
         return SS, SX, float(total), float(weight)
 
-    objective = weight = 0.0
-    blocks = row_blocks(len(rows), len(A))
-    for SS, SX, part, part_weight in engine.map(compute, blocks):
-        sums.SS += SS
-        sums.SX += SX
-        objective += part
-        weight += part_weight
-    sums.weight += weight
-    loss = objective / weight
-    loss += model.dictionary_penalty * float(np.vdot(A, A))
-    A = dictionary_step(
-        sums.SS / sums.weight, sums.SX / sums.weight, model.dictionary_penalty
-    )
-    return A.astype(rows.dtype), loss
+    total = weight = 0.0
+    try:
+        blocks = row_blocks(len(rows), len(A))
+        for SS, SX, part, part_weight in engine.map(compute, blocks):
+            sums.SS += SS
+            sums.SX += SX
+            total += part
+            weight += part_weight
+        sums.weight += weight
+        loss = total / weight
+        penalty = objective.dictionary_penalty
+        loss += penalty * float(np.vdot(A, A))
+        step = dictionary_step(sums.SS / sums.weight, sums.SX / sums.weight, penalty)
+    except NotFiniteError:
+        step = np.full_like(A, np.nan)
+    if not np.isfinite(step := step.astype(rows.dtype)).all():
+        raise ValueError(
+            f"Codes or dictionary of X overflow {rows.dtype}; scale X, for instance "
+            "with StandardScaler, or raise dictionary_penalty."
+        )
+    return step, sums, loss
 
 
 class Encoder:
@@ -146,15 +222,19 @@ class Encoder:
         Whether all codes so far did.
     """
 
-    def __init__(self, A, model):
-        self._codes = model.codes(A.astype(np.float64, copy=False))
+    def __init__(self, A: np.ndarray, objective: DictionaryObjective) -> None:
+        self._codes = objective.codes(A.astype(np.float64, copy=False))
         self.converged = True
         n_components, n_features = A.shape
         # A dozen arrays of codes should fit a cache; there are many iterations.
         self.numbers_per_row = 8 * n_components
         self.multiplications_per_row = 30 * n_components * n_features
 
-    def __call__(self, X, out=None):
+    def for_sparse(self, entries_per_row: float) -> Encoder:
+        """Itself: it maps sparse rows too."""
+        return self
+
+    def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Codes of the rows X, (n, n_components), written to ``out`` if given."""
         sparse = issparse(X)
         rows = SparseRows(X) if sparse else X.astype(np.float64, copy=False)
@@ -168,7 +248,7 @@ class Encoder:
         return out
 
 
-def _solve(codes, max_iter, tol):
+def _solve(codes: Any, max_iter: int, tol: float) -> Any:
     return minimize_separable(
         codes, codes.start(), max_iter=max_iter, tol=tol * codes.scale()
     )
@@ -177,16 +257,18 @@ def _solve(codes, max_iter, tol):
 class Batches:
     """Endless batches: the rows in a random order, then in another one."""
 
-    def __init__(self, n_samples, batch_size, rng):
+    def __init__(
+        self, n_samples: int, batch_size: int, rng: np.random.RandomState
+    ) -> None:
         self._n, self._size, self._rng = n_samples, batch_size, rng
         self._order, self._next = None, n_samples
 
     @property
-    def all_rows(self):
+    def all_rows(self) -> bool:
         """Whether every batch holds all rows, in their own order."""
         return self._size >= self._n
 
-    def take(self, rows):
+    def take(self, rows: PickedRows) -> PickedRows:
         """The next batch of ``rows``, which are ``PickedRows``."""
         if self.all_rows:
             return rows
@@ -195,18 +277,3 @@ class Batches:
             self._order, self._next = self._rng.permutation(self._n), 0
         self._next += self._size
         return rows.pick(self._order[self._next - self._size : self._next])
-
-
-class Report:
-    """Prints a line now and then: every tenth round, or each if verbose > 1."""
-
-    def __init__(self, verbose):
-        self._verbose, self._start = verbose, time.perf_counter()
-
-    def __call__(self, n_iter, loss, change):
-        every = 1 if self._verbose > 1 else 10
-        if self._verbose and (n_iter % every == 0 or n_iter == 1):
-            print(
-                f"round {n_iter:5d}  loss {loss:.6e}  change {change:.2e}  "
-                f"{time.perf_counter() - self._start:7.2f} s"
-            )

@@ -1,15 +1,27 @@
 """Early stopping: rows that training does not see, and the score on them."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from skae.core.blocks import Data
+from skae.engines.choice import engine_for
 from skae.engines.row_map import apply_layers
-from skae.engines.threads import ThreadEngine
+from skae.rows.data import Data
+from skae.solvers import Iteration
+from skae.training.problem import Settings
 
 
-def hold_out(data, fraction, random_state, labels=None):
+def hold_out(
+    data: Data,
+    fraction: float,
+    random_state: np.random.RandomState,
+    labels: np.ndarray | None = None,
+) -> tuple[Data, Data]:
     """Part the rows into those to train on and those to judge by.
 
     Parameters
@@ -36,9 +48,7 @@ def hold_out(data, fraction, random_state, labels=None):
         If no row would be left on one side.
     """
     # Rows of weight zero are as good as absent: neither side counts them.
-    rows = np.arange(data.X.shape[0])
-    if data.weights is not None:
-        rows = np.flatnonzero(data.weights)
+    rows = data.counted
     n_rows = len(rows)
     n_out = round(fraction * n_rows)
     if not 0 < n_out < n_rows:
@@ -86,18 +96,17 @@ class HeldOutLoss:
         Of the noise or dropout; None is none.
     """
 
-    def __init__(self, objective, data, unit, draw=0):
+    def __init__(
+        self, objective: Any, data: Data, unit: float, draw: int | None = 0
+    ) -> None:
         self._objective, self._data, self._unit = objective, data, unit
         self._draw = draw
-        self._engine = None  # a run makes its own: it serves one thread only
+        self._engine: Any = None  # a run makes its own: it serves one thread only
 
-    def __call__(self, theta):
+    def __call__(self, theta: np.ndarray) -> float:
         if self._engine is None:
-            data = self._data
             # The loss is one pass, for which no codes are kept.
-            self._engine = ThreadEngine(
-                self._objective, data.X, data.weights, code_memory=0
-            )
+            self._engine = engine_for(self._objective, self._data, code_memory=0)
             self._engine.draw = self._draw
         with self._engine as engine:
             return 1 - engine.data_loss(theta) / self._unit
@@ -116,12 +125,52 @@ class HeldOutPrediction:
         ``score(targets, outputs, sample_weight=weights)``, higher is better.
     """
 
-    def __init__(self, objective, data, score):
+    def __init__(self, objective: Any, data: Data, score: Callable) -> None:
         self._objective, self._score = objective, score
-        there = np.flatnonzero(data.weights)
-        self._data = Data(data.X[there], data.weights[there], data.targets[there])
+        there = data.counted
+        self._rows = data.X.picked(there)
+        self._weights = data.weights[there]
+        self._targets = data.targets.picked(there).given
 
-    def __call__(self, theta):
-        data = self._data
-        outputs = apply_layers(self._objective.outputs(theta), data.X)
-        return self._score(data.targets, outputs, sample_weight=data.weights)
+    def __call__(self, theta: np.ndarray) -> float:
+        outputs = apply_layers(self._objective.outputs(theta), self._rows).given
+        return self._score(self._targets, outputs, sample_weight=self._weights)
+
+
+class Watch:
+    """Keeps the iterate that did best on held-out rows.
+
+    Parameters
+    ----------
+    validate : callable
+        ``validate(theta) -> score``, higher is better.
+    settings : Settings
+        Gives ``tol`` and ``n_iter_no_change``.
+    """
+
+    def __init__(
+        self, validate: Callable[[np.ndarray], float], settings: Settings
+    ) -> None:
+        # A copy: runs from other starts may be under way in other threads.
+        self._validate, self._settings = copy(validate), settings
+        self._stale = 0
+        self.scores: list[float] = []
+        self.stopped = False
+        self.best_theta: np.ndarray | None = None
+        self.best_iteration: Iteration | None = None
+
+    def score(self, iteration: Iteration, theta: np.ndarray) -> float:
+        """Score θ, and keep it if it is the best so far."""
+        score = self._validate(theta)
+        best = max(self.scores, default=-np.inf)
+        self.scores.append(score)
+        self._stale = 0 if score > best + self._settings.tol else self._stale + 1
+        if score > best:
+            self.best_theta, self.best_iteration = theta.copy(), iteration
+        return score
+
+    def judge(self) -> None:
+        """Raise StopIteration when the scores have not risen for long."""
+        if self._stale >= self._settings.n_iter_no_change:
+            self.stopped = True
+            raise StopIteration

@@ -1,27 +1,40 @@
 """Training by L-BFGS, on all rows at every step."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from skae.engines.choice import engine_for
-from skae.solvers import minimize_lbfgs
+from skae.solvers import Result, minimize_lbfgs
+from skae.training.problem import Problem
+from skae.training.progress import Progress
 
 # Runs on fresh noise without a lower loss before training counts as converged.
 _PATIENCE = 5
-# Up to so many features tol is compared with entries of the gradient as they are.
-_FEATURES = 64
 
 
-def train_on_all_rows(problem, start, progress):
+def train_on_all_rows(
+    problem: Problem,
+    engine: Callable,
+    start: np.ndarray,
+    seed: int,
+    state: dict | None,
+    progress: Progress,
+) -> tuple[Result, np.ndarray, None]:
     """Minimise by L-BFGS.
 
     Parameters
     ----------
     problem : Problem
         What to minimise.
+    engine : callable
+        ``engine()`` evaluates the objective over all rows.
     start : ndarray
         θ′, in the solver's coordinates.
+    seed, state : int, None
+        For solvers that draw something.
     progress : Progress
         Told of every iteration.
 
@@ -31,24 +44,26 @@ def train_on_all_rows(problem, start, progress):
         Of the solver, in its coordinates; its ``aux`` is (loss, terms).
     theta : ndarray
         The point, in the units of the data.
+    state : None
+        There is nothing to go on from.
     """
-    coordinates, data = problem.coordinates, problem.data
+    coordinates = problem.coordinates
     buffer = np.empty_like(start)
 
     def evaluate(inner):
         progress.begin()
-        loss, gradient, terms = engine(coordinates.to_data(inner, out=buffer))
+        loss, gradient, terms = on_all_rows(coordinates.to_data(inner, out=buffer))
         smooth = loss - terms.get("l1", 0.0)  # which the solver adds itself
         return smooth / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
 
     def each_iteration(iteration):
         progress(iteration, lambda: coordinates.to_data(iteration.x))
 
-    with engine_for(problem.objective, data) as engine:
+    with engine() as on_all_rows:
         once = problem.settings.redraw_every is None
         minimise = _in_one_run if once else _in_rounds
-        result = minimise(problem, engine, evaluate, start, each_iteration)
-    return result, coordinates.to_data(result.x)
+        result = minimise(problem, on_all_rows, evaluate, start, each_iteration)
+    return result, coordinates.to_data(result.x), None
 
 
 def _in_one_run(problem, engine, evaluate, start, each_iteration):
@@ -58,21 +73,10 @@ def _in_one_run(problem, engine, evaluate, start, each_iteration):
         start,
         max_iter=settings.max_iter,
         max_fun=settings.max_fun,
-        tol=settings.tol * _entry_share(problem.data.X.shape[1]),
+        tol=problem.tolerance,
         callback=each_iteration,
         l1=_penalty_weights(problem),
     )
-
-
-def _entry_share(n_features):
-    """What an entry of the gradient is worth, beside one of up to 64 features.
-
-    At equal progress the gradient by a unit's weights is about as long whatever their
-    number, so that its entries fall as 1/√n_features. A bound on entries that did not
-    would take a start on 3000 columns, where each of them counts for little, for a
-    minimum.
-    """
-    return min(1.0, (_FEATURES / n_features) ** 0.5)
 
 
 def _penalty_weights(problem):
@@ -113,7 +117,7 @@ def _in_rounds(problem, engine, evaluate, start, each_iteration):
                 x,
                 max_iter=min(settings.redraw_every, settings.max_iter - n_iter),
                 max_fun=settings.max_fun - n_fun,
-                tol=settings.tol,
+                tol=problem.tolerance,
                 callback=shifted,
                 l1=l1,
             )

@@ -1,10 +1,51 @@
 """Training by Adam, on batches of rows."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 
 from skae.engines.batches import BatchEngine, shuffled_batches
-from skae.rows.memory_map import Release
+from skae.solvers import Result
 from skae.solvers.adam import Adam, minimize_adam
+from skae.training.problem import Problem, Settings
+from skae.training.progress import Progress
+
+
+def train_on_batches(
+    problem: Problem,
+    engine: Callable,
+    start: np.ndarray,
+    seed: int,
+    state: dict | None,
+    progress: Progress,
+) -> tuple[Result, np.ndarray, dict]:
+    """Minimise by Adam; see ``train_on_all_rows`` for what else is the same.
+
+    Parameters
+    ----------
+    state : dict or None
+        What an earlier call returned, to go on from if the units are the same.
+
+    Returns
+    -------
+    state : dict
+        Arrays, numbers and tuples only.
+    """
+    coordinates = problem.coordinates
+    batches = MiniBatches(problem, seed, state)
+
+    def each_epoch(iteration):
+        progress(iteration, lambda: coordinates.decentred(iteration.x))
+
+    # Where rows are held out, it is their score that must not stand still.
+    watched = problem.validate is not None
+    n_iter_no_change = None if watched else problem.settings.n_iter_no_change
+    theta = coordinates.to_centred(start)
+    result = batches.run(theta, n_iter_no_change, progress.begin, each_epoch)
+    return result, coordinates.decentred(result.x), batches.state
 
 
 class MiniBatches:
@@ -13,56 +54,84 @@ class MiniBatches:
     Parameters
     ----------
     problem : Problem
-        What to minimise; its rows are those of the first epoch.
+        What to minimise.
     seed : int
         Of the order of the rows.
+    state : dict, optional
+        Of an earlier instance.
     """
 
-    def __init__(self, problem, seed):
-        coordinates = problem.coordinates
+    def __init__(self, problem: Problem, seed: int, state: dict | None = None) -> None:
+        self._problem = problem
+        objective, coordinates = problem.objective, problem.coordinates
         self._random_state = np.random.RandomState(seed)
-        self._draw, self._mean_code = 0, None
-        self._fixed = self._what_is_fixed(problem)
         # Adam for θ′ and J/unit, written for θ and J.
         self._adam = Adam(
-            problem.objective.layout.size,
-            problem.objective.dtype,
+            objective.layout.size,
+            objective.dtype,
             scale=coordinates.scale,
             unit=coordinates.unit,
         )
+        self._engine = BatchEngine(
+            objective, problem.settings.batch_size, coordinates.means
+        )
+        if state is not None and state["units"] == self._units:
+            self._random_state.set_state(state["random_state"])
+            # Copies: a piece that is refused must leave no trace.
+            self._adam.m, self._adam.v = state["m"].copy(), state["v"].copy()
+            self._adam.t = state["t"]
+            self._engine.draw = state["draw"]
+            self._engine.mean_statistics = state["mean_statistics"]
 
-    def suits(self, problem):
-        """Whether the problem is in the coordinates that this state is in."""
-        same_size = len(self._adam.m) == problem.objective.layout.size
-        return same_size and self._fixed == self._what_is_fixed(problem)
-
-    @staticmethod
-    def _what_is_fixed(problem):
-        unit, scale = problem.coordinates.unit, problem.coordinates.scale
+    @property
+    def _units(self) -> tuple:
+        """What a state must agree in: the coordinates, and the order of parameters."""
+        coordinates, objective = self._problem.coordinates, self._problem.objective
+        scale, size = coordinates.scale, objective.layout.size
         # Of sparse rows the parameters lie in another order.
-        order = problem.objective.by_feature
-        return unit, float(scale[0]), float(scale[-1]), order
+        order = bool(objective.by_feature)
+        return (
+            size,
+            float(coordinates.unit),
+            float(scale[0]),
+            float(scale[-1]),
+            order,
+        )
 
-    def run(self, problem, theta, n_iter_no_change, begin, callback):
+    @property
+    def state(self) -> dict[str, Any]:
+        """What another instance may go on from."""
+        return {
+            "units": self._units,
+            "random_state": self._random_state.get_state(),
+            "m": self._adam.m,
+            "v": self._adam.v,
+            "t": self._adam.t,
+            "draw": self._engine.draw,
+            "mean_statistics": self._engine.mean_statistics,
+        }
+
+    def run(
+        self,
+        theta: np.ndarray,
+        n_iter_no_change: int | None,
+        begin: Callable[[], None],
+        callback: Callable,
+    ) -> Result:
         """Minimise from θ, that of centred rows, for up to ``max_iter`` epochs.
 
         ``begin()`` is called before each epoch, and ``callback(iteration)`` after it,
         with the mean loss and terms of the epoch as ``aux``.
         """
-        data, settings = problem.data, problem.settings
-        rates = iter(_rates(settings))
-        self._adam.penalise(problem.objective.penalty_weights)
-        unit = problem.coordinates.unit
-        rows = np.arange(data.X.shape[0])
+        data, settings = self._problem.data, self._problem.settings
+        rates = _rates(settings)
+        self._adam.penalise(self._problem.objective.penalty_weights)
+        unit = self._problem.coordinates.unit
+        rows = data.counted  # those held out have weight zero
         mean_weight = 1.0
         if data.weights is not None:
-            rows = np.flatnonzero(data.weights)  # those held out have weight zero
             mean_weight = float(data.weights[rows].mean(dtype=np.float64))
-        engine = BatchEngine(
-            problem.objective, settings.batch_size, problem.coordinates.means
-        )
-        engine.draw, engine.mean_code = self._draw, self._mean_code
-        epoch, release = _Mean(), Release(data.X)
+        epoch, release = _Mean(), data.X.release()
 
         def batches():
             begin()
@@ -75,7 +144,7 @@ class MiniBatches:
 
         def evaluate(theta, index):
             weight = mean_weight * len(index)
-            loss, gradient, terms = engine(theta, data, index, weight)
+            loss, gradient, terms = self._engine(theta, data, index, weight)
             release.after_gathering(len(index))
             epoch.add(weight, loss, terms)
             return loss / unit, gradient, weight
@@ -83,7 +152,7 @@ class MiniBatches:
         def each_epoch(iteration):
             callback(iteration._replace(aux=epoch.mean()))
 
-        result = minimize_adam(
+        return minimize_adam(
             evaluate,
             theta,
             batches,
@@ -93,11 +162,9 @@ class MiniBatches:
             adam=self._adam,
             callback=each_epoch,
         )
-        self._draw, self._mean_code = engine.draw, engine.mean_code
-        return result
 
 
-def _rates(settings):
+def _rates(settings: Settings) -> Iterator[float]:
     """The learning rate of each epoch."""
     for epoch in range(settings.max_iter):
         falling = settings.learning_rate == "linear"
@@ -123,24 +190,3 @@ class _Mean:
     def mean(self):
         terms = {name: value / self._weight for name, value in self._terms.items()}
         return self._loss / self._weight, terms
-
-
-def train_on_batches(problem, start, batches, progress):
-    """Minimise by Adam; see ``train_on_all_rows`` for what else is the same.
-
-    Parameters
-    ----------
-    batches : MiniBatches
-        The state to go on from.
-    """
-    coordinates = problem.coordinates
-
-    def each_epoch(iteration):
-        progress(iteration, lambda: coordinates.decentred(iteration.x))
-
-    # Where rows are held out, it is their score that must not stand still.
-    watched = problem.validate is not None
-    n_iter_no_change = None if watched else problem.settings.n_iter_no_change
-    theta = coordinates.to_centred(start)
-    result = batches.run(problem, theta, n_iter_no_change, progress.begin, each_epoch)
-    return result, coordinates.decentred(result.x)

@@ -1,37 +1,18 @@
-"""What one run of training needs, and what comes out of it."""
+"""What training needs, and what comes out of it."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from numbers import Integral, Real
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from skae._sklearn import Interval, StrOptions
-from skae.core.blocks import Data
+from skae.rows.data import Data
 
-# What those parameters may be that say how to train.
-TRAINING_CONSTRAINTS = {
-    "solver": [StrOptions({"lbfgs", "adam"})],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "max_fun": [Interval(Integral, 1, None, closed="left")],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-    "learning_rate": [StrOptions({"constant", "linear"})],
-    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-    "shuffle": ["boolean"],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-    "random_state": ["random_state"],
-    "warm_start": ["boolean"],
-    "verbose": ["verbose"],
-}
-# And how strongly weights are penalised.
-PENALTY_CONSTRAINTS = {
-    "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
-    "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-}
+_BATCH = 200  # rows of a batch where "auto" is asked for
+# Up to so many features tol is compared with entries of the gradient as they are.
+_FEATURES = 64
 
 
 @dataclass(frozen=True)
@@ -43,7 +24,7 @@ class Settings:
     max_fun: int = 15000
     tol: float = 2e-4
     redraw_every: int | None = None
-    batch_size: int = 200
+    batch_size: int = _BATCH
     learning_rate: str = "constant"
     learning_rate_init: float = 3e-3
     shuffle: bool = True
@@ -51,33 +32,49 @@ class Settings:
     verbose: int = 0
 
     @classmethod
-    def of(cls, estimator, n_rows):
+    def of(cls, estimator: Any, n_rows: int) -> Settings:
         """Read from an estimator's parameters, where it has them."""
         given = {
-            name: getattr(estimator, name)
-            for name in cls.__dataclass_fields__
-            if hasattr(estimator, name)
+            field.name: getattr(estimator, field.name)
+            for field in fields(cls)
+            if hasattr(estimator, field.name)
         }
-        batch_size = given.get("batch_size", "auto")
-        if batch_size == "auto":
-            batch_size = 200
-        return cls(**{**given, "batch_size": int(min(batch_size, n_rows))})
+        if given.get("batch_size", "auto") == "auto":
+            given["batch_size"] = _BATCH
+        given["batch_size"] = min(given["batch_size"], n_rows)
+        # Python's numbers: NumPy's would promote float32 arrays, and stay in states.
+        for field in fields(cls):
+            value = given.get(field.name)
+            if value is not None and type(field.default) in (int, float):
+                given[field.name] = type(field.default)(value)
+        return cls(**given)
 
 
 @dataclass(frozen=True)
 class Problem:
     """All that one run of training needs besides its start."""
 
-    objective: Any  # AutoencoderObjective or NetworkObjective
+    objective: Any
     data: Data
     coordinates: Any
     settings: Settings
     # θ -> score on held-out rows, higher is better; None is no early stopping.
-    validate: Callable | None = None
-    moments: Any = None  # of the rows that set the scale of things
+    validate: Callable[[np.ndarray], float] | None = None
     task: Any = None  # whose parts are the iterations; None where nobody follows them
     # (θ, n_iter) -> attributes of an estimator that stopped there.
-    attributes: Callable | None = None
+    attributes: Callable[[np.ndarray, int], dict] | None = None
+
+    @property
+    def tolerance(self) -> float:
+        """``tol`` for entries of the gradient, which are smaller where they are more.
+
+        At equal progress the gradient by a unit's weights is about as long whatever
+        their number, so that its entries fall as 1/√n_features. A bound on entries
+        that did not would take a start on 3000 columns, where each of them counts for
+        little, for a minimum.
+        """
+        n_features = self.data.X.shape[1]
+        return self.settings.tol * min(1.0, (_FEATURES / n_features) ** 0.5)
 
 
 @dataclass(frozen=True)
@@ -86,11 +83,12 @@ class Trained:
 
     theta: np.ndarray
     loss: float
-    terms: dict
+    terms: dict[str, float]
     loss_curve: np.ndarray
-    terms_curve: dict
+    terms_curve: dict[str, np.ndarray]
     validation_scores: np.ndarray | None
     n_iter: int
     status: str
-    fault: str | None  # what makes it no fit at all, a name in ``FAULTS``
-    batches: Any  # the state of Adam, None of L-BFGS
+    fault: str | None  # what makes it no fit at all, in words
+    state: dict | None  # of a stochastic solver, to go on from
+    statistics: np.ndarray | None = None  # means over all rows, such as the mean code

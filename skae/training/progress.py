@@ -1,11 +1,17 @@
-"""What happens after each iteration: it is recorded, printed and judged."""
+"""What happens after each iteration: it is recorded, printed, judged, and told of."""
+
+from __future__ import annotations
 
 import time
-from copy import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from skae.estimators._callbacks import Iterations
+from skae.solvers import Iteration, Result
+from skae.training.early_stopping import Watch
+from skae.training.problem import Problem
 
 
 class Progress:
@@ -15,25 +21,29 @@ class Progress:
     ----------
     problem : Problem
         Gives ``settings`` and ``validate``, and the ``task`` that callbacks follow.
+    unit : str
+        What an iteration is called.
+    measure : str
+        What is printed beside its loss.
     """
 
-    def __init__(self, problem):
-        self.losses, self.terms = [], []
-        self.report = Report(problem)
+    def __init__(self, problem: Problem, unit: str, measure: str) -> None:
+        self.losses: list[float] = []
+        self.terms: list[dict[str, float]] = []
+        self.report = Report(problem.settings.verbose, unit, measure)
         self.watch = None
         if problem.validate is not None:
             self.watch = Watch(problem.validate, problem.settings)
         self._tasks = None
-        if problem.task is not None:
-            unit = self.report.unit
+        if problem.task is not None and problem.attributes is not None:
             self._tasks = Iterations(problem.task, unit, problem.attributes)
 
-    def begin(self):
+    def begin(self) -> None:
         """An iteration begins, unless one is under way."""
         if self._tasks is not None:
             self._tasks.begin()
 
-    def __call__(self, iteration, theta):
+    def __call__(self, iteration: Iteration, theta: Callable[[], np.ndarray]) -> None:
         """Take in an iteration; raise StopIteration if it is to be the last.
 
         Parameters
@@ -55,81 +65,84 @@ class Progress:
         if self.watch is not None:
             self.watch.judge()
 
-    def close(self, result, loss, message):
+    def close(self, result: Result, loss: float, message: str) -> None:
         """Training is over."""
         if self._tasks is not None:
             self._tasks.close()
         self.report.close(result, loss, message)
 
     @property
-    def terms_curve(self):
+    def terms_curve(self) -> dict[str, np.ndarray]:
         """Each term's value at every iteration."""
         names = self.terms[0] if self.terms else ()
         return {name: np.array([t[name] for t in self.terms]) for name in names}
 
 
-class Watch:
-    """Keeps the iterate that did best on held-out rows.
+class Iterations:
+    """The iterations of a solver as parts of a task that callbacks follow.
 
     Parameters
     ----------
-    validate : callable
-        ``validate(theta) -> score``, higher is better.
-    settings : Settings
-        Gives ``tol`` and ``n_iter_no_change``.
+    task : object
+        Of which they are parts: ``task.subtask(name)`` is one that has ``begin()`` and
+        ``end(attributes)``, which returns whether it is to be the last.
+    name : str
+        Of each.
+    attributes : callable
+        ``attributes(theta, n_iter) -> dict``: those of an estimator that stops there.
     """
 
-    def __init__(self, validate, settings):
-        # A copy: runs from other starts may be under way in other threads.
-        self._validate, self._settings = copy(validate), settings
-        self._stale = 0
-        self.scores = []
-        self.stopped = False
-        self.best_theta = self.best_iteration = None
+    def __init__(
+        self, task: Any, name: str, attributes: Callable[[np.ndarray, int], dict]
+    ) -> None:
+        self._task, self._name, self._attributes = task, name, attributes
+        self._current = None
 
-    def score(self, iteration, theta):
-        """Score θ, and keep it if it is the best so far."""
-        score = self._validate(theta)
-        best = max(self.scores, default=-np.inf)
-        self.scores.append(score)
-        self._stale = 0 if score > best + self._settings.tol else self._stale + 1
-        if score > best:
-            self.best_theta, self.best_iteration = theta.copy(), iteration
-        return score
+    def begin(self) -> None:
+        """An iteration begins, unless one is under way."""
+        if self._current is None:
+            self._current = self._task.subtask(self._name).begin()
 
-    def judge(self):
-        """Raise StopIteration when the scores have not risen for long."""
-        if self._stale >= self._settings.n_iter_no_change:
-            self.stopped = True
-            raise StopIteration
+    def end(self, n_iter: int, theta: Callable[[], np.ndarray]) -> bool:
+        """It has come to ``theta()``; returns whether it is to be the last."""
+        current, self._current = self._current, None
+        return current.end(partial(self._fitted, n_iter, theta))
+
+    def _fitted(self, n_iter, theta):
+        return self._attributes(theta(), n_iter)
+
+    def close(self) -> None:
+        """Training is over, maybe within an iteration that led nowhere."""
+        if self._current is not None:
+            self._current.end()
+            self._current = None
 
 
 class Report:
     """Prints a line now and then: every tenth iteration, or each if verbose > 1."""
 
-    def __init__(self, problem):
-        self._verbose = problem.settings.verbose
-        self.unit = "epoch" if problem.settings.solver == "adam" else "iteration"
-        self._printed = None
+    def __init__(self, verbose: int, unit: str, measure: str) -> None:
+        self._verbose, self._unit, self._measure = verbose, unit, measure
+        self._printed: int | None = None
         self._start = time.perf_counter()
 
-    def __call__(self, iteration, score=None):
+    def __call__(self, iteration: Iteration, score: float | None = None) -> None:
         every = 1 if self._verbose > 1 else 10
         if self._verbose and (iteration.n_iter % every == 0 or iteration.n_iter == 1):
             self._line(iteration, iteration.aux[0], iteration.gradient_norm, score)
 
     def _line(self, at, loss, gradient_norm=None, score=None):
         self._printed = at.n_iter
-        parts = [f"{self.unit} {at.n_iter:5d}", f"loss {loss:.6e}"]
+        parts = [f"{self._unit} {at.n_iter:5d}", f"loss {loss:.6e}"]
         if gradient_norm is not None:
-            parts.append(f"gradient {gradient_norm:.2e}")
+            parts.append(f"{self._measure} {gradient_norm:.2e}")
         if score is not None:
             parts.append(f"held-out score {score:.4f}")
         parts.append(f"evaluations {at.n_fun:5d}")
         parts.append(f"{time.perf_counter() - self._start:7.2f} s")
         print("  ".join(parts))
 
-    def close(self, result, loss, message):
+    def close(self, result: Result, loss: float, message: str) -> None:
         """Print the last iteration, if it was not yet, and why it was the last."""
         if not self._verbose:
             return

@@ -1,63 +1,174 @@
 """From an objective and rows to trained parameters: the one fit path."""
 
-import numpy as np
+from __future__ import annotations
 
-from skae.core.blocks import Data
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+
 from skae.engines.choice import engine_for
-from skae.solvers import MESSAGES, NotFiniteError
+from skae.solvers import NotFiniteError
+from skae.training import faults
+from skae.training.dictionary import train_in_rounds
 from skae.training.full_batch import train_on_all_rows
-from skae.training.mini_batch import MiniBatches, train_on_batches
-from skae.training.problem import Trained
+from skae.training.messages import MESSAGES
+from skae.training.mini_batch import train_on_batches
+from skae.training.problem import Problem, Trained
 from skae.training.progress import Progress
 
-# So many times the loss of constant predictions, and of the start, is no fit at all.
-_DIVERGED = 2
-_ROWS_TO_TELL = 1000
-# Nor is it one to stop so early with a loss so near that of constant predictions.
-_FEW_ITERATIONS, _NOTHING_LEARNT = 3, 0.95
-_NO_GRADIENT = 1e-3  # beside tol
 
-_REMEDIES = {
-    "lbfgs": "scale X, for instance with StandardScaler, or lower the weights of the "
-    "penalties.",
-    "adam": "lower learning_rate_init, or scale X, for instance with StandardScaler.",
+@dataclass(frozen=True)
+class Method:
+    """A way to train, and what all others must know of it.
+
+    Attributes
+    ----------
+    train : callable
+        ``train(problem, engine, start, seed, state, progress)`` -> (result, θ, state).
+        ``engine()`` is the engine of all rows, made when first asked for.
+    fault : callable
+        ``fault(problem, start, theta, loss, result, data_term)`` -> what makes the
+        outcome no fit at all, in words, or None.
+    is_stochastic : bool
+        Whether it takes batches of rows, which may come in pieces and meet dropout.
+    unit : str
+        What an iteration is called.
+    measure : str
+        What is printed beside its loss, that of ``Iteration.gradient_norm``.
+    engines : frozenset of str
+        Names of the engines on whose rows it works.
+    elsewhere : str
+        What to do on other rows.
+    remedy : str
+        What to do where the loss overflows.
+    """
+
+    train: Callable
+    fault: Callable
+    is_stochastic: bool
+    unit: str
+    measure: str
+    engines: frozenset[str]
+    elsewhere: str
+    remedy: str
+
+
+SOLVERS = {
+    "lbfgs": Method(
+        train=train_on_all_rows,
+        fault=faults.not_begun,
+        is_stochastic=False,
+        unit="iteration",
+        measure="gradient",
+        engines=frozenset({"threads", "dask"}),
+        elsewhere="",
+        remedy="scale X, for instance with StandardScaler, or lower the weights of the "
+        "penalties.",
+    ),
+    "adam": Method(
+        train=train_on_batches,
+        fault=faults.diverged,
+        is_stochastic=True,
+        unit="epoch",
+        measure="gradient",
+        engines=frozenset({"threads"}),
+        elsewhere="solver='adam' draws its batches from rows in this process, but X is "
+        "a dask collection; use solver='lbfgs', or partial_fit on one computed chunk "
+        "after the other.",
+        remedy="lower learning_rate_init, or scale X, for instance with "
+        "StandardScaler.",
+    ),
+}
+
+# Of sparse coding, which has a way of its own.
+METHODS = SOLVERS | {
+    "rounds": Method(
+        train=train_in_rounds,
+        fault=faults.never,
+        is_stochastic=True,
+        unit="round",
+        measure="change",
+        engines=frozenset({"threads"}),
+        elsewhere="SparseCoding does not take dask collections in fit; pass the rows "
+        "as an array, X.compute(), or some of them.",
+        remedy="scale X, for instance with StandardScaler, or raise "
+        "dictionary_penalty.",
+    )
 }
 
 
-def train(problem, start, seed, batches=None):
-    """Minimise from ``start``.
+def fit(
+    problem: Problem,
+    starts: Sequence[np.ndarray],
+    seeds: Sequence[Any] = (0,),
+    *,
+    n_jobs: int | None = None,
+    state: dict | None = None,
+) -> Trained:
+    """Minimise from every start; the best is kept, as KMeans keeps it.
+
+    That is the lowest loss or, where rows are held out, the highest score. All that is
+    asked of the rows is asked of one engine.
 
     Parameters
     ----------
     problem : Problem
         What to minimise, and how.
-    start : ndarray
+    starts : sequence of ndarray
         θ′, in the solver's coordinates.
-    seed : int
-        Of whatever the solver draws.
-    batches : MiniBatches, optional
-        State of an earlier run of Adam to go on from; it is changed.
+    seeds : sequence of int or RandomState
+        Of whatever the solver draws, one for each start.
+    n_jobs : int, optional
+        Starts trained at the same time.
+    state : dict, optional
+        Of an earlier run of a stochastic solver, to go on from.
 
     Returns
     -------
     Trained
         The last weights or, where rows were held out, those that did best on them.
     """
-    solver = problem.settings.solver
-    progress = Progress(problem)
+    engine = cache(partial(engine_for, problem.objective, problem.data))
+    if len(starts) == 1:
+        trained = _train(problem, engine, starts[0], seeds[0], state)
+    else:
+        trained = _best(problem, engine, starts, seeds, n_jobs)
+    if not np.isfinite(trained.theta).all():
+        raise ValueError(
+            f"The weights that fit X overflow {trained.theta.dtype}; scale X, for "
+            "instance with StandardScaler."
+        )
+    if problem.objective.n_statistics:
+        with engine() as evaluate:
+            statistics = evaluate.statistics(trained.theta)
+        trained = replace(trained, statistics=statistics)
+    return trained
+
+
+def _train(
+    problem: Problem,
+    engine: Callable,
+    start: np.ndarray,
+    seed: Any,
+    state: dict | None = None,
+) -> Trained:
+    settings = problem.settings
+    method = METHODS[settings.solver]
+    progress = Progress(problem, method.unit, method.measure)
     try:
-        if solver == "adam":
-            batches = batches or MiniBatches(problem, seed)
-            result, theta = train_on_batches(problem, start, batches, progress)
-        else:
-            batches = None
-            result, theta = train_on_all_rows(problem, start, progress)
+        result, theta, state = method.train(
+            problem, engine, start, seed, state, progress
+        )
     except NotFiniteError:
         raise ValueError(
-            f"The loss or its gradient overflows {start.dtype} with solver={solver!r}; "
-            f"{_REMEDIES[solver]}"
+            f"The loss or its gradient overflows {start.dtype} with "
+            f"solver={settings.solver!r}; {method.remedy}"
         ) from None
-    # Adam's result is that of an epoch, whose loss is a mean over its batches.
+    # Of batches the result is that of an epoch, whose loss is a mean over them.
     loss, terms = result.aux or (progress.losses[-1], progress.terms[-1])
     status, scores = result.status, None
     if progress.watch is not None:
@@ -67,9 +178,9 @@ def train(problem, start, seed, batches=None):
         if watch.best_theta is not None:
             theta = watch.best_theta
             loss, terms = watch.best_iteration.aux
-    if status == "max_iter" and solver == "adam":
+    if status == "max_iter" and settings.learning_rate == "linear":
         # A rate that has fallen to nothing has come to the end it was given.
-        status = "scheduled" if problem.settings.learning_rate == "linear" else status
+        status = "scheduled" if method.is_stochastic else status
     progress.close(result, loss, MESSAGES[status])
     data_term = next(iter(terms.values()))  # penalties come after it
     return Trained(
@@ -81,63 +192,58 @@ def train(problem, start, seed, batches=None):
         validation_scores=scores,
         n_iter=result.n_iter,
         status=status,
-        fault=_fault(problem, start, theta, loss, result, data_term),
-        batches=batches,
+        fault=method.fault(problem, start, theta, loss, result, data_term),
+        state=state,
     )
 
 
-def _fault(problem, start, theta, loss, result, data_term):
-    """What makes the outcome no fit at all, a name in ``FAULTS``, or None."""
-    if problem.settings.solver == "adam":
-        return "diverged" if _has_diverged(problem, start, theta, loss) else None
-    still = result.status in ("gradient", "noise") and result.n_iter <= _FEW_ITERATIONS
-    learnt_nothing = data_term >= _NOTHING_LEARNT * problem.coordinates.unit
-    if not (still and learnt_nothing):
-        return None
-    # Where there is nothing to learn, a lower tol would not help.
-    might_learn = result.gradient_norm > _NO_GRADIENT * problem.settings.tol
-    return "not begun" if might_learn else None
+def _best(
+    problem: Problem,
+    engine: Callable,
+    starts: Sequence[np.ndarray],
+    seeds: Sequence[int],
+    n_jobs: int | None,
+) -> Trained:
+    runs = []
+    # Where rows lie elsewhere, one start keeps all who hold them busy.
+    alone = not problem.data.X.local or effective_n_jobs(n_jobs) == 1
+    train = partial(_train_once, engine=engine) if alone else _train_once
+    parallel = Parallel(n_jobs=1 if alone else n_jobs, return_as="generator")
+    for run in parallel(
+        delayed(train)(_with_task(problem, index), start, seed)
+        for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
+    ):
+        runs.append(run)
+        if run.status == "interrupted":
+            break
+    best = min(runs, key=_badness)
+    if runs[-1].status == "interrupted":
+        best = replace(best, status="interrupted")
+    return best
 
 
-def _has_diverged(problem, start, theta, loss):
-    """Whether Adam's steps have led far away, judged on some rows, with one noise."""
-    unit, data = problem.coordinates.unit, problem.data
-    if loss <= _DIVERGED * unit:
-        return False
-    rows = slice(_ROWS_TO_TELL)
-    if data.weights is not None:
-        rows = np.flatnonzero(data.weights)[rows]
-    some = (
-        None if a is None else a[rows] for a in (data.X, data.weights, data.targets)
-    )
-    engine = engine_for(problem.objective, Data(*some))
-    with engine, np.errstate(over="ignore", invalid="ignore"):
-        before = engine.data_loss(problem.coordinates.to_data(start))
-        after = engine.data_loss(theta)
-    return not after <= _DIVERGED * max(unit, before)
+def _with_task(problem: Problem, index: int) -> Problem:
+    """The problem of one of several starts: each is a task."""
+    if problem.task is None:
+        return problem
+    max_iter = problem.settings.max_iter
+    return replace(problem, task=problem.task.subtask("start", max_iter, index))
 
 
-def mean_code(objective, data, theta):
-    """Mean code of the rows, uncorrupted, (n_components,) in float64."""
-    with engine_for(objective, data) as engine:
-        return engine.mean_code(theta)
+def _train_once(
+    problem: Problem, start: np.ndarray, seed: int, engine: Callable | None = None
+) -> Trained:
+    """Train from one of several starts, maybe in another process."""
+    if engine is None:
+        engine = cache(partial(engine_for, problem.objective, problem.data))
+    if problem.task is not None:
+        problem.task.begin()
+    trained = _train(problem, engine, start, seed)
+    if problem.task is not None:
+        problem.task.end()
+    return trained
 
 
-def random_start(objective, seed):
-    """θ′ with weights ~ U(±√(6/(n_features + n_components + 1))).
-
-    The output's biases are 0, which in the solver's coordinates stands for the
-    column means. So are the hidden biases, unless the penalty has a mean code to
-    aim at: then units start there, which saves the solver the way.
-    """
-    rng = np.random.RandomState(seed)
-    start = np.zeros(objective.layout.size, objective.dtype)
-    parameters = objective.parameters(start)
-    shape = parameters.encoder.shape
-    bound = (6 / (sum(shape) + 1)) ** 0.5
-    parameters.decoder[:-1] = rng.uniform(-bound, bound, shape)
-    if not objective.tied_weights:
-        parameters.encoder[:] = rng.uniform(-bound, bound, shape)
-    if objective.needs_mean_code:
-        parameters.hidden[:] = objective.activation.link(objective.sparsity.target)
-    return start
+def _badness(run: Trained) -> Any:
+    scores = run.validation_scores
+    return run.loss if scores is None or not len(scores) else -scores.max()

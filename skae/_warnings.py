@@ -1,0 +1,16 @@
+"""Warnings that point at the line outside this package that led to them."""
+
+import sys
+import warnings
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the first frame that is neither ours nor scikit-learn's or joblib's."""
+    frame, level = sys._getframe(1), 2
+    inside = ("skae", "sklearn", "joblib")
+    while (
+        frame.f_back is not None
+        and frame.f_globals.get("__name__", "").partition(".")[0] in inside
+    ):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

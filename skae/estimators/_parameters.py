@@ -1,0 +1,132 @@
+"""Parameters that several estimators share: what they may be, and what they come to."""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from skae._sklearn import Interval, StrOptions
+from skae.core.activations import ACTIVATIONS
+from skae.core.losses import LOSSES
+from skae.core.penalties import L1, KullbackLeibler
+from skae.training.run import METHODS, SOLVERS
+
+# What those parameters may be that say how to train.
+TRAINING_CONSTRAINTS = {
+    "solver": [StrOptions(set(SOLVERS))],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "learning_rate": [StrOptions({"constant", "linear"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "shuffle": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "random_state": ["random_state"],
+    "warm_start": ["boolean"],
+    "verbose": ["verbose"],
+}
+# And how strongly weights are penalised.
+PENALTY_CONSTRAINTS = {
+    "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+    "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+}
+
+
+def check_works(estimator, given, solver):
+    """Refuse what needs all rows in this process where rows lie elsewhere."""
+    method = METHODS[solver]
+    if given.engine not in method.engines:
+        raise ValueError(method.elsewhere)
+    if getattr(estimator, "early_stopping", False) and not given.local:
+        raise ValueError(
+            "early_stopping=True holds out rows at random, which dask collections do "
+            "not allow; use early_stopping=False, and compare scores on rows of "
+            "your own."
+        )
+
+
+class DocLinkMixin:
+    """Points scikit-learn's HTML display at skae's documentation."""
+
+    _doc_link_module = "skae"
+    _doc_link_template = (
+        "https://skae.readthedocs.io/en/stable/generated/skae.{name}.html"
+    )
+
+    def _doc_link_url_param_generator(self):
+        return {"name": type(self).__name__}
+
+
+class OutputMixin:
+    """Parameters ``output_activation`` and ``loss``: what a reconstruction is."""
+
+    _parameter_constraints: dict = {
+        "output_activation": [StrOptions({"identity", "logistic"})],
+        "loss": [StrOptions(set(LOSSES))],
+    }
+
+    def _check_combinations(self):
+        if self.output_activation not in LOSSES[self.loss].outputs:
+            raise ValueError(
+                f"loss={self.loss!r} needs output_activation='logistic', got "
+                f"output_activation={self.output_activation!r}; use "
+                "output_activation='logistic' or loss='squared_error'."
+            )
+
+    def _check_data(self, data):
+        """Refuse rows that the output cannot reach."""
+        if self.output_activation != "logistic":
+            return
+        ranges = data.X.ranges(data.weights)
+        low, high = float(ranges[0].min()), float(ranges[1].max())
+        slack = 1e-6  # what a scaler's rounding may leave outside
+        if low < -slack or high > 1 + slack:
+            raise ValueError(
+                "output_activation='logistic' needs X in [0, 1], got X from "
+                f"{low:.6g} to {high:.6g}; scale X, for instance with MinMaxScaler, "
+                "or use output_activation='identity' with loss='squared_error'."
+            )
+
+
+class SparsityMixin:
+    """Parameters ``sparsity``, ``sparsity_target`` and ``sparsity_weight``."""
+
+    _parameter_constraints: dict = {
+        "sparsity": [StrOptions({"kl", "l1"}), None],
+        "sparsity_target": [Interval(Real, 0, 1, closed="neither")],
+        "sparsity_weight": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"scale"}),
+        ],
+    }
+
+    def _check_combinations(self):
+        super()._check_combinations()
+        if self.sparsity == "kl" and ACTIVATIONS[self.activation].bounds is None:
+            raise ValueError(
+                "sparsity='kl' needs codes in (0, 1), got "
+                f"activation={self.activation!r}; use activation='logistic' or "
+                "sparsity='l1'."
+            )
+
+    def _sparsity(self, scale, n_components):
+        """Terms of the penalty on the codes, and the fitted ``sparsity_weight_``."""
+        if self.sparsity is None:
+            return [], {"sparsity_weight_": 0.0}
+        weight = self.sparsity_weight
+        if weight == "scale":
+            weight = scale.sparsity_weight(n_components if self.sparsity == "l1" else 1)
+        weight = float(weight)
+        if self.sparsity == "l1":
+            term = L1(weight)
+        else:
+            bounds = ACTIVATIONS[self.activation].bounds
+            term = KullbackLeibler(float(self.sparsity_target), weight, bounds)
+        return [term], {"sparsity_weight_": weight}
+
+
+def zeros(weight):
+    """The fraction of entries that are exactly zero."""
+    return 1 - int(np.count_nonzero(weight)) / weight.size

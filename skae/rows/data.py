@@ -1,0 +1,172 @@
+"""Rows with their weights and targets, and what every kind of rows offers.
+
+Whoever trains, maps or scores meets rows through the methods of ``Rows`` and never asks
+what they are: arrays (``DenseRows``, a memory map included), sparse matrices
+(``CsrRows``), or blocks that dask holds (``DaskRows``). A new kind is one class with
+these methods and one line in ``skae.rows.source`` or ``skae.rows.reading``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skae.rows.moments import Moments
+
+
+class Rows(ABC):
+    """All rows of one array, wherever they lie.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n_samples, n_features).
+    dtype : dtype
+        float32 or float64.
+    nbytes : int
+        Bytes that they take where they lie.
+    engine : str
+        Name in ``skae.engines.choice.ENGINES`` of who evaluates objectives on them.
+    local : bool
+        Whether they lie in this process, so that some can be picked.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype
+    engine = "threads"
+    local = True
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def given(self) -> Any:
+        """What ``fit`` of an estimator takes for these rows."""
+
+    @abstractmethod
+    def moments(self, weights: Any = None) -> Moments:
+        """Weighted column means and variance, in float64."""
+
+    @abstractmethod
+    def ranges(self, weights: Any = None) -> np.ndarray:
+        """Least and greatest of each column, (2, n_features), of rows that count."""
+
+    @abstractmethod
+    def autoencoder(self, *args: Any, **kwargs: Any) -> Any:
+        """The objective for such rows, from arguments of ``AutoencoderObjective``."""
+
+    @abstractmethod
+    def network(self, *args: Any, reconstructs: bool, **kwargs: Any) -> Any:
+        """The objective for such rows, from arguments of ``NetworkObjective``.
+
+        ``reconstructs`` says whether the rows are their own targets.
+        """
+
+    @abstractmethod
+    def mapped(self, compute: Callable, n_columns: int, weights: Any = None) -> Rows:
+        """Rows of ``compute(rows)``, an array with that many columns.
+
+        Of rows of weight zero, which may hold anything, zeros.
+        """
+
+    @abstractmethod
+    def joined(self, other: Rows) -> Rows:
+        """The rows of ``other`` after these."""
+
+
+class LocalRows(Rows):
+    """Rows in this process: parts of them can be taken."""
+
+    @abstractmethod
+    def __getitem__(self, rows: slice) -> Any:
+        """Consecutive rows, an array or a CSR matrix."""
+
+    @abstractmethod
+    def release(self) -> Callable:
+        """A ``Release`` of the memory of rows that have been read."""
+
+    @abstractmethod
+    def in_blocks(
+        self, objective: Any, weights: Any, targets: Any, rows: int | None
+    ) -> Any:
+        """Blocks of ``rows`` rows for an engine, by default as many as suit it."""
+
+    @abstractmethod
+    def buffer(self, n_rows: int) -> Any:
+        """Room for a batch of up to so many rows; None where none is needed."""
+
+    @abstractmethod
+    def batch(self, index: np.ndarray, buffer: Any) -> Any:
+        """Rows here and there as a block has them, written to ``buffer`` if dense."""
+
+    @abstractmethod
+    def picked(self, index: np.ndarray) -> LocalRows:
+        """A copy of some rows."""
+
+    @abstractmethod
+    def layers(self, layers: Any) -> Any:
+        """What maps slices of these rows as ``layers``, which maps arrays, does."""
+
+    @abstractmethod
+    def errors(self, encode: Any, decode: Any) -> tuple[Callable, Any]:
+        """What writes ‖x̂_i − x_i‖² of a slice of rows, and what a row of it costs.
+
+        Parameters
+        ----------
+        encode : callable
+            ``encode(X)``: codes of a slice of these rows.
+        decode : Layers
+            From codes to reconstructions.
+        """
+
+    @abstractmethod
+    def corrupted(self, noise: Any) -> Any:
+        """A corrupted copy, sparse where the noise keeps zeros."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """All rows, their weights, and their targets unless the rows are that.
+
+    Weights and targets lie where the rows lie.
+    """
+
+    X: Rows
+    weights: Any = None  # ndarray of shape (n_samples,); of dask's rows a DaskRows
+    targets: Rows | None = None  # (n_samples, n_outputs)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are: those of weight zero are as good as absent."""
+        if self.weights is None or not self.X.local:
+            return self.X.shape[0]
+        return int(np.count_nonzero(self.weights))
+
+    @property
+    def moments(self) -> Moments:
+        """Of the rows."""
+        return self.X.moments(self.weights)
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Indices of the rows of a weight above zero."""
+        if self.weights is None:
+            return np.arange(len(self.X))
+        return np.flatnonzero(self.weights)
+
+    def joined(self, more_rows: Rows) -> Data:
+        """These and more rows without targets, which weigh one."""
+        weights = self.weights
+        if weights is not None and self.X.local:
+            ones = np.ones(len(more_rows), weights.dtype)
+            weights = np.concatenate([weights, ones])
+        return Data(self.X.joined(more_rows), weights)

@@ -1,0 +1,52 @@
+"""Squared errors of reconstructions, without a reconstruction where rows are sparse."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from skae.core.linear_decoder import LinearDecoder
+from skae.core.sparse_rows import SparseRows
+
+
+def write_squared_errors(
+    encode: Callable, decode: Callable, X: np.ndarray, errors: np.ndarray
+) -> None:
+    """Write ‖x̂_i − x_i‖² of the rows of an array."""
+    residual = decode(encode(X))
+    residual -= X
+    np.vecdot(residual, residual, out=errors)
+
+
+def write_errors_of_sparse(
+    encode: Callable, decode: Callable, X: Any, errors: np.ndarray
+) -> None:
+    """Write ‖x̂_i − x_i‖² of the rows of a CSR matrix, from dense reconstructions."""
+    residual = decode(encode(X))
+    residual -= X.toarray()
+    np.vecdot(residual, residual, out=errors)
+
+
+class LinearErrors:
+    """By products with the non-zeros; see ``skae.core.linear_decoder``.
+
+    Parameters
+    ----------
+    encode : callable
+        ``encode(X)``: codes of sparse rows, (n, n_components).
+    decode : Layers
+        The last of them decodes the codes, with identity as activation.
+    """
+
+    def __init__(self, encode: Callable, decode: Any) -> None:
+        weights, biases, _ = decode.layers[-1]  # Dᵀ and c
+        self._encode = encode
+        self._linear = LinearDecoder(np.column_stack([weights, biases]))
+
+    def __call__(self, X: Any, errors: np.ndarray) -> None:
+        """Write ‖x̂_i − x_i‖² of the rows of a CSR matrix."""
+        codes = self._encode(X)
+        H = np.ones((codes.shape[1] + 1, len(codes)))
+        H[:-1] = codes.T
+        losses, _ = self._linear.losses(H, SparseRows(X))
+        np.multiply(losses, 2, out=errors)

@@ -1,0 +1,126 @@
+"""What was given to learn from or to score, before it is rows.
+
+Rows, targets and weights of a ``Given`` become ``Data``, and errors of all rows a mean,
+in the same few calls, wherever the rows lie.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.utils import compute_sample_weight
+
+from skae._sklearn import check_sample_weight
+from skae.rows.data import Data
+from skae.rows.dense import DenseRows
+from skae.rows.moments import Moments
+from skae.rows.source import source
+
+
+class Given(ABC):
+    """X, y and weights as they were given, checked as far as that costs nothing.
+
+    Attributes
+    ----------
+    engine : str
+        Name of who evaluates objectives on such rows.
+    local : bool
+        Whether they lie in this process.
+    dtype : dtype
+        float32 or float64.
+    weights : array or None
+        Of the rows.
+    shown : tuple
+        (X, y, weights) as callbacks are shown them. The targets of an autoencoder are
+        its rows.
+    """
+
+    engine = "threads"
+    local = True
+    dtype: np.dtype
+    weights: Any
+    shown: tuple
+
+    @abstractmethod
+    def data(self, encode: Callable | None = None) -> Data:
+        """Rows, weights and the targets ``encode(y)``, an array (rows, n_outputs)."""
+
+    @property
+    @abstractmethod
+    def y_ndim(self) -> int:
+        """1 where y is one column that is not a matrix."""
+
+    @abstractmethod
+    def y_values(self) -> Any:
+        """An array as wide as y that has all its values, of rows that count."""
+
+    @abstractmethod
+    def class_weighted(self, class_weight: Any) -> None:
+        """Multiply the weights of the rows by those of their classes."""
+
+    @abstractmethod
+    def mean_error(self, errors_of: Callable) -> tuple[float, Moments]:
+        """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments."""
+
+
+class Arrays(Given):
+    """Arrays, sparse matrices and memory maps, validated."""
+
+    def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
+        self.rows, self.dtype = source(X), X.dtype
+        self.weights = check_sample_weight(sample_weight, X)
+        self.shown = X, X if y is None else y, self.weights
+        self.y = None if y is None else _that_count(self.weights, y)
+
+    def data(self, encode: Callable | None = None) -> Data:
+        """Rows, weights and the targets ``encode(y)``, in the dtype of X."""
+        targets = None
+        if encode is not None:
+            with np.errstate(over="ignore"):  # check_magnitude refuses these
+                targets = np.ascontiguousarray(encode(self.y), self.dtype)
+        return Data(
+            self.rows, self.weights, None if targets is None else DenseRows(targets)
+        )
+
+    @property
+    def y_ndim(self) -> int:
+        """1 where y is one column that is not a matrix."""
+        return self.y.ndim
+
+    def y_values(self) -> Any:
+        """The targets of rows that count."""
+        return self.y
+
+    def class_weighted(self, class_weight: Any) -> None:
+        """Multiply the weights of the rows by those of their classes."""
+        if class_weight is None:
+            return
+        shape, weights = len(self.rows), self.weights
+        total = np.ones(shape, self.dtype) if weights is None else weights.copy()
+        there = total > 0
+        total[there] *= compute_sample_weight(class_weight, self.y[there])
+        if not total.any():
+            raise ValueError(
+                f"class_weight={class_weight!r} leaves no row a weight; give a class "
+                "that y has a weight above 0."
+            )
+        self.weights = total
+
+    def mean_error(self, errors_of: Callable) -> tuple[float, Moments]:
+        """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments."""
+        errors = errors_of(self.rows)
+        mean = float(np.average(errors, weights=self.weights))
+        return mean, self.rows.moments(self.weights)
+
+
+def _that_count(weights: np.ndarray | None, y: Any) -> Any:
+    """Targets, with that of a row that counts for rows of weight zero.
+
+    So they stay where they are beside the rows, and absent from classes and ranges.
+    """
+    if weights is None or weights.all():
+        return y
+    return y[np.where(weights > 0, np.arange(len(weights)), weights.argmax())]

@@ -1,0 +1,16 @@
+"""The only place that asks what X is, once it has been read."""
+
+from typing import Any
+
+from scipy.sparse import issparse
+
+from skae.rows.data import LocalRows
+from skae.rows.dense import DenseRows
+from skae.rows.sparse import CsrRows
+
+
+def source(X: Any) -> LocalRows:
+    """Rows of an array or a CSR matrix, which is not copied, or X if it is such."""
+    if isinstance(X, LocalRows):
+        return X
+    return CsrRows(X) if issparse(X) else DenseRows(X)

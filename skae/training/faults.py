@@ -1,0 +1,75 @@
+"""What makes the outcome of training no fit at all, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skae.engines.choice import engine_for
+from skae.rows.data import Data
+from skae.training.problem import Problem
+
+# So many times the loss of constant predictions, and of the start, is no fit at all.
+_DIVERGED = 2
+_ROWS_TO_TELL = 1000
+# Nor is it one to stop so early with a loss so near that of constant predictions.
+_FEW_ITERATIONS, _NOTHING_LEARNT = 3, 0.95
+_NO_GRADIENT = 1e-3  # beside the tolerance
+
+
+def never(*outcome: Any) -> None:
+    """Of a way to train that has no such faults."""
+
+
+def not_begun(
+    problem: Problem,
+    start: np.ndarray,
+    theta: np.ndarray,
+    loss: float,
+    result: Any,
+    data_term: float,
+) -> str | None:
+    """Whether a solver has taken its start for a minimum."""
+    still = result.status in ("gradient", "noise") and result.n_iter <= _FEW_ITERATIONS
+    learnt_nothing = data_term >= _NOTHING_LEARNT * problem.coordinates.unit
+    if not (still and learnt_nothing):
+        return None
+    # Where there is nothing to learn, a lower tol would not help.
+    tol, used = problem.settings.tol, problem.tolerance
+    if result.gradient_norm <= _NO_GRADIENT * used:
+        return None
+    share = "" if used == tol else f", times {used / tol:.2g} for the columns of X"
+    return (
+        "took its start for a minimum: no entry of the gradient exceeds "
+        f"tol={tol}{share}, while predictions are about as good as constant ones. "
+        "Lower tol, or the weights of the penalties."
+    )
+
+
+def diverged(
+    problem: Problem,
+    start: np.ndarray,
+    theta: np.ndarray,
+    loss: float,
+    result: Any,
+    data_term: float,
+) -> str | None:
+    """Whether steps have led far away, judged on some rows, with one noise."""
+    unit, data = problem.coordinates.unit, problem.data
+    if loss <= _DIVERGED * unit:
+        return None
+    index = data.counted[:_ROWS_TO_TELL]
+    weights = None if data.weights is None else data.weights[index]
+    targets = None if data.targets is None else data.targets.picked(index)
+    engine = engine_for(problem.objective, Data(data.X.picked(index), weights, targets))
+    with engine, np.errstate(over="ignore", invalid="ignore"):
+        before = engine.data_loss(problem.coordinates.to_data(start))
+        after = engine.data_loss(theta)
+    if after <= _DIVERGED * max(unit, before):
+        return None
+    return (
+        "has diverged: constant predictions would be better. Steps with "
+        f"learning_rate_init={problem.settings.learning_rate_init} are too long; "
+        "lower it."
+    )

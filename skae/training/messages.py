@@ -1,0 +1,14 @@
+"""Why training ended, in words."""
+
+from skae.solvers import MESSAGES as OF_SOLVERS
+
+MESSAGES: dict[str, str] = {
+    **OF_SOLVERS,
+    "held_out": "converged: the score on held-out rows has not risen by tol, "
+    "n_iter_no_change times over",
+    "scheduled": "the learning rate has fallen to its end, after max_iter epochs",
+    "noise": "converged: no lower loss on noise drawn afresh, five times over",
+    "dictionary": "converged: the dictionary changed by no more than tol",
+}
+# What may be raised where training ended too soon.
+LIMITS = ("max_iter", "max_fun")
