@@ -76,11 +76,11 @@ class BatchEngine:
         parameters.draw, parameters.centers = self.draw, self.centers
         objective.prepare(parameters)
         H = None
-        if objective.needs_mean_code:
-            H = self._workspace["codes", len(index)]
-            sums = objective.code_sums(parameters, block, H, self._workspace)
-            self._update_mean_code(sums, block)
-            objective.set_mean_code(parameters, self.mean_statistics)
+        if objective.gathers:
+            H = self._workspace["kept", len(index)]
+            sums = objective.statistics(parameters, block, H, self._workspace)
+            self._update_mean(sums, block)
+            objective.set_statistics(parameters, self.mean_statistics)
         total = objective.block(parameters, block, H, self._workspace)
         self.draw += 1
         return objective.finish(parameters, total, weight_sum, self.mean_statistics)
@@ -92,7 +92,7 @@ class BatchEngine:
         targets = None if data.targets is None else data.targets.X[index]
         return Block(data.X.batch(index, self._rows), weights, 0, targets)
 
-    def _update_mean_code(self, sums, block):
+    def _update_mean(self, sums, block):
         weights = block.weights
         mean = sums / (len(block.X) if weights is None else weights.sum())
         if self.mean_statistics is None:

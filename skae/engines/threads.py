@@ -70,20 +70,20 @@ class ThreadEngine:
         self._weight_sum = self._blocks.weight_sum
         self._n_threads = n_threads
         self._codes = [None] * len(self._blocks)
-        if objective.needs_mean_code:
+        if objective.gathers:
             if code_memory is None:
                 of_rows = all_rows.nbytes * self._blocks.n_samples // len(all_rows)
                 code_memory = int(np.clip(of_rows // 5, *_CODE_MEMORY))
-            self._keep_codes(code_memory)
+            self._keep_memory(code_memory)
 
     @classmethod
     def of(cls, objective, data, **options):
         """The engine for ``Data``."""
         return cls(objective, data.X, data.weights, targets=data.targets, **options)
 
-    def _keep_codes(self, memory):
+    def _keep_memory(self, memory):
         for index in range(len(self._blocks)):
-            shape = (self.objective.n_components + 1, self._blocks.length(index))
+            shape = self.objective.kept_shape(self._blocks.length(index))
             memory -= int(np.prod(shape)) * self.objective.dtype.itemsize
             if memory < 0:
                 break
@@ -124,9 +124,9 @@ class ThreadEngine:
         parameters.draw = self.draw
         objective.prepare(parameters)
         mean = None
-        if objective.needs_mean_code:
-            mean = self._mean_code(parameters)
-            objective.set_mean_code(parameters, mean)
+        if objective.gathers:
+            mean = self._statistics(parameters)
+            objective.set_statistics(parameters, mean)
         total = Sums({}, self._total)
         total.gradient.fill(0)
 
@@ -157,20 +157,20 @@ class ThreadEngine:
         self._each_block(compute, add)
         return total / self._weight_sum
 
-    def mean_code(self, theta):
-        """Mean code of all rows, uncorrupted, (n_components,) in float64."""
+    def statistics(self, theta):
+        """Means over all rows, uncorrupted, (n_statistics,) in float64."""
         parameters = self.objective.parameters(theta)
         self.objective.prepare(parameters)
-        return self._mean_code(parameters)
+        return self._statistics(parameters)
 
-    def _mean_code(self, parameters):
-        total = np.zeros(self.objective.n_components)
+    def _statistics(self, parameters):
+        total = np.zeros(self.objective.n_statistics)
 
         def compute(index, block, workspace):
             H = self._codes[index]
             if H is None:
-                H = workspace["codes", len(block.X)]
-            return self.objective.code_sums(parameters, block, H, workspace)
+                H = workspace["kept", len(block.X)]
+            return self.objective.statistics(parameters, block, H, workspace)
 
         def add(sums):
             np.add(total, sums, out=total)

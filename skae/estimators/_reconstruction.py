@@ -123,7 +123,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             reconstructed exactly and 0 otherwise.
         """
         check_is_fitted(self, "n_iter_")
-        given = read(self, X, sample_weight, reset=False)
+        given = read(self, X, sample_weight, reset=False, order=None)
         # What it is now: chunks may be scored elsewhere.
         mean_error, moments = given.mean_error(copy(self)._squared_errors)
         if moments.no_variation(given.dtype):

@@ -478,9 +478,7 @@ class SparseCoding(
                 **problem.objective.attributes(trained.theta),
                 "loss_curve_": trained.loss_curve,
                 "n_iter_": trained.n_iter,
-                "pooling_": csr_array(
-                    (np.ones(len(indices[0])), indices), shape=(k, k)
-                ),
+                "pooling_": pooling,
                 "sparsity_weight_": constants["sparsity_weight"],
                 "dictionary_penalty_": constants["dictionary_penalty"],
                 "_fitted_constants": constants,

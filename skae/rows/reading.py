@@ -30,6 +30,7 @@ def read(
     reset: bool,
     y: Any = None,
     supervised: bool = False,
+    order: str | None = "C",
 ) -> Given:
     """What an estimator is given to learn from or to score, checked.
 
@@ -47,6 +48,8 @@ def read(
         Targets.
     supervised : bool
         Whether there must be targets.
+    order : {"C", None}
+        Of an array in memory, which objectives need; None leaves it as it is.
     """
     if isinstance(X, Rows):
         return Held(estimator, X, reset)
@@ -55,14 +58,14 @@ def read(
             estimator, X, y, sample_weight, reset=reset, supervised=supervised
         )
     if not supervised:
-        rows = validate_rows(estimator, X, order="C", reset=reset)
+        rows = validate_rows(estimator, X, order=order, reset=reset)
         return Arrays(rows, None, sample_weight)
     numeric = get_tags(estimator).estimator_type == "regressor"
     rows, y = validate_rows(
         estimator,
         X,
         y=y,
-        order="C",
+        order=order,
         multi_output=True,
         y_numeric=numeric,
         reset=reset,

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
-from skae.core.activations import Identity
 from skae.core.blocks import Block
 from skae.core.sparse_autoencoder import sparse_objective
 from skae.core.sparse_network import sparse_network
@@ -125,7 +124,7 @@ class CsrRows(LocalRows):
 
     def errors(self, encode: Any, decode: Any) -> tuple[Callable, Any]:
         """What writes ‖x̂_i − x_i‖² of a slice of rows, and what a row of it costs."""
-        if decode.layers[-1][2] is not Identity:
+        if not decode.layers[-1][2].is_linear:
             return partial(write_errors_of_sparse, encode, decode), decode
         if len(decode.layers) > 1:
             encode = encode.followed_by(decode.layers[:-1])

@@ -11,7 +11,7 @@ import numpy as np
 
 from skae.rows.data import Data
 from skae.rows.moments import Moments
-from skae.training.coordinates import Coordinates, NetworkCoordinates
+from skae.training.coordinates import Coordinates
 
 # sparsity_weight="scale" is this fraction of the loss of the column means.
 _SPARSITY = 0.2
@@ -47,7 +47,8 @@ class Scale:
 
     def coordinates(self, objective: Any) -> Coordinates:
         """The solver's coordinates for an autoencoder of these data."""
-        return Coordinates(objective, self.moments.mean, self.spread, self.unit)
+        units = objective.units(self.moments.mean, self.spread)
+        return Coordinates(objective, *units, self.unit)
 
     def alpha(self, l1_ratio: float) -> float:
         """alpha="scale": 1/(l1_ratio/a₁ + (1 − l1_ratio)/a₂).
@@ -118,19 +119,15 @@ class NetworkScale:
         ]
         return cls(moments, targets, *spreads)
 
-    def coordinates(self, objective: Any) -> NetworkCoordinates:
+    def coordinates(self, objective: Any) -> Coordinates:
         """The solver's coordinates for a network on these data."""
         targets, unit = self.targets, 1.0
         if not targets.no_variation(objective.dtype):
             unit = objective.loss.at_mean(targets.mean, targets.variance)
-        return NetworkCoordinates(
-            objective,
-            self.moments.mean,
-            self.spread,
-            unit,
-            targets.mean,
-            self.target_spread,
+        units = objective.units(
+            self.moments.mean, self.spread, targets.mean, self.target_spread
         )
+        return Coordinates(objective, *units, unit)
 
     def penalties(
         self, n_layers: int, output: str, loss: str
