@@ -4,8 +4,9 @@ import numpy as np
 
 from skae.core.blocks import Data
 from skae.engines.choice import engine_for
-from skae.solvers import MESSAGES, NotFiniteError
+from skae.solvers import NotFiniteError
 from skae.training.full_batch import train_on_all_rows
+from skae.training.messages import MESSAGES
 from skae.training.mini_batch import MiniBatches, train_on_batches
 from skae.training.problem import Trained
 from skae.training.progress import Progress
