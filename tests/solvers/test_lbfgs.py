@@ -170,7 +170,12 @@ def test_overflow_makes_no_warning():
     # The first search reaches out from x = -200 until exp(x) overflows.
     x0 = np.full(3, -200, dtype=np.float32)
     values = []
-    result = minimize_lbfgs(lambda x: (values.append(fun(x)), values[-1])[1], x0)
+
+    def recorded(x):
+        values.append(fun(x))
+        return values[-1]
+
+    result = minimize_lbfgs(recorded, x0)
     assert any(np.isinf(value) for value, _, _ in values)
     assert result.status in CONVERGED
     np.testing.assert_allclose(result.x, 0, atol=1e-3)
@@ -324,7 +329,7 @@ def test_noise_in_float32_ends_in_precision(size):
 @dtypes
 def test_the_value_is_the_least_accepted_even_in_noise(dtype):
     problem = sparse_autoencoder("iris", load_iris, 3, alpha=1e-2)
-    values, rises = [problem.fun(problem.x0.astype(dtype))[0]], 0
+    values = [problem.fun(problem.x0.astype(dtype))[0]]
     result = ours(problem, dtype, tol=0, callback=lambda it: values.append(it.value))
     rises = np.sum(np.diff(values) > 0)
     assert rises > 0, "this run should rise within rounding, or it tests nothing"
