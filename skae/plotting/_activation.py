@@ -1,10 +1,22 @@
 """How active the hidden units are."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from skae.core.activations import ACTIVATIONS
 from skae.plotting._common import dense, last_step, pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import StepPatch
 
 _TARGET_COLOUR = "#D55E00"  # told from blue by every kind of colour vision
 
@@ -63,13 +75,32 @@ class ActivationDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, codes, *, target=None, name=None):
+    axes_: npt.NDArray[np.object_]
+    figure_: Figure | SubFigure
+    mean_histogram_: StepPatch
+    code_histogram_: StepPatch
+    target_line_: Line2D | None
+
+    def __init__(
+        self,
+        codes: npt.ArrayLike,
+        *,
+        target: float | None = None,
+        name: str | None = None,
+    ) -> None:
         self.codes = codes
         self.target = target
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, bins=50, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        bins: int = 50,
+        ax: Sequence[Axes] | npt.NDArray[np.object_] | None = None,
+    ) -> Self:
         """Encode X and draw how active the units are.
 
         Parameters
@@ -114,7 +145,12 @@ class ActivationDisplay:
         )
         return display.plot(ax, bins=bins)
 
-    def plot(self, ax=None, *, bins=50):
+    def plot(
+        self,
+        ax: Sequence[Axes] | npt.NDArray[np.object_] | None = None,
+        *,
+        bins: int = 50,
+    ) -> Self:
         """Draw the histograms.
 
         Parameters
@@ -135,7 +171,7 @@ class ActivationDisplay:
             _, ax = pyplot().subplots(1, 2, figsize=(9, 3.5), layout="constrained")
             ax[0].locator_params(axis="x", nbins=5)
             ax[0].locator_params(axis="y", integer=True)
-        axes = np.ravel(ax)
+        axes = np.ravel(np.asarray(ax, dtype=np.object_))
         if len(axes) != 2:
             raise ValueError(
                 f"ax must be two Axes, for mean activations and for codes; got "
@@ -172,7 +208,9 @@ class ActivationDisplay:
         return self
 
 
-def _histogram(ax, values, bins):
+def _histogram(
+    ax: Axes, values: npt.NDArray[np.floating], bins: int | str
+) -> StepPatch:
     rounding = 10 * np.finfo(np.result_type(values, np.float32)).eps
     values = values.astype(np.float64)
     low, high = values.min(), values.max()
@@ -183,9 +221,10 @@ def _histogram(ax, values, bins):
     return ax.stairs(counts, edges, fill=True)
 
 
-def _target(estimator):
+def _target(estimator: Any) -> float | None:
     """The mean code asked for: ρ, in the range of the codes."""
     if getattr(estimator, "sparsity", None) != "kl":
         return None
-    low, high = ACTIVATIONS[estimator.activation].bounds
+    activation: Any = ACTIVATIONS[estimator.activation]
+    low, high = activation.bounds
     return low + estimator.sparsity_target * (high - low)

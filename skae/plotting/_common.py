@@ -1,11 +1,15 @@
 """What the displays share: Matplotlib on use, and the estimator that is meant."""
 
+from collections.abc import Collection
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import issparse
 from sklearn.pipeline import Pipeline
 
 
-def pyplot():
+def pyplot() -> Any:
     """``matplotlib.pyplot``, or an error that says how to get it."""
     try:
         import matplotlib.pyplot as plt
@@ -16,7 +20,7 @@ def pyplot():
     return plt
 
 
-def last_step(estimator):
+def last_step(estimator: Any) -> Any:
     """The estimator that learnt: inside a search, at the end of a pipeline."""
     while True:
         if hasattr(estimator, "best_estimator_"):
@@ -27,19 +31,19 @@ def last_step(estimator):
             return estimator
 
 
-def dense(X):
+def dense(X: Any) -> npt.NDArray[Any]:
     """X as an array: of a list, a table or a sparse matrix."""
     return X.toarray() if issparse(X) else np.asarray(X)
 
 
-def check_count(name, value):
+def check_count(name: str, value: Any) -> None:
     """Raise unless the value is a whole number from 1."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < 1:
         raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
 
 
-def check_option(name, value, options):
+def check_option(name: str, value: str, options: Collection[str]) -> None:
     """Raise unless the value is one of the options."""
     if value not in options:
         allowed = " or ".join(map(repr, options))

@@ -1,12 +1,23 @@
 """What the hidden units stand for, as images."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from math import ceil
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from skae.plotting._common import check_count, check_option, last_step, pyplot
 from skae.plotting._tiles import as_tiles, frameless, in_range, mosaic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
 
 _ORDERS = ("fitted", "mean_activation")
 _CONTRASTS = ("tile", "common")
@@ -66,7 +77,17 @@ class ComponentsDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, components, *, image_shape=None, title=None):
+    ax_: Axes
+    figure_: Figure | SubFigure
+    image_: AxesImage
+
+    def __init__(
+        self,
+        components: npt.ArrayLike,
+        *,
+        image_shape: Sequence[int] | None = None,
+        title: str | None = None,
+    ) -> None:
         self.components = components
         self.image_shape = image_shape
         self.title = title
@@ -74,17 +95,17 @@ class ComponentsDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: Any,
         *,
-        attribute="components_",
-        image_shape=None,
-        order="fitted",
-        n_tiles=100,
-        n_columns=None,
-        contrast="tile",
-        cmap="gray",
-        ax=None,
-    ):
+        attribute: str = "components_",
+        image_shape: Sequence[int] | None = None,
+        order: Literal["fitted", "mean_activation"] = "fitted",
+        n_tiles: int | None = 100,
+        n_columns: int | None = None,
+        contrast: Literal["tile", "common"] = "tile",
+        cmap: str | Colormap = "gray",
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the components of a fitted estimator.
 
         Parameters
@@ -157,7 +178,14 @@ class ComponentsDisplay:
         display = cls(rows[:n_tiles], image_shape=image_shape, title=title)
         return display.plot(ax, n_columns=n_columns, contrast=contrast, cmap=cmap)
 
-    def plot(self, ax=None, *, n_columns=None, contrast="tile", cmap="gray"):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        n_columns: int | None = None,
+        contrast: Literal["tile", "common"] = "tile",
+        cmap: str | Colormap = "gray",
+    ) -> Self:
         """Draw the tiles.
 
         Parameters
@@ -192,11 +220,15 @@ class ComponentsDisplay:
         limit = np.where(limit == 0, 1, limit)  # a tile of zeros is mid-grey
         if contrast == "tile":
             tiles, limit = tiles / limit, 1
-        tiles, limits = in_range(tiles, -np.max(limit), np.max(limit))
+        tiles, (vmin, vmax) = in_range(tiles, -np.max(limit), np.max(limit))
         if ax is None:
             _, ax = pyplot().subplots(figsize=(5, 5), layout="constrained")
         self.image_ = ax.imshow(
-            mosaic(tiles, n_columns), cmap=cmap, interpolation="nearest", **limits
+            mosaic(tiles, n_columns),
+            cmap=cmap,
+            vmin=vmin,
+            vmax=vmax,
+            interpolation="nearest",
         )
         ax.set(title=self.title, xticks=[], yticks=[])
         frameless(ax)
@@ -204,7 +236,9 @@ class ComponentsDisplay:
         return self
 
 
-def _attribute(estimator, attribute, parameter, value):
+def _attribute(
+    estimator: Any, attribute: str, parameter: str, value: str
+) -> npt.NDArray[Any]:
     """The fitted attribute, or an error that names the parameter that asks for it."""
     if not hasattr(estimator, attribute):
         raise ValueError(

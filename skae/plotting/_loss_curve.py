@@ -1,11 +1,22 @@
 """The loss against the iterations of training."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from skae.plotting._common import last_step, pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
+
+Curve = Sequence[float] | npt.NDArray[np.floating]
 
 # Okabe and Ito's colours, told apart by every kind of colour vision. The parts of a
 # loss have its colour, and dashes that say which part it is.
@@ -70,12 +81,26 @@ class LossCurveDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, curves, *, parts=None):
+    ax_: Axes
+    figure_: Figure | SubFigure
+    lines_: dict[str, Line2D]
+    part_lines_: dict[str, Line2D]
+
+    def __init__(
+        self, curves: Mapping[str, Curve], *, parts: Mapping[str, Curve] | None = None
+    ) -> None:
         self.curves = curves
         self.parts = parts
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, parts=True, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        name: str | None = None,
+        parts: bool = True,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the loss curve of a fitted estimator.
 
         Parameters
@@ -113,7 +138,7 @@ class LossCurveDisplay:
         terms = getattr(estimator, "loss_curve_terms_", {}) if parts else {}
         return cls(_curves(estimator, name), parts=terms).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
 
         Parameters
@@ -146,7 +171,7 @@ class LossCurveDisplay:
         return self
 
 
-def _line(ax, curve, label, **style):
+def _line(ax: Axes, curve: Curve, label: str, **style: Any) -> Line2D:
     iterations = np.arange(1, len(curve) + 1)
     # A line of one point cannot be seen.
     marker = "o" if len(curve) == 1 else None
@@ -154,11 +179,11 @@ def _line(ax, curve, label, **style):
     return line
 
 
-def _dashes(part):
+def _dashes(part: str) -> Any:
     return _DASHES.get(part, _OTHER_DASHES)
 
 
-def _legend(ax, parts):
+def _legend(ax: Axes, parts: Iterable[str]) -> None:
     """Curves by colour, then parts by dashes: once, however many curves have them."""
     _, labels = ax.get_legend_handles_labels()
     for part in parts:
@@ -166,11 +191,12 @@ def _legend(ax, parts):
             style = {"color": "0.3", "linewidth": 1, "linestyle": _dashes(part)}
             ax.plot([], [], label=part, **style)
     handles, _ = ax.get_legend_handles_labels()
-    samples = [h for h in handles if h in ax.lines and len(h.get_xdata()) == 0]
+    empty = [line for line in ax.lines if np.size(line.get_xdata()) == 0]
+    samples = [h for h in handles if h in empty]
     ax.legend(handles=[*(h for h in handles if h not in samples), *samples])
 
 
-def _curves(estimator, name):
+def _curves(estimator: Any, name: str) -> dict[str, Curve]:
     """Label -> curve, from whichever form the estimator keeps its curves in."""
     for attribute in ("loss_curves_", "loss_curve_"):
         curves = getattr(estimator, attribute, None)

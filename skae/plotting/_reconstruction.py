@@ -1,10 +1,22 @@
 """What an estimator makes of rows, as images."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from skae.plotting._common import check_count, dense, last_step, pyplot
-from skae.plotting._tiles import as_tiles, frameless, gap_of, in_range, mosaic
+from skae.plotting._tiles import Tiles, as_tiles, frameless, gap_of, in_range, mosaic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
 
 
 class ReconstructionDisplay:
@@ -64,7 +76,19 @@ class ReconstructionDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, images, *, residuals=None, image_shape=None, title=None):
+    ax_: Axes
+    figure_: Figure | SubFigure
+    images_: dict[str, AxesImage]
+    residual_image_: AxesImage | None
+
+    def __init__(
+        self,
+        images: Mapping[str, npt.ArrayLike],
+        *,
+        residuals: npt.ArrayLike | None = None,
+        image_shape: Sequence[int] | None = None,
+        title: str | None = None,
+    ) -> None:
         self.images = images
         self.residuals = residuals
         self.image_shape = image_shape
@@ -73,15 +97,15 @@ class ReconstructionDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: Any,
         *,
-        n_images=10,
-        image_shape=None,
-        random_state=None,
-        cmap="gray",
-        ax=None,
-    ):
+        n_images: int = 10,
+        image_shape: Sequence[int] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        cmap: str | Colormap = "gray",
+        ax: Axes | None = None,
+    ) -> Self:
         """Reconstruct the first rows of X and draw them.
 
         The reconstruction is ``inverse_transform(transform(X))``, which takes a
@@ -143,7 +167,7 @@ class ReconstructionDisplay:
         )
         return display.plot(ax, cmap=cmap)
 
-    def plot(self, ax=None, *, cmap="gray"):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
         """Draw the rows of images.
 
         Parameters
@@ -196,7 +220,7 @@ class ReconstructionDisplay:
         return self
 
 
-def _axes_for(tiles, n_rows):
+def _axes_for(tiles: Tiles, n_rows: int) -> Axes:
     """Axes of a new figure, in which the images just fit."""
     n, height, width = tiles.shape[:3]
     inches = min(0.8, 10 / n)
@@ -204,28 +228,33 @@ def _axes_for(tiles, n_rows):
     return pyplot().subplots(figsize=size, layout="constrained")[1]
 
 
-def _scale_of(residuals):
+def _scale_of(residuals: Tiles) -> float:
     """The end of their scale: a few large ones must not make the rest invisible."""
     sizes = np.abs(residuals)
     return np.quantile(sizes, 0.99) or sizes.max() or 1.0
 
 
-def _draw_row(ax, place, tiles, low, high, cmap):
+def _draw_row(
+    ax: Axes, place: int, tiles: Tiles, low: float, high: float, cmap: str | Colormap
+) -> AxesImage:
     """One row of images, ``place`` rows below the top."""
-    tiles, limits = in_range(tiles, low, high)
+    tiles, (vmin, vmax) = in_range(tiles, low, high)
     canvas = mosaic(tiles, len(tiles))
     height, width = canvas.shape[:2]
     top = place * (height + gap_of(tiles))
     return ax.imshow(
         canvas,
         cmap=cmap,
+        vmin=vmin,
+        vmax=vmax,
         interpolation="nearest",
         extent=(0, width, top + height, top),
-        **limits,
     )
 
 
-def _corrupted(estimator, X, random_state):
+def _corrupted(
+    estimator: Any, X: Any, random_state: int | np.random.RandomState | None
+) -> Any:
     """X with the noise of the last step, in the units of X."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(estimator, Pipeline):
@@ -237,7 +266,7 @@ def _corrupted(estimator, X, random_state):
     return np.asarray(before.inverse_transform(noisy))
 
 
-def _reconstructed(estimator, X):
+def _reconstructed(estimator: Any, X: Any) -> npt.NDArray[Any]:
     """The reconstruction of X, in its units and of its shape."""
     name = type(last_step(estimator)).__name__
     if hasattr(estimator, "transform") and hasattr(estimator, "inverse_transform"):

@@ -1,17 +1,24 @@
 """Adam: steps from the gradients of small batches, each entry with its own scale."""
 
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from math import inf
+from typing import TypeVar
 
 import numpy as np
 
-from skae.solvers.result import Iteration, NotFiniteError, Result
+from skae.solvers.arrays import Vector
+from skae.solvers.result import Callback, Iteration, NotFiniteError, Result
+
+Batch = TypeVar("Batch")
+BatchFunction = Callable[[Vector, Batch], tuple[float, Vector, float]]
 
 # Entries updated together: the passes over them then stay in cache. 785,000 of
 # float32 took 1.3 ms at a time of 2**16, 1.6 at 2**14, 2.8 at 2**12. A second thread
 # did not help (1.4 ms; 2.6 just after a matrix product, whose threads still spin).
 _CHUNK = 2**16
 _FEW_CHANGES = 16  # of the scale, so that chunks are long
+_Chunk = tuple[slice, float | Vector, float | Vector | None]
 
 
 class Adam:
@@ -64,33 +71,33 @@ class Adam:
 
     def __init__(
         self,
-        size,
-        dtype,
+        size: int,
+        dtype: np.dtype[np.floating] | type[np.floating],
         *,
-        learning_rate=1e-3,
-        scale=1.0,
-        unit=1.0,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-    ):
+        learning_rate: float = 1e-3,
+        scale: float | Vector = 1.0,
+        unit: float = 1.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
         self.learning_rate, self.unit = learning_rate, unit
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.t = 0
         self.m, self.v = np.zeros(size, dtype), np.zeros(size, dtype)
-        self._scale = np.broadcast_to(scale, size)
+        self._scale: Vector = np.broadcast_to(scale, size)
         self.penalise(None)
 
-    def penalise(self, l1):
+    def penalise(self, l1: float | Vector | None) -> None:
         """Set the weights c_j of Σ c_j |x_j|, (size,) or one number, or None.
 
         They are best constant over long stretches.
         """
         self._penalised = l1 is not None
-        c = np.broadcast_to(l1 if self._penalised else 0.0, self._scale.shape)
+        c = np.broadcast_to(0.0 if l1 is None else l1, self._scale.shape)
         self._chunks = _chunks(self._scale, c)
 
-    def step(self, x, gradient):
+    def step(self, x: Vector, gradient: Vector) -> None:
         """Update x in place.
 
         Parameters
@@ -128,7 +135,7 @@ class Adam:
                 _shrink(x[chunk], threshold, s)
 
 
-def _shrink(x, threshold, buffer):
+def _shrink(x: Vector, threshold: Vector, buffer: Vector) -> None:
     """Soft-thresholding in place: x less what of it lies within the threshold."""
     np.minimum(x, threshold, out=buffer)
     np.negative(threshold, out=threshold)
@@ -136,7 +143,7 @@ def _shrink(x, threshold, buffer):
     x -= buffer
 
 
-def _chunks(scale, c):
+def _chunks(scale: Vector, c: Vector) -> list[_Chunk]:
     """(slice, scale, c) of chunks over each of which both are one number.
 
     None stands for a c of zero. Where they change so often that chunks would be short,
@@ -160,16 +167,16 @@ def _chunks(scale, c):
 
 
 def minimize_adam(
-    fun,
-    x0,
-    batches,
+    fun: BatchFunction[Batch],
+    x0: Vector,
+    batches: Callable[[], Iterable[Batch]],
     *,
-    max_iter=200,
-    tol=1e-4,
-    n_iter_no_change=10,
-    adam=None,
-    callback=None,
-):
+    max_iter: int = 200,
+    tol: float = 1e-4,
+    n_iter_no_change: int | None = 10,
+    adam: Adam | None = None,
+    callback: Callback | None = None,
+) -> Result:
     """Minimise a mean of many functions by Adam, one batch of them at a time.
 
     Parameters

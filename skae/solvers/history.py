@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skae.solvers.arrays import Matrix, Vector
+
 
 class History:
     """Limited-memory inverse Hessian in compact form.
@@ -58,9 +60,13 @@ class History:
     adds one column. A slot whose row and column of R⁻¹ are zero has no influence.
     """
 
-    def __init__(self, g, n_corrections):
+    g: Vector
+    gradient: Vector
+    gamma: float
+
+    def __init__(self, g: Vector, n_corrections: int) -> None:
         m = n_corrections
-        self._W = np.empty((1 + 2 * m, g.size), dtype=g.dtype)
+        self._W: Matrix = np.empty((1 + 2 * m, g.size), dtype=g.dtype)
         self.g = self.gradient = self._W[0]
         self.g[:] = g
         self._pairs = [(self._W[1 + 2 * j], self._W[2 + 2 * j]) for j in range(m)]
@@ -79,16 +85,16 @@ class History:
         self.clear()
 
     @property
-    def empty(self):
+    def empty(self) -> bool:
         return not self._R_inv.any()
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget every pair; the scale γ stays."""
         self._R_inv[:] = 0.0
         self._slot = 0
         self._rows = 1
 
-    def update(self, x_new, x_old, g_new):
+    def update(self, x_new: Vector, x_old: Vector, g_new: Vector) -> bool:
         """Move on to `x_new`: store the pair of this step if its curvature is positive.
 
         Returns
@@ -127,19 +133,19 @@ class History:
             self._slot = (j + 1) % len(self._pairs)
         return stored
 
-    def _move(self, y, x_new, g_new):
+    def _move(self, y: Vector, x_new: Vector, g_new: Vector) -> None:
         """Write the gradient's change to `y`, and keep the new one."""
         np.subtract(g_new, self.g, out=y)
         self.g[:] = g_new
 
-    def _multiply_gradient(self):
+    def _multiply_gradient(self) -> None:
         """W g, and W y as the difference of two W g: no product with y is needed."""
         rows = self._rows
         Wg = np.dot(self._W[:rows], self.g)
         np.subtract(Wg, self._Wg[:rows], out=self._Wy[:rows])
         self._Wg[:rows] = Wg
 
-    def direction(self, out):
+    def direction(self, out: Vector) -> Vector:
         """Write d = -H g to `out`."""
         gamma, coef, rows = self.gamma, self._coef, self._rows
         if rows == 1:

@@ -1,25 +1,29 @@
 """Limited-memory BFGS: Newton-like steps from the last few gradient differences."""
 
-from math import inf
+from sys import maxsize
 
 import numpy as np
+import numpy.typing as npt
 
-from skae.solvers.orthant import OrthantRun
-from skae.solvers.run import Run
+from skae.solvers.arrays import Vector
+from skae.solvers.line_search import Function, Ray
+from skae.solvers.orthant import OrthantRay, OrthantRun
+from skae.solvers.result import Callback, Result
+from skae.solvers.run import SmoothRun
 
 
 def minimize_lbfgs(
-    fun,
-    x0,
+    fun: Function,
+    x0: npt.ArrayLike,
     *,
-    max_iter=200,
-    max_fun=None,
-    tol=1e-5,
-    ftol=1e-9,
-    n_corrections=10,
-    callback=None,
-    l1=None,
-):
+    max_iter: int = 200,
+    max_fun: int | None = None,
+    tol: float = 1e-5,
+    ftol: float = 1e-9,
+    n_corrections: int = 10,
+    callback: Callback | None = None,
+    l1: npt.ArrayLike | None = None,
+) -> Result:
     """Minimise a function f of a vector, or f(x) + Σ c_j |x_j|, by L-BFGS; f is smooth.
 
     Each iteration is
@@ -131,21 +135,34 @@ def minimize_lbfgs(
         )
     if n_corrections < 1:
         raise ValueError(f"n_corrections={n_corrections!r} must be at least 1")
-    run = Run(fun, x0, inf if max_fun is None else max_fun, n_corrections)
-    c = weights(l1, run.ray.x)
+    x = vector(x0)
+    c = weights(l1, x)
+    limit = maxsize if max_fun is None else max_fun
+    run: SmoothRun | OrthantRun
     if c.any():
-        run = OrthantRun(fun, run.ray.x, run.ray.max_fun, n_corrections, c)
-    try:
-        with np.errstate(all="ignore"):
-            status = run.iterate(max_iter, tol, ftol, callback)
-    except KeyboardInterrupt:
-        if run.point is None:
-            raise
-        status = "interrupted"
+        run = OrthantRun(OrthantRay(fun, x, limit, c), n_corrections)
+    else:
+        run = SmoothRun(Ray(fun, x, limit), n_corrections)
+    with np.errstate(all="ignore"):
+        g = run.start()
+        try:
+            status = run.iterate(g, max_iter, tol, ftol, callback)
+        except KeyboardInterrupt:
+            status = "interrupted"
     return run.result(status)
 
 
-def weights(l1, x):
+def vector(x0: npt.ArrayLike) -> Vector:
+    """A copy of `x0`, float32 or float64."""
+    x = np.array(x0)
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float64)
+    if x.ndim != 1 or x.size == 0:
+        raise ValueError(f"x0 must be a non-empty vector, got shape {x.shape}")
+    return x
+
+
+def weights(l1: npt.ArrayLike | None, x: Vector) -> Vector:
     """`l1` as an array in the dtype of `x`, a single number or one for each entry."""
     c = np.asarray(0.0 if l1 is None else l1)
     with np.errstate(over="ignore"):

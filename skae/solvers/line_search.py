@@ -1,9 +1,14 @@
 """A step along a descent direction that satisfies the strong Wolfe conditions."""
 
+from collections.abc import Callable
 from math import copysign, inf, isfinite, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
+from skae.solvers.arrays import Vector
+
+Function = Callable[[Vector], tuple[float, Vector, Any]]
 
 C1 = 1e-4  # sufficient decrease: φ(t) <= φ(0) + c1 t φ'(0)
 C2 = 0.9  # curvature: |φ'(t)| <= c2 |φ'(0)|
@@ -19,8 +24,8 @@ class Trial(NamedTuple):
     slope: float
 
 
-class Ray:
-    """The function along x + t d, evaluated into one buffer and counted.
+class Path:
+    """A function on the way from x along d, evaluated into one buffer and counted.
 
     Parameters
     ----------
@@ -29,7 +34,7 @@ class Ray:
         every call.
     x : ndarray of shape (n,)
         The buffer; holds the starting point.
-    max_fun : int or float
+    max_fun : int
         The number of evaluations allowed, over all searches.
 
     Attributes
@@ -40,53 +45,88 @@ class Ray:
         Evaluations so far.
     """
 
-    def __init__(self, fun, x, max_fun):
-        self.fun, self.x, self.max_fun, self.n_fun = fun, x, max_fun, 0
-        self._kept, self._kept_gradient = None, None
+    value: float
+    gradient: Vector
+    aux: Any
+    _origin: Vector
+    _direction: Vector
 
-    def evaluate(self):
+    def __init__(self, fun: Function, x: Vector, max_fun: int) -> None:
+        self.fun, self.x, self.max_fun, self.n_fun = fun, x, max_fun, 0
+
+    def evaluate(self) -> None:
         """Evaluate the function at `x`."""
         self.n_fun += 1
         value, self.gradient, self.aux = self.fun(self.x)
         self.value = float(value)
 
-    def aim(self, origin, direction):
-        """Start a new search from `origin`, so that φ(0) = f(origin)."""
-        self._origin, self._direction, self._kept = origin, direction, None
-
-    def _move(self, t):
-        self._t = t
+    def _move(self, t: float) -> None:
+        """Write x + t d to `x`."""
         if t == 1:
             np.add(self._origin, self._direction, out=self.x)
         else:
             np.multiply(self._direction, t, out=self.x)
             np.add(self._origin, self.x, out=self.x)
 
-    def __call__(self, t):
-        """Evaluate φ(t); returns a `Trial`."""
+
+class Ray(Path):
+    """φ(t) = f(x + t d)."""
+
+    _t: float
+    _kept: tuple[float, float, Vector, Any] | None = None
+    _kept_gradient: Vector | None = None
+
+    def aim(self, origin: Vector, direction: Vector) -> None:
+        """Start a new search from `origin`, so that φ(0) = f(origin)."""
+        self._origin, self._direction, self._kept = origin, direction, None
+
+    def __call__(self, t: float) -> Trial:
+        """Evaluate φ(t)."""
+        self._t = t
         self._move(t)
         self.evaluate()
         # Zero times an infinity is not a number: one bad entry anywhere shows here.
         return Trial(t, self.value, float(np.dot(self.gradient, self._direction)))
 
-    def keep(self):
+    def keep(self) -> None:
         """Keep the point evaluated last for `restore`."""
         if self._kept_gradient is None:
             self._kept_gradient = np.empty_like(self.x)
         self._kept_gradient[:] = self.gradient
-        self._kept = self._t, self.value, self.aux
+        self._kept = self._t, self.value, self._kept_gradient, self.aux
 
-    def restore(self):
+    def restore(self) -> bool:
         """Make the kept point the current one; returns whether there was one."""
         if self._kept is None:
             return False
-        t, self.value, self.aux = self._kept
-        self._move(t)
-        self.gradient = self._kept_gradient
+        self._t, self.value, self.gradient, self.aux = self._kept
+        self._move(self._t)
         return True
 
 
-def strong_wolfe(ray, value, slope, t, *, noise=0.0, ceiling=inf):
+class KinkedPath(Protocol):
+    """What `backtrack` needs of a path, which is more and less than a `Ray` offers."""
+
+    value: float
+    n_fun: int
+    max_fun: int
+
+    def __call__(self, t: float) -> float:
+        """Go to x(t); ψ'(0) on the line there, not a number to have t shortened."""
+
+    def end_slope(self) -> float:
+        """ψ'(1) on that line."""
+
+
+def strong_wolfe(
+    ray: Ray,
+    value: float,
+    slope: float,
+    t: float,
+    *,
+    noise: float = 0.0,
+    ceiling: float = inf,
+) -> bool:
     """Find a step t > 0 that decreases φ enough and has left the steep part of it.
 
     A step is accepted if
@@ -164,7 +204,9 @@ def strong_wolfe(ray, value, slope, t, *, noise=0.0, ceiling=inf):
     return ray.restore()
 
 
-def backtrack(ray, value, *, noise=0.0, ceiling=inf):
+def backtrack(
+    ray: KinkedPath, value: float, *, noise: float = 0.0, ceiling: float = inf
+) -> bool:
     """Shorten a step until it decreases the function enough.
 
     For a path x(t) with kinks, which has nothing like a slope at t. Instead, each
@@ -178,7 +220,7 @@ def backtrack(ray, value, *, noise=0.0, ceiling=inf):
 
     Parameters
     ----------
-    ray : Ray
+    ray : KinkedPath
         ``ray(t)`` goes to x(t) and returns ψ'(0), or not a number to have t shortened;
         ``ray.value`` is then ψ(1) and ``ray.end_slope()`` ψ'(1). Left at the accepted
         point.
@@ -212,7 +254,7 @@ def backtrack(ray, value, *, noise=0.0, ceiling=inf):
     return False
 
 
-def _inside(low, high, width):
+def _inside(low: Trial, high: Trial, width: float) -> float:
     """The next trial step in a bracket that was `width` wide before the last one."""
     length = high.t - low.t
     if high.value == inf:
@@ -224,7 +266,7 @@ def _inside(low, high, width):
     return low.t + min(max(fraction, 0.1), 0.9) * length
 
 
-def cubic_minimum(a, b):
+def cubic_minimum(a: Trial, b: Trial) -> float:
     """Minimiser of the cubic with the values and slopes of two trials.
 
     Nocedal & Wright (2006), eq. 3.59; infinity if the cubic has no minimum.

@@ -4,8 +4,9 @@ from math import isfinite, nan
 
 import numpy as np
 
+from skae.solvers.arrays import Indices, Mask, Vector
 from skae.solvers.history import History
-from skae.solvers.line_search import Ray, backtrack
+from skae.solvers.line_search import Function, Path, backtrack
 from skae.solvers.run import Run
 
 
@@ -41,7 +42,12 @@ class Orthant:
         Where the last projection kept x, or c_j = 0.
     """
 
-    def __init__(self, c, n):
+    slope: Vector
+    free: Mask
+    was_free: Mask
+    kept: Mask
+
+    def __init__(self, c: Vector, n: int) -> None:
         # Written out: NumPy's minimum takes four times as long with a single number.
         self._c, self._minus_c = np.full(n, c), np.full(n, -c)
         self._unpenalised = None if c.all() else np.broadcast_to(c == 0, n)
@@ -50,7 +56,7 @@ class Orthant:
         self.free, self.was_free, self.kept = np.zeros((3, n), dtype=bool)
         self._huge = np.finfo(c.dtype).max
 
-    def enter(self, x, g, out):
+    def enter(self, x: Vector, g: Vector, out: Vector) -> Vector:
         """Move to the orthant of `x`, where ∇f is `g`; writes ∇̃F to `out`."""
         signs, slope = self._signs, self.slope
         # Times the largest number, any x_j but zero outweighs g_j and c_j, down to the
@@ -66,36 +72,38 @@ class Orthant:
         self._add_unpenalised(self.free)
         return out
 
-    def project(self, x):
+    def project(self, x: Vector) -> None:
         """Set every entry of `x` to zero whose sign is not ξ_j."""
         np.multiply(x, self._signs, out=self._product)
         np.greater(self._product, 0, out=self.kept)
         self._add_unpenalised(self.kept)
         np.multiply(x, self.kept, out=x)
 
-    def _add_unpenalised(self, mask):
+    def _add_unpenalised(self, mask: Mask) -> None:
         if self._unpenalised is not None:
             np.logical_or(mask, self._unpenalised, out=mask)
 
 
-class OrthantRay(Ray):
+class OrthantRay(Path):
     """The function F along the projection of x + t d onto the orthant of x."""
 
-    def __init__(self, fun, x, max_fun, c):
+    _gradient: Vector
+    _smooth: float
+
+    def __init__(self, fun: Function, x: Vector, max_fun: int, c: Vector) -> None:
         super().__init__(fun, x, max_fun)
         self.orthant = Orthant(c, x.size)
         self._step = np.empty_like(x)
 
-    def aim(self, origin, direction, gradient):
+    def aim(self, origin: Vector, direction: Vector, gradient: Vector) -> None:
         """Start a new search; `gradient` is ∇̃F at `origin`."""
-        super().aim(origin, direction)
-        self._gradient = gradient
+        self._origin, self._direction, self._gradient = origin, direction, gradient
 
-    def _move(self, t):
+    def _move(self, t: float) -> None:
         super()._move(t)
         self.orthant.project(self.x)
 
-    def __call__(self, t):
+    def __call__(self, t: float) -> float:
         """Evaluate F at the projection of x + t d.
 
         Returns
@@ -111,12 +119,12 @@ class OrthantRay(Ray):
         self._smooth = float(np.dot(self.gradient, step))
         return float(np.dot(self._gradient, step)) if isfinite(self._smooth) else nan
 
-    def end_slope(self):
+    def end_slope(self) -> float:
         """ψ'(1) on that line."""
         return self._smooth + float(np.dot(self.orthant.slope, self._step))
 
 
-def exact_dot(a, b, width=8192):
+def exact_dot(a: Vector, b: Vector, width: int = 8192) -> float:
     """Scalar product of two vectors, its sums in float32 of at most `width` terms.
 
     Longer ones are too rough for a value whose last digits are compared.
@@ -146,14 +154,16 @@ class OrthantHistory(History):
     gradient. W e costs a few columns of W, or a second product when they are many.
     """
 
-    def __init__(self, x, gradient, orthant, n_corrections):
+    def __init__(
+        self, x: Vector, gradient: Vector, orthant: Orthant, n_corrections: int
+    ) -> None:
         self._orthant = orthant
         self._jump = orthant.enter(x, gradient, np.empty_like(x))
         self._changed = np.empty(x.size, dtype=bool)
         super().__init__(self._jump, n_corrections)
         self.gradient = gradient.copy()
 
-    def _move(self, y, x_new, g_new):
+    def _move(self, y: Vector, x_new: Vector, g_new: Vector) -> None:
         orthant, changed = self._orthant, self._changed
         np.negative(self.g, out=y)
         orthant.enter(x_new, g_new, self.g)
@@ -164,7 +174,7 @@ class OrthantHistory(History):
             self._take_jumps_out(y, g_new, np.flatnonzero(changed))
         self.gradient[:] = g_new
 
-    def _take_jumps_out(self, y, g_new, k):
+    def _take_jumps_out(self, y: Vector, g_new: Vector, k: Indices) -> None:
         W = self._W[: self._rows]
         smooth = (g_new[k] - self.gradient[k]) * self._orthant.was_free[k]
         jump = y[k] - smooth
@@ -177,14 +187,10 @@ class OrthantHistory(History):
             self._Wg[: len(W)] += np.dot(W.take(k, axis=1), jump)
 
 
-class OrthantRun(Run):
+class OrthantRun(Run[OrthantRay]):
     """The state of one minimisation of F; `point.gradient` is that of f."""
 
-    def __init__(self, fun, x0, max_fun, n_corrections, c):
-        super().__init__(fun, x0, max_fun, n_corrections)
-        self.ray = OrthantRay(fun, self.ray.x, max_fun, c)
-
-    def start(self):
+    def start(self) -> Vector:
         """Evaluate F(x0); returns its pseudo-gradient."""
         g = super().start()
         x = self.point.x
@@ -193,22 +199,20 @@ class OrthantRun(Run):
         self.point, self.start_value = self.point._replace(value=value), value
         return pseudo
 
-    def remember(self, g):
+    def remember(self, g: Vector) -> History:
         """A history that starts at the point."""
         orthant, point = self.ray.orthant, self.point
         return OrthantHistory(point.x, point.gradient, orthant, self.n_corrections)
 
-    def search(self):
+    def search(self) -> bool:
         """Look for the next point along the projection of x - t H ∇̃F."""
         history, point = self.history, self.point
         history.direction(out=self.d)
         self.ray.aim(point.x, self.d, history.g)
         return backtrack(self.ray, point.value, **self.rounding())
 
-    def result(self, status):
-        """The `Result`, with the pseudo-gradient at its point."""
-        result = super().result(status)
-        result.x[...] += 0  # -0 becomes 0
+    def finish(self, x: Vector, g: Vector) -> None:
+        """The gradient becomes the pseudo-gradient."""
+        x += 0  # -0 becomes 0
         with np.errstate(all="ignore"):
-            self.ray.orthant.enter(result.x, result.gradient, out=result.gradient)
-        return result
+            self.ray.orthant.enter(x, g, out=g)

@@ -1,9 +1,12 @@
 """What a solver tells: each iteration to a callback, and how it ended."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from skae.solvers.arrays import Vector
 
 MESSAGES = {
     "gradient": "converged: no entry of the gradient exceeds tol",
@@ -11,10 +14,6 @@ MESSAGES = {
     "precision": "converged to precision: no step decreases the value measurably",
     "no_change": "converged: the loss has not fallen by tol, "
     "n_iter_no_change times over",
-    "held_out": "converged: the score on held-out rows has not risen by tol, "
-    "n_iter_no_change times over",
-    "scheduled": "the learning rate has fallen to its end, after max_iter epochs",
-    "noise": "converged: no lower loss on noise drawn afresh, five times over",
     "max_iter": "the limit of iterations, max_iter, was reached",
     "max_fun": "the limit of function evaluations, max_fun, was reached",
     "interrupted": "interrupted by the user",
@@ -49,7 +48,10 @@ class Iteration(NamedTuple):
     value: float
     gradient_norm: float | None
     aux: Any
-    x: np.ndarray
+    x: Vector
+
+
+Callback = Callable[[Iteration], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,25 +77,15 @@ class Result:
         callback.
     """
 
-    x: np.ndarray
+    x: Vector
     value: float
-    gradient: np.ndarray | None
+    gradient: Vector | None
     aux: Any
     n_iter: int
     n_fun: int
     status: str
 
     @property
-    def message(self):
-        """`status` in words."""
-        return MESSAGES[self.status]
-
-    @property
-    def converged(self):
-        """Whether a minimum was found, as well as the dtype can tell."""
-        return self.status in ("gradient", "value", "precision", "no_change", "noise")
-
-    @property
-    def gradient_norm(self):
+    def gradient_norm(self) -> float | None:
         """Largest absolute entry of the gradient, None if there is none."""
         return None if self.gradient is None else float(np.abs(self.gradient).max())

@@ -1,13 +1,15 @@
 """The loop of L-BFGS: from point to accepted point, and every way it can end."""
 
+from abc import ABC, abstractmethod
 from math import inf, isfinite
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from skae.solvers.arrays import Vector
 from skae.solvers.history import History
-from skae.solvers.line_search import Ray, strong_wolfe
-from skae.solvers.result import Iteration, NotFiniteError, Result
+from skae.solvers.line_search import Path, Ray, strong_wolfe
+from skae.solvers.result import Callback, Iteration, NotFiniteError, Result
 
 # Rounding error assumed in a function's value, in units of x's machine epsilon.
 NOISE = 8.0
@@ -18,38 +20,53 @@ PATIENCE = 10
 class Point(NamedTuple):
     """An accepted point, in one piece so that an interrupt cannot split it."""
 
-    x: np.ndarray
+    x: Vector
     value: float
-    gradient: np.ndarray
+    gradient: Vector
     aux: Any
     n_iter: int
 
 
-class Run:
-    """The state of one minimisation.
+AnyPath = TypeVar("AnyPath", bound=Path)
+
+
+class Run(ABC, Generic[AnyPath]):
+    """The state of one minimisation, from `start` on.
 
     `point` is the accepted point; its x and the trial x of `ray` are two buffers that
     change places. `lowest` is a copy of an earlier point where rounding has let the
     value rise since, otherwise None. `history.g` is what vanishes at a minimum and what
-    directions are made of; `history.gradient` is what `fun` returned. Here the two are
-    one; what else a penalty changes are the methods `start`, `search` and `result`.
+    directions are made of; `history.gradient` is what `fun` returned. For a smooth
+    function the two are one (`SmoothRun`); a penalty makes two of them (`OrthantRun`).
+
+    Parameters
+    ----------
+    ray : Path
+        The function, with the starting point in its buffer.
+    n_corrections : int
+        Number of pairs kept.
     """
 
-    def __init__(self, fun, x0, max_fun, n_corrections):
-        x = np.array(x0)
-        if x.dtype not in (np.float32, np.float64):
-            x = x.astype(np.float64)
-        if x.ndim != 1 or x.size == 0:
-            raise ValueError(f"x0 must be a non-empty vector, got shape {x.shape}")
-        self.ray = Ray(fun, x, max_fun)
-        self.n_corrections = n_corrections
-        self.noise = NOISE * float(np.finfo(x.dtype).eps)
-        self.point = self.lowest = None
+    point: Point
+    history: History
+    start_value: float
+    d: Vector
+
+    def __init__(self, ray: AnyPath, n_corrections: int) -> None:
+        self.ray, self.n_corrections = ray, n_corrections
+        self.noise = NOISE * float(np.finfo(ray.x.dtype).eps)
+        self.lowest: Point | None = None
         self.least_norm, self.idle = inf, 0
 
-    def iterate(self, max_iter, tol, ftol, callback):
-        """Run to the end; returns the status."""
-        g = self.start()
+    def iterate(
+        self,
+        g: Vector,
+        max_iter: int,
+        tol: float,
+        ftol: float,
+        callback: Callback | None,
+    ) -> str:
+        """Run to the end from what `start` returned; returns the status."""
         if np.abs(g).max() <= max(tol, 0):
             return "gradient"
         self.history = self.remember(g)
@@ -59,7 +76,7 @@ class Run:
                 exhausted = self.ray.n_fun >= self.ray.max_fun
                 return "max_fun" if exhausted else "precision"
             norm = self.accept(n_iter)
-            if callback is not None and self.tell(callback, norm) == "stop":
+            if callback is not None and not self.tell(callback, norm):
                 return "stopped"
             if norm <= tol:
                 return "gradient"
@@ -70,8 +87,8 @@ class Run:
                 return "value"
         return "max_iter"
 
-    def start(self):
-        """Evaluate f(x0); returns its gradient, a copy."""
+    def start(self) -> Vector:
+        """Evaluate f(x0); returns what is to vanish: the gradient, a copy."""
         ray = self.ray
         ray.evaluate()
         if not (isfinite(ray.value) and np.isfinite(ray.gradient).all()):
@@ -87,42 +104,36 @@ class Run:
         self.d = np.empty_like(x)
         return g
 
-    def remember(self, g):
-        """A history that starts at the gradient `g`."""
-        return History(g, self.n_corrections)
+    @abstractmethod
+    def remember(self, g: Vector) -> History:
+        """A history that starts at `g`, which `start` returned."""
 
-    def search(self):
-        """Look for the next point along -H g; returns whether `ray` is at one."""
-        point, d = self.point, self.d
-        self.history.direction(out=d)
-        slope = float(np.dot(point.gradient, d))
-        if not -inf < slope < 0:
-            return False
-        self.ray.aim(point.x, d)
-        return strong_wolfe(self.ray, point.value, slope, 1.0, **self.rounding())
+    @abstractmethod
+    def search(self) -> bool:
+        """Look for the next point; returns whether `ray` is at one."""
 
-    def rounding(self):
+    def rounding(self) -> dict[str, float]:
         """What a line search must know of the rounding of f."""
         noise = self.noise * abs(self.point.value)
         # A rise within rounding is no rise, but many must not add up.
         ceiling = min((self.lowest or self.point).value + noise, self.start_value)
         return {"noise": noise, "ceiling": ceiling}
 
-    def search_afresh(self):
+    def search_afresh(self) -> bool:
         """Drop the history and search along -γ g, unless that has just been done."""
         if self.history.empty or self.ray.n_fun >= self.ray.max_fun:
             return False
         self.history.clear()
         return self.search()
 
-    def accept(self, n_iter):
+    def accept(self, n_iter: int) -> float:
         """Move to the point of `ray`; returns the largest entry of `history.g`."""
         old, ray, history = self.point, self.ray, self.history
         lower = ray.value < (self.lowest or old).value
         if self.lowest is None:
             if ray.value > old.value:
-                copies = {"x": old.x.copy(), "gradient": old.gradient.copy()}
-                self.lowest = old._replace(**copies)
+                x, gradient = old.x.copy(), old.gradient.copy()
+                self.lowest = old._replace(x=x, gradient=gradient)
         elif ray.value <= self.lowest.value:
             self.lowest = None
         # The gradient is fun's own array until the history has its copy, so that the
@@ -136,20 +147,44 @@ class Run:
         self.least_norm = min(norm, self.least_norm)
         return norm
 
-    def tell(self, callback, norm):
-        """Call the callback; returns "stop" if it raised StopIteration."""
+    def tell(self, callback: Callback, norm: float) -> bool:
+        """Call the callback; returns whether to go on: if no StopIteration came."""
         x, value, _, aux, n_iter = self.point
         x = x.view()
         x.flags.writeable = False
         try:
             callback(Iteration(n_iter, self.ray.n_fun, value, norm, aux, x))
         except StopIteration:
-            return "stop"
+            return False
+        return True
 
-    def result(self, status):
+    def result(self, status: str) -> Result:
         """The `Result`, with arrays of its own."""
         point, n_iter = self.point, self.point.n_iter
         if self.lowest is not None and status != "gradient":
             point = self.lowest
-        x, value, g, aux, _ = point
-        return Result(x.copy(), value, g.copy(), aux, n_iter, self.ray.n_fun, status)
+        x, g = point.x.copy(), point.gradient.copy()
+        self.finish(x, g)
+        n_fun = self.ray.n_fun
+        return Result(x, point.value, g, point.aux, n_iter, n_fun, status)
+
+    def finish(self, x: Vector, g: Vector) -> None:
+        """Make of the last x and ∇f, in place, what the result shows of them."""
+
+
+class SmoothRun(Run[Ray]):
+    """The state of one minimisation of a smooth function f."""
+
+    def remember(self, g: Vector) -> History:
+        """A history that starts at the gradient `g`."""
+        return History(g, self.n_corrections)
+
+    def search(self) -> bool:
+        """Look for the next point along x - t H g."""
+        point, d = self.point, self.d
+        self.history.direction(out=d)
+        slope = float(np.dot(point.gradient, d))
+        if not -inf < slope < 0:
+            return False
+        self.ray.aim(point.x, d)
+        return strong_wolfe(self.ray, point.value, slope, 1.0, **self.rounding())

@@ -4,6 +4,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from skae.solvers.arrays import Indices, Mask, Matrix, Vector
 from skae.solvers.result import NotFiniteError
 from skae.solvers.run import NOISE, PATIENCE
 from skae.solvers.separable_history import SeparableHistory, column_dots
@@ -17,7 +18,7 @@ _ONE_PER_COLUMN = "value tol here done stuck idle least_value least_norm".split(
 class Separable(Protocol):
     """A function of each column of a (k, n) array, for all columns together."""
 
-    def __call__(self, X, gradient, curvature):
+    def __call__(self, X: Matrix, gradient: Matrix, curvature: Matrix) -> Vector:
         """Values at the columns of X, (n,); gradient and curvature are written.
 
         ``curvature`` is a positive guess of the diagonal of the Hessian, (k, n). It
@@ -25,7 +26,7 @@ class Separable(Protocol):
         will do.
         """
 
-    def take(self, columns):
+    def take(self, columns: Indices) -> "Separable":
         """The function of these columns only, an array of indices."""
 
 
@@ -44,13 +45,20 @@ class SeparableResult(NamedTuple):
         Whether they reached `tol`, or the limit of rounding, before `max_iter`.
     """
 
-    X: np.ndarray
-    value: np.ndarray
-    n_iter: np.ndarray
-    converged: np.ndarray
+    X: Matrix
+    value: Vector
+    n_iter: Indices
+    converged: Mask
 
 
-def minimize_separable(fun, X0, *, max_iter=200, tol=1e-5, n_corrections=3):
+def minimize_separable(
+    fun: Separable,
+    X0: Matrix,
+    *,
+    max_iter: int = 200,
+    tol: float | Vector = 1e-5,
+    n_corrections: int = 3,
+) -> SeparableResult:
     """Minimise a function of each column of an array, each by an L-BFGS of its own.
 
     Every column has its own step, pairs and end, as if it were minimised alone; only
@@ -111,7 +119,14 @@ def minimize_separable(fun, X0, *, max_iter=200, tol=1e-5, n_corrections=3):
 class _Run:
     """The state of all columns; `here` says which of them are still in the arrays."""
 
-    def __init__(self, fun, X0, tol, n_corrections):
+    D: Matrix
+    X_new: Matrix
+    G_new: Matrix
+    C_new: Matrix
+
+    def __init__(
+        self, fun: Separable, X0: Matrix, tol: float | Vector, n_corrections: int
+    ) -> None:
         X = np.array(X0, order="C")
         n = X.shape[1]
         self.fun, self.X = fun, X
@@ -120,7 +135,7 @@ class _Run:
         self.value = fun(X, self.G, self.C)
         if not (np.isfinite(self.value).all() and np.isfinite(self.G).all()):
             raise NotFiniteError("the function must be finite at X0, with its gradient")
-        self.tol = np.broadcast_to(tol, n)
+        self.tol: Vector = np.broadcast_to(tol, n)
         self.here, self.done = np.arange(n), np.zeros(n, bool)
         # As in `minimize_lbfgs`: steps that improve nothing that can be measured.
         self.stuck, self.idle = np.zeros(n, bool), np.zeros(n, int)
@@ -131,12 +146,12 @@ class _Run:
         )
         self._make_buffers()
 
-    def _make_buffers(self):
+    def _make_buffers(self) -> None:
         self.D, self.X_new, self.G_new, self.C_new = np.empty(
             (4, *self.X.shape), self.X.dtype
         )
 
-    def iterate(self, max_iter):
+    def iterate(self, max_iter: int) -> None:
         """Run to the end, and leave everything in `result`."""
         for n_iter in range(max_iter + 1):
             self._finish(self._ended() & ~self.done, n_iter)
@@ -149,7 +164,7 @@ class _Run:
             self._step()
         self._keep(np.flatnonzero(~self.done), max_iter)
 
-    def _ended(self):
+    def _ended(self) -> Mask:
         """Which columns have converged, or cannot get any further."""
         norm = np.abs(self.G, out=self.D).max(axis=0)
         better = (self.value < self.least_value) | (norm < self.least_norm)
@@ -158,7 +173,7 @@ class _Run:
         np.minimum(norm, self.least_norm, out=self.least_norm)
         return (norm <= self.tol) | self.stuck | (self.idle >= PATIENCE)
 
-    def _finish(self, ended, n_iter):
+    def _finish(self, ended: Mask, n_iter: int) -> None:
         """Keep columns as they are now; what happens to them later does not count."""
         columns = np.flatnonzero(ended)
         if len(columns):
@@ -166,13 +181,13 @@ class _Run:
             self.result.converged[self.here[columns]] = True
             self.done |= ended
 
-    def _keep(self, columns, n_iter):
+    def _keep(self, columns: Indices, n_iter: int) -> None:
         where = self.here[columns]
         self.result.X[:, where] = self.X[:, columns]
         self.result.value[where] = self.value[columns]
         self.result.n_iter[where] = n_iter
 
-    def _pack(self, columns):
+    def _pack(self, columns: Indices) -> None:
         """Leave out the columns that are done."""
         self.fun = self.fun.take(columns)
         self.X, self.G, self.C = (
@@ -183,7 +198,7 @@ class _Run:
         self.history.take(columns)
         self._make_buffers()
 
-    def _step(self):
+    def _step(self) -> None:
         """Move every column."""
         D = self.history.direction(self.G, self.C, out=self.D)
         start = Trials(0.0, self.value, column_dots(self.G, D))
@@ -206,14 +221,16 @@ class _Run:
         self.C, self.C_new = self.C_new, self.C
         self.value = value
 
-    def _search(self, columns, start, trial, noise):
+    def _search(
+        self, columns: Indices, start: Trials, trial: Trials, noise: Vector
+    ) -> Indices:
         """Find other steps than 1 for some columns; returns those that have none."""
         fun = self.fun.take(columns)
         X, D = self.X[:, columns], self.D[:, columns]
         G, C = np.empty_like(X), np.empty_like(X)
         X_new = np.empty_like(X)
 
-        def evaluate(t):
+        def evaluate(t: Vector) -> Trials:
             np.multiply(D, t.astype(D.dtype), out=X_new)
             np.add(X, X_new, out=X_new)
             value = fun(X_new, G, C)

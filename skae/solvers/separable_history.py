@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from skae.solvers.arrays import Indices, Matrix, Vector
 
-def column_dots(A, B):
+
+def column_dots(A: Matrix, B: Matrix) -> Vector:
     """Scalar products of the columns of A with those of B."""
     return np.einsum("kn,kn->n", A, B)
 
@@ -31,17 +33,22 @@ class SeparableHistory:
         Number of pairs kept.
     """
 
-    def __init__(self, shape, dtype, n_corrections):
+    def __init__(
+        self, shape: tuple[int, int], dtype: np.dtype[np.floating], n_corrections: int
+    ) -> None:
         self._room = n_corrections
-        self._pairs = []  # (S, Y, ρ, θ-free sᵀy) of all columns, newest first
+        # (S, Y, ρ) of all columns, newest first.
+        self._pairs: list[tuple[Matrix, Matrix, Vector]] = []
         self._make_buffers(shape, dtype)
         self.empty = np.ones(shape[1], bool)
 
-    def _make_buffers(self, shape, dtype):
-        self._scratch = np.empty(shape, dtype)
+    def _make_buffers(
+        self, shape: tuple[int, int], dtype: np.dtype[np.floating]
+    ) -> None:
+        self._scratch: Matrix = np.empty(shape, dtype)
         self._eps = float(np.finfo(dtype).eps)
 
-    def take(self, columns):
+    def take(self, columns: Indices) -> None:
         """Keep these columns only."""
         self._pairs = [
             (S.take(columns, axis=1), Y.take(columns, axis=1), rho[columns])
@@ -50,13 +57,13 @@ class SeparableHistory:
         self.empty = self.empty[columns]
         self._make_buffers((len(self._scratch), len(columns)), self._scratch.dtype)
 
-    def forget(self, columns):
+    def forget(self, columns: Indices) -> None:
         """Drop every pair of these columns."""
         for _, _, rho in self._pairs:
             rho[columns] = 0.0
         self.empty[columns] = True
 
-    def update(self, S, Y):
+    def update(self, S: Matrix, Y: Matrix) -> None:
         """Store the steps and differences of gradients whose curvature is positive.
 
         A column whose pair is refused keeps its older ones, one fewer when its turn
@@ -78,7 +85,7 @@ class SeparableHistory:
         self._pairs.insert(0, (kept_S, kept_Y, rho))
         self.empty &= ~stored
 
-    def direction(self, G, C, out):
+    def direction(self, G: Matrix, C: Matrix, out: Matrix) -> Matrix:
         """Write d = -H g of every column to `out`."""
         T = self._scratch
         np.negative(G, out=out)
@@ -98,7 +105,7 @@ class SeparableHistory:
             out += np.multiply(S, a, out=T)
         return out
 
-    def _scale(self, C):
+    def _scale(self, C: Matrix) -> Vector:
         """θ of every column; 1 where the newest pair was refused."""
         _, Y, rho = self._pairs[0]
         np.multiply(Y, Y, out=self._scratch)

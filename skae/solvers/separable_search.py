@@ -1,20 +1,22 @@
 """Steps that satisfy the strong Wolfe conditions, for many functions at once."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from skae.solvers.arrays import Indices, Mask, Vector
 from skae.solvers.line_search import C1, C2, EXPANSION, MAX_TRIALS
 
 
 class Trials(NamedTuple):
-    """A point of each φ_i(t) = f_i(x_i + t d_i); each of the three (n,) or a number."""
+    """A point of each φ_i(t) = f_i(x_i + t d_i); t may be one number for all."""
 
-    t: np.ndarray
-    value: np.ndarray
-    slope: np.ndarray
+    t: Vector | float
+    value: Vector
+    slope: Vector
 
-    def at(self, columns):
+    def at(self, columns: Indices) -> "Trials":
         """The trials of some of the functions, as arrays of their own in float64."""
         return Trials(
             *(
@@ -23,24 +25,24 @@ class Trials(NamedTuple):
             )
         )
 
-    def where(self, mask, other):
+    def where(self, mask: Mask, other: "Trials") -> "Trials":
         """``self`` where the mask is true, ``other`` elsewhere."""
         return Trials(*(np.where(mask, a, b) for a, b in zip(self, other, strict=True)))
 
 
-def _flat(start, trial, noise):
+def _flat(start: Trials, trial: Trials, noise: Vector) -> Mask:
     """Where the values differ by rounding only, so that slopes have to tell."""
     return np.abs(trial.value - start.value) <= noise
 
 
-def _enough(start, trial, noise):
+def _enough(start: Trials, trial: Trials, noise: Vector) -> Mask:
     """Where the value has decreased in proportion to the step."""
     armijo = start.value - trial.value >= -C1 * trial.t * start.slope
     by_slope = trial.slope <= (2 * C1 - 1) * start.slope
     return armijo | (_flat(start, trial, noise) & by_slope)
 
 
-def acceptable(start, trial, noise):
+def acceptable(start: Trials, trial: Trials, noise: Vector) -> Mask:
     """Where a step may be taken, by the rules of `strong_wolfe`.
 
     Parameters
@@ -59,7 +61,9 @@ def acceptable(start, trial, noise):
     return (start.slope < 0) & level & _enough(start, trial, noise)
 
 
-def search(evaluate, start, trial, noise):
+def search(
+    evaluate: Callable[[Vector], Trials], start: Trials, trial: Trials, noise: Vector
+) -> Trials:
     """Find steps that decrease each φ_i enough and have left the steep part of it.
 
     The brackets of `strong_wolfe`, one for each function, moved together: all
@@ -98,7 +102,9 @@ def search(evaluate, start, trial, noise):
     return evaluate(np.where(searching, low.t, step))
 
 
-def _shrink(low, high, trial, start, noise):
+def _shrink(
+    low: Trials, high: Trials, trial: Trials, start: Trials, noise: Vector
+) -> tuple[Trials, Trials, Vector]:
     """Put the trial into the bracket; returns the new bracket and the next step."""
     width = np.abs(high.t - low.t)
     finite = np.isfinite(trial.value) & np.isfinite(trial.slope)
@@ -113,7 +119,7 @@ def _shrink(low, high, trial, start, noise):
     return low, high, np.where(np.isinf(high.t), longer, _inside(low, high, width))
 
 
-def _inside(low, high, width):
+def _inside(low: Trials, high: Trials, width: Vector) -> Vector:
     """The next trial step in a bracket that was `width` wide before the last one."""
     length = high.t - low.t
     fraction = np.clip((cubic_minima(low, high) - low.t) / length, 0.1, 0.9)
@@ -122,7 +128,7 @@ def _inside(low, high, width):
     return low.t + fraction * length
 
 
-def cubic_minima(a, b):
+def cubic_minima(a: Trials, b: Trials) -> Vector:
     """`cubic_minimum` of each pair of trials; infinity where there is none."""
     d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.t - b.t)
     square = d1 * d1 - a.slope * b.slope

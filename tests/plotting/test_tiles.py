@@ -68,7 +68,7 @@ def test_colours_are_brought_to_the_unit_interval():
     tiles = np.array([-3.0, -2.0, 0.0, 1.0, 2.0, 9.0]).reshape(1, 1, 2, 3)
     scaled, limits = in_range(tiles, -2.0, 2.0)
     assert scaled.ravel().tolist() == [0, 0, 0.5, 0.75, 1, 1]
-    assert limits == {}
+    assert limits == (None, None)
 
 
 def test_colours_without_range_are_grey():

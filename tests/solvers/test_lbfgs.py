@@ -16,6 +16,7 @@ from skae.solvers.line_search import C1, C2, Ray, strong_wolfe
 PROBLEMS = problems()
 TOL = 1e-6
 MANY = 20_000
+CONVERGED = ("gradient", "value", "precision")
 EPS32 = float(np.finfo(np.float32).eps)
 
 table = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
@@ -56,7 +57,7 @@ def both(i):
 def test_reaches_the_minimum_scipy_reaches(i):
     problem = PROBLEMS[i]
     result, oracle = both(i)
-    assert result.status == "gradient" and result.converged
+    assert result.status == "gradient"
     value, gradient = problem.fun(result.x)
     assert result.value == value
     np.testing.assert_array_equal(result.gradient, gradient)
@@ -84,7 +85,7 @@ def test_float32_reaches_what_float32_can(problem):
 
     result = ours(problem, np.float32)
     assert result.x.dtype == result.gradient.dtype == np.float32
-    assert result.converged
+    assert result.status in CONVERGED
     oracle = scipy_lbfgs(fun32, problem.x0)
     value = problem.fun(result.x.astype(np.float64))[0]
     reached = problem.fun(oracle.x.astype(np.float32).astype(np.float64))[0]
@@ -169,9 +170,14 @@ def test_overflow_makes_no_warning():
     # The first search reaches out from x = -200 until exp(x) overflows.
     x0 = np.full(3, -200, dtype=np.float32)
     values = []
-    result = minimize_lbfgs(lambda x: (values.append(fun(x)), values[-1])[1], x0)
+
+    def recorded(x):
+        values.append(fun(x))
+        return values[-1]
+
+    result = minimize_lbfgs(recorded, x0)
     assert any(np.isinf(value) for value, _, _ in values)
-    assert result.converged
+    assert result.status in CONVERGED
     np.testing.assert_allclose(result.x, 0, atol=1e-3)
 
 
@@ -236,7 +242,6 @@ def test_an_interrupt_anywhere_returns_the_best_accepted_point(dtype):
 
         result = ours(problem._replace(fun=fun), dtype)
         assert result.status == "interrupted"
-        assert not result.converged
         n_iter = sum(n_fun < k for n_fun in trials)
         assert result.n_iter == n_iter
         assert result.value == min(accepted[: n_iter + 1])
@@ -317,14 +322,14 @@ def test_noise_in_float32_ends_in_precision(size):
         return value * (1 + noise), gradient
 
     result = ours(problem._replace(fun=fun), np.float32, tol=0)
-    assert result.status == "precision" and result.converged
+    assert result.status == "precision"
     assert result.value <= 1.001 * ours(problem).value
 
 
 @dtypes
 def test_the_value_is_the_least_accepted_even_in_noise(dtype):
     problem = sparse_autoencoder("iris", load_iris, 3, alpha=1e-2)
-    values, rises = [problem.fun(problem.x0.astype(dtype))[0]], 0
+    values = [problem.fun(problem.x0.astype(dtype))[0]]
     result = ours(problem, dtype, tol=0, callback=lambda it: values.append(it.value))
     rises = np.sum(np.diff(values) > 0)
     assert rises > 0, "this run should rise within rounding, or it tests nothing"

@@ -24,6 +24,7 @@ from skae.solvers.orthant import Orthant, OrthantHistory, exact_dot
 PROBLEMS = problems()
 EPS32 = float(np.finfo(np.float32).eps)
 MANY = 20_000
+CONVERGED = ("gradient", "value", "precision")
 
 table = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -116,7 +117,7 @@ def test_logistic_regression_without_intercept_is_liblinear(name, c):
         random_state=0,
     ).fit(X, y)
     result = ours(fun, np.zeros(X.shape[1]), c, tol=1e-8)
-    assert result.converged
+    assert result.status in CONVERGED
     assert_optimal(fun, result.x, c)
     assert_same(fun, c, result.x, oracle.coef_.ravel())
 
@@ -140,7 +141,7 @@ def test_multinomial_regression_with_free_intercepts_is_saga(name, c):
         penalty="l1", solver="saga", C=1 / (c[0] * len(X)), tol=1e-7, max_iter=MANY
     ).fit(X, labels)
     result = ours(fun, x0, c)
-    assert result.converged
+    assert result.status in CONVERGED
     assert_optimal(fun, result.x, c)
     theirs = np.concatenate([oracle.coef_.T.ravel(), oracle.intercept_])
     assert penalised(fun, result.x, c) <= penalised(fun, theirs, c) * (1 + 1e-9)
@@ -196,7 +197,9 @@ def test_a_separable_quadratic_is_soft_thresholded(dtype, start):
     fun, c, minimum, x0 = separable()
     x0 = {"random": x0, "zero": 0 * x0, "wrong orthant": -10 * minimum}[start]
     result = ours(fun, x0, c, dtype, tol=1e-4 if dtype == np.float32 else 1e-7)
-    assert result.converged and result.x.dtype == result.gradient.dtype == dtype
+    assert (
+        result.status in CONVERGED and result.x.dtype == result.gradient.dtype == dtype
+    )
     least = penalised(fun, minimum, c)
     value = penalised(fun, result.x.astype(np.float64), c)
     assert value <= least * (1 + float(np.finfo(dtype).eps))
@@ -345,7 +348,7 @@ def split(fun, x0, c):
 def test_reaches_the_minimum_of_the_split_problem(problem, c):
     result = ours(problem.fun, problem.x0, c)
     oracle = split(problem.fun, problem.x0, c)
-    assert result.converged
+    assert result.status in CONVERGED
     assert result.value <= oracle.fun + 1e-6 * abs(oracle.fun)
 
 
@@ -357,7 +360,11 @@ def test_an_autoencoder_gets_zero_weights_at_a_stationary_point(dtype, c):
     weights[-7:] = 0  # the biases
     tol = 1e-4 if dtype == np.float32 else 1e-6
     result = ours(problem.fun, problem.x0, weights, dtype, tol=tol)
-    assert result.converged and (result.x[:-7] == 0).any() and result.x[-7:].all()
+    assert (
+        result.status in CONVERGED
+        and (result.x[:-7] == 0).any()
+        and result.x[-7:].all()
+    )
     x = result.x.astype(np.float64)
     assert np.abs(pseudo_gradient(problem.fun, x, weights)).max() <= 2 * tol
 
@@ -416,7 +423,7 @@ def test_overflow_makes_no_warning():
         return values[-1]
 
     result = ours(recorded, np.full(3, -200), 0.5, np.float32, tol=1e-4)
-    assert result.converged
+    assert result.status in CONVERGED
     np.testing.assert_allclose(result.x, 0, atol=1e-3)
 
 
@@ -460,7 +467,7 @@ def test_an_interrupt_anywhere_returns_the_best_accepted_point(dtype):
             return problem.fun(x)
 
         result = ours(fun, problem.x0, c, dtype, max_iter=60)
-        assert result.status == "interrupted" and not result.converged
+        assert result.status == "interrupted"
         n_iter = sum(n_fun < k for n_fun in trials)
         assert result.n_iter == n_iter
         if n_iter:
