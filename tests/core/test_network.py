@@ -8,6 +8,7 @@ from compare import (
     assert_same_direction_and_size,
     central_differences,
 )
+from covering import every_pair, every_triple
 from networks import CASES, DROPOUT, HIDDEN, N, NetworkCase, dropout_factors
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -61,19 +62,17 @@ def test_tables_multiply():
     assert "cross_entropy" not in LOSSES  # no reconstruction sums to one
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_gradient_against_central_differences(case):
+@every_triple(CASES)
+def test_loss_is_the_formula_and_the_gradient_its_derivative(case):
+    """Of four blocks; the derivative is that of their sum, computed as one."""
     objective, X, T, s, theta = case.draw()
-    with ThreadEngine(objective, X, s, targets=T, rows=7) as evaluate:
-        gradient = evaluate(theta)[1].copy()
-        numeric = central_differences(lambda point: evaluate(point)[0], theta)
+    with ThreadEngine(objective, X, s, targets=T, rows=4) as evaluate:
+        loss, gradient, terms = evaluate(theta)
+        gradient = gradient.copy()
+        assert evaluate.data_loss(theta) == terms["loss"]
+    with ThreadEngine(objective, X, s, targets=T, rows=N) as whole:
+        numeric = central_differences(lambda point: whole(point)[0], theta)
     assert_same_direction_and_size(gradient, numeric)
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_loss_is_the_textbook_formula(case):
-    objective, X, T, s, theta = case.draw(seed=1)
-    loss, _, terms = run(objective, X, T, s, theta, rows=4)
     p = objective.parameters(theta)
     expected = textbook.network_terms(
         *(X, X if T is None else T, p.coefs, p.intercepts),
@@ -434,12 +433,12 @@ def in_coordinates(case, spread):
 
 
 @pytest.mark.parametrize("spread", [0.3, 40.0])
-@pytest.mark.parametrize("case", PLAIN_CASES, ids=str)
+@every_triple(PLAIN_CASES)
 def test_gradient_in_the_solvers_coordinates(case, spread):
     objective, X, T, s, theta, coordinates = in_coordinates(case, spread)
     inner = coordinates.from_data(theta)
 
-    with ThreadEngine(objective, X, s, targets=T) as evaluate:
+    with ThreadEngine(objective, X, s, targets=T, rows=N) as evaluate:
 
         def value(point):
             return evaluate(coordinates.to_data(point))[0] / coordinates.unit
@@ -450,7 +449,7 @@ def test_gradient_in_the_solvers_coordinates(case, spread):
     assert_same_direction_and_size(gradient, numeric)
 
 
-@pytest.mark.parametrize("case", PLAIN_CASES, ids=str)
+@every_pair(PLAIN_CASES)
 def test_coordinates_go_there_and_back(case):
     *_, theta, coordinates = in_coordinates(case, spread=3.0)
     back = coordinates.to_data(coordinates.from_data(theta))

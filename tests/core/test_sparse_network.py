@@ -1,6 +1,7 @@
 """A network sees sparse rows as it sees the same rows dense: in loss and gradient."""
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from compare import (
     assert_same_direction_and_size,
     central_differences,
 )
+from covering import every_pair, every_triple
 from networks import CASES, HIDDEN, N, NetworkCase
 from sparse_data import assert_same_coordinates, with_zeros
 
@@ -72,7 +74,7 @@ def run_sparse(objective, X, *others, **options):
     return run(objective, scipy.sparse.csr_array(X), *others, **options)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@every_pair(CASES)
 def test_loss_and_gradient_are_those_of_dense_rows(case):
     dense, sparse, X, T, s, theta, moved = draw(case)
     loss, gradient, terms = run(dense, X, T, s, theta, rows=4)
@@ -84,16 +86,14 @@ def test_loss_and_gradient_are_those_of_dense_rows(case):
     np.testing.assert_allclose(slope, expected, rtol=1e-11, atol=1e-14)
 
 
-@pytest.mark.parametrize("dropout", [False, True])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("depth", range(1, len(HIDDEN) + 1))
-def test_linear_outputs_against_central_differences(
-    depth, activation, weighted, dropout
-):
-    case = LINEAR._replace(
-        depth=depth, activation=activation, weighted=weighted, dropout=dropout
-    )
+@every_triple(
+    [
+        LINEAR._replace(depth=d, activation=f, weighted=weighted, dropout=dropout)
+        for d, f in product(range(1, len(HIDDEN) + 1), ACTIVATIONS)
+        for weighted, dropout in product([False, True], [False, True])
+    ]
+)
+def test_linear_outputs_against_central_differences(case):
     against_central_differences(case)
 
 
@@ -112,11 +112,12 @@ def against_central_differences(case):
     X = scipy.sparse.csr_array(X)
     with ThreadEngine(sparse, X, s, targets=T, rows=4) as evaluate:
         gradient = evaluate(theta)[1].copy()
-        numeric = central_differences(lambda point: evaluate(point)[0], theta)
+    with ThreadEngine(sparse, X, s, targets=T, rows=N) as whole:
+        numeric = central_differences(lambda point: whole(point)[0], theta)
     assert_same_direction_and_size(gradient, numeric)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@every_pair(CASES)
 def test_rows_are_written_out_only_where_they_must_be(case, monkeypatch):
     """Neither beside targets of their own, nor where outputs are linear."""
     _, sparse, X, T, s, _, theta = draw(case)
@@ -146,7 +147,7 @@ def test_the_loss_alone_is_that_of_an_evaluation(case):
         assert engine.data_loss(theta) == engine(theta)[2]["loss"]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@every_pair(CASES)
 def test_a_batch_is_that_of_dense_rows(case):
     """All inputs centred, and with the dropout of its draw."""
     dense, sparse, X, T, s, theta, moved = draw(case)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from covering import every_pair, every_triple
 from objectives import CASES, ONE_OUTPUT, Case, D, K, is_noisy
 
 from skae.core.blocks import Data
@@ -42,7 +43,7 @@ def whole(objective, data, theta, index=None):
 # -- one batch -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if not is_noisy(c)], ids=str)
+@every_triple([case for case in CASES if not is_noisy(case)])
 def test_a_batch_of_all_rows_is_the_objective_at_decentred_parameters(case):
     """In value; and in slope, along random directions of the centred parameters."""
     objective, data, theta = problem(case)
@@ -65,7 +66,7 @@ def test_a_batch_of_all_rows_is_the_objective_at_decentred_parameters(case):
         assert gradient @ direction == pytest.approx(slope, rel=1e-6, abs=1e-8)
 
 
-@pytest.mark.parametrize("case", ONE_OUTPUT, ids=str)
+@every_pair(ONE_OUTPUT)
 def test_center_zero_is_the_objective_itself(case):
     """Noise included: a batch's rows meet that of the rows 0, 1, … of its draw."""
     objective, data, theta = problem(case)
@@ -181,11 +182,7 @@ def test_every_batch_meets_noise_of_its_own():
         assert again(theta, data, index, N)[0] == loss
 
 
-@pytest.mark.parametrize(
-    "case",
-    [c for c in CASES if c.extra in ("none", "l1", "contraction")],
-    ids=str,
-)
+@every_pair([case for case in CASES if case.extra in ("none", "l1", "contraction")])
 def test_batches_weighted_by_their_rows_make_up_the_whole_gradient(case):
     """At one θ, rows of unequal weight: no batch counts for more than its rows."""
     objective, data, theta = problem(case)

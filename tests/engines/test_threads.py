@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from compare import assert_same_bits
-from networks import CASES as NETWORKS
+from covering import every_pair, pairs_of
 from networks import NetworkCase
 from objectives import CASES, ONE_OUTPUT, Case, D, K, is_noisy
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -55,9 +55,7 @@ def nothing_left_behind():
     assert blas_threads() == before
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("rows", [1, 7, 64, N, None])
-@pytest.mark.parametrize("case", [KL, PLAIN], ids=str)
+@pairs_of(rows=[1, 7, 64, N, None], case=[KL, PLAIN], dtype=[np.float32, np.float64])
 def test_number_of_threads_changes_no_bit(case, rows, dtype):
     problem = data(case, dtype)
     alone = run(*problem, rows=rows, n_threads=1)
@@ -66,7 +64,7 @@ def test_number_of_threads_changes_no_bit(case, rows, dtype):
             assert_same_bits(alone, run(*problem, rows=rows, n_threads=n_threads))
 
 
-@pytest.mark.parametrize("case", ONE_OUTPUT, ids=str)
+@every_pair(ONE_OUTPUT)
 def test_size_of_blocks_is_rounding_only(case):
     objective, X, s, theta = data(case)
     whole = run(objective, X, s, theta, rows=N)
@@ -104,7 +102,7 @@ def test_an_evaluation_leaves_no_trace_in_the_next(case, memory):
         assert_same_bits(first, evaluate(theta))
 
 
-@pytest.mark.parametrize("case", ONE_OUTPUT, ids=str)
+@every_pair(ONE_OUTPUT)
 def test_float32_stays_float32_and_is_near_float64(case):
     objective, X, s, theta = data(case)
     loss, gradient, _ = run(objective, X, s, theta)
@@ -119,12 +117,8 @@ def test_float32_stays_float32_and_is_near_float64(case):
     assert np.linalg.norm(gradient32 - gradient) < 1e-4 * np.linalg.norm(gradient)
 
 
-@pytest.mark.parametrize(
-    # Repetitions of a row meet noise of their own, which a weight cannot stand for.
-    "case",
-    [c for c in CASES if not c.weighted and not is_noisy(c)],
-    ids=str,
-)
+# Repetitions of a row meet noise of their own, which a weight cannot stand for.
+@every_pair([case for case in CASES if not case.weighted and not is_noisy(case)])
 def test_integer_weights_are_repeated_rows(case):
     objective, X, _, theta = data(case)
     s = np.random.default_rng(1).integers(0, 4, len(X)).astype(float)
@@ -146,10 +140,12 @@ def test_mean_code_is_the_weighted_mean_of_the_codes():
     np.testing.assert_allclose(mean, np.average(codes, axis=0, weights=s), rtol=1e-12)
 
 
-@pytest.mark.parametrize("stage", ["block", "code_sums"])
-@pytest.mark.parametrize("at", [0, 1, 5, 9])
-@pytest.mark.parametrize("n_threads", [1, 2, 3])
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pairs_of(
+    at=[0, 1, 5, 9],
+    n_threads=[1, 2, 3],
+    stage=["block", "code_sums"],
+    error=[RuntimeError, KeyboardInterrupt],
+)
 def test_an_exception_in_a_block_reaches_the_caller(
     monkeypatch, stage, at, n_threads, error
 ):
@@ -299,35 +295,34 @@ def test_failure_to_enter_lifts_the_limit(monkeypatch):
     assert held  # its traceback, and all in it, is still alive
 
 
-@pytest.mark.parametrize("ones", [False, True])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_rows_of_weight_zero_are_as_if_taken_from_the_data(case, ones):
-    """The same bits, noise included; weights of one left are no weights."""
-    objective, X, _, theta = data(case, n=60)
-    s = np.random.default_rng(1).uniform(0.5, 2, len(X))
+def with_zeros(s, n):
+    """Weights s, or of one if they are None, but for some that are zero."""
+    s = np.ones(n) if s is None else s.copy()
     s[::3] = s[-4:] = 0
-    if ones:
-        s = (s > 0).astype(s.dtype)
+    return s
+
+
+@every_pair(CASES)
+def test_rows_of_weight_zero_are_as_if_taken_from_the_data(case):
+    """The same bits, noise included; weights of one left are no weights."""
+    objective, X, s, theta = data(case, n=60)
+    s = with_zeros(s, len(X))
     left = s > 0
-    without = run(objective, X[left], None if ones else s[left], theta, rows=7)
+    weights = s[left] if case.weighted else None
+    without = run(objective, X[left], weights, theta, rows=7)
     for n_threads in (1, 2):
         options = {"rows": 7, "n_threads": n_threads}
         assert_same_bits(run(objective, X, s, theta, **options), without)
 
 
-@pytest.mark.parametrize("ones", [False, True])
-@pytest.mark.parametrize("case", [c for c in ONE_OUTPUT if not c.weighted], ids=str)
-def test_sparse_rows_of_weight_zero_are_as_if_taken_from_the_data(
-    case, ones, monkeypatch
-):
+@every_pair(ONE_OUTPUT)
+def test_sparse_rows_of_weight_zero_are_as_if_taken_from_the_data(case, monkeypatch):
     """The same bits, threads and codes kept, which the others must not decide."""
     objective = case.objective(make=sparse_objective)
-    _, X, _, theta = data(case, n=60)
-    s = np.random.default_rng(1).uniform(0.5, 2, len(X))
-    s[::3] = s[-4:] = 0
+    _, X, s, theta = data(case, n=60)
+    s = with_zeros(s, len(X))
     left = s > 0
     X[left] *= np.random.default_rng(2).random((left.sum(), D)) < 0.3  # others are full
-    s = left.astype(s.dtype) if ones else s
     X, without = scipy.sparse.csr_array(X), scipy.sparse.csr_array(X[left])
     # Some blocks; a few of whose codes fit; too little work for another thread.
     monkeypatch.setattr("skae.rows.sparse._CODES", K)
@@ -338,7 +333,7 @@ def test_sparse_rows_of_weight_zero_are_as_if_taken_from_the_data(
     if objective.by_column:
         monkeypatch.setattr("skae.engines.threads.MULTIPLICATIONS_WORTH_THREADS", work)
     results = []
-    for rows, weights in ((X, s), (without, None if ones else s[left])):
+    for rows, weights in ((X, s), (without, s[left] if case.weighted else None)):
         with ThreadEngine(objective, rows, weights) as engine:
             loss, gradient, terms = engine(theta)
             results.append((loss, gradient.copy(), terms))
@@ -359,19 +354,3 @@ def test_targets_go_with_their_rows():
     found = run(objective, X, s, theta, targets=T, rows=7)
     options = {"targets": T[left], "rows": 7}
     assert_same_bits(found, run(objective, X[left], s[left], theta, **options))
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_data_loss_is_the_term_of_the_evaluation(case, weighted):
-    objective, X, _, theta = data(case)
-    s = np.random.default_rng(1).uniform(0.5, 2, len(X)) if weighted else None
-    with ThreadEngine(objective, X, s, rows=20) as engine:
-        assert engine.data_loss(theta) == engine(theta)[2]["reconstruction"]
-
-
-@pytest.mark.parametrize("case", [c for c in NETWORKS if c.depth == 2], ids=str)
-def test_data_loss_of_a_network_is_the_term_of_the_evaluation(case):
-    objective, X, T, s, theta = case.draw(n=60)
-    with ThreadEngine(objective, X, s, targets=T, rows=20) as engine:
-        assert engine.data_loss(theta) == engine(theta)[2]["loss"]
