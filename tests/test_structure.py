@@ -22,20 +22,21 @@ FILES = sorted((ROOT / "skae").rglob("*.py"))
 # stand beside them.
 MAY_IMPORT = {
     "core": {"core", "_version"},
-    "rows": {"rows", "core", "_sklearn", "_version"},
+    "rows": {"rows", "core", "_sklearn", "_version", "_warnings"},
     "engines": {"engines", "rows", "core", "_sklearn", "_version"},
     "training": {"training", "engines", "rows", "core", "solvers", "_version"},
     "estimators": {
         *("estimators", "training", "engines", "rows", "core", "solvers"),
-        *("_sklearn", "_version"),
+        *("_sklearn", "_version", "_warnings"),
     },
     "solvers": {"solvers"},
     "plotting": {"plotting", "core", "_sklearn", "_version"},
     "_sklearn": set(),
     "_version": set(),
+    "_warnings": set(),
     "__init__": {"estimators", "plotting", "_sklearn", "_version"},
 }
-NUMPY_ONLY = {"core", "solvers", "_version"}  # and the standard library
+NUMPY_ONLY = {"core", "solvers", "_version", "_warnings"}  # and the standard library
 NO_SKLEARN = {"training"}
 OPTIONAL = {"matplotlib", "torch", "dask", "distributed", "rich", "pandas", "polars"}
 MAX_CODE_LINES = 300

@@ -297,9 +297,9 @@ def test_blocks_from_elsewhere_give_the_same_bits(client):
 def test_mean_code_is_that_of_the_threads(client):
     objective, X, s, theta = data(KL)
     with ThreadEngine(objective, X, s) as engine:
-        expected = engine.mean_code(theta)
+        expected = engine.statistics(theta)
     with DaskEngine(objective, blocks_of(X, 50, s)) as engine:
-        np.testing.assert_allclose(engine.mean_code(theta), expected, rtol=1e-13)
+        np.testing.assert_allclose(engine.statistics(theta), expected, rtol=1e-13)
 
 
 def test_rows_of_weight_zero_are_absent(client):

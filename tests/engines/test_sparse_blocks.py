@@ -90,7 +90,7 @@ def test_float32_stays_float32_and_is_near_float64(case):
 def test_mean_code():
     objective, X, s, theta = data(LINEAR)
     with ThreadEngine(objective, X, s, rows=40) as engine:
-        mean = engine.mean_code(theta)
+        mean = engine.statistics(theta)
     p = objective.parameters(theta)
     codes = 1 / (1 + np.exp(-X.toarray() @ p.encoder.T - p.hidden))
     np.testing.assert_allclose(mean, np.average(codes, axis=0, weights=s), rtol=1e-12)

@@ -134,7 +134,7 @@ def test_integer_weights_are_repeated_rows(case):
 def test_mean_code_is_the_weighted_mean_of_the_codes():
     objective, X, s, theta = data(KL)
     with ThreadEngine(objective, X, s, rows=40) as engine:
-        mean = engine.mean_code(theta)
+        mean = engine.statistics(theta)
     p = objective.parameters(theta)
     codes = 1 / (1 + np.exp(-X @ p.encoder.T - p.hidden))
     np.testing.assert_allclose(mean, np.average(codes, axis=0, weights=s), rtol=1e-12)
@@ -143,7 +143,7 @@ def test_mean_code_is_the_weighted_mean_of_the_codes():
 @pairs_of(
     at=[0, 1, 5, 9],
     n_threads=[1, 2, 3],
-    stage=["block", "code_sums"],
+    stage=["block", "statistics"],
     error=[RuntimeError, KeyboardInterrupt],
 )
 def test_an_exception_in_a_block_reaches_the_caller(
