@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 
@@ -95,7 +96,8 @@ def _in_rounds(problem, engine, evaluate, start, each_iteration):
     n_iter = n_fun = stale = 0
     lowest, result = np.inf, None
     x = start
-    while True:
+    for draw in count():
+        engine.draw = draw  # an earlier start may have left another one
         values = []
 
         def recorded(inner, values=values):
@@ -141,4 +143,3 @@ def _in_rounds(problem, engine, evaluate, start, each_iteration):
             status = "noise"
         if status == "noise" or not unfinished:
             return replace(result, n_iter=n_iter, n_fun=n_fun, status=status)
-        engine.draw += 1
