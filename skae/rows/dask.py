@@ -27,7 +27,7 @@ from skae.rows.moments import Moments, total_weight
 from skae.rows.protocols import Compute, Encode, Weights
 
 ROWS, WEIGHTS, TARGETS = range(3)
-Block = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+HeldBlock = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
 def aligned(array: Any) -> Any:
@@ -41,7 +41,7 @@ def aligned(array: Any) -> Any:
 
 def prepare_block(
     X: Any, weights: Any, targets: Any, dtype: np.dtype, encode: Encode | None
-) -> Block:
+) -> HeldBlock:
     """Make a block of one chunk; on its worker.
 
     Parameters
@@ -101,24 +101,24 @@ def _same_length(X: Any, other: Any, name: str) -> None:
         )
 
 
-def _size(block: Block) -> tuple[int, float, int]:
+def _size(block: HeldBlock) -> tuple[int, float, int]:
     """Rows, the sum of their weights, and columns of the targets."""
     X, weights, targets = block
     total = total_weight(len(X), weights)
     return len(X), total, 0 if targets is None else targets.shape[1]
 
 
-def _call(function: Callable[..., Any], position: int, block: Block) -> Any:
+def _call(function: Callable[..., Any], position: int, block: HeldBlock) -> Any:
     return function(aligned(block[position]), aligned(block[WEIGHTS]))
 
 
-def _with_rows(compute: Compute, block: Block) -> Block:
+def _with_rows(compute: Compute, block: HeldBlock) -> HeldBlock:
     # A copy of what it multiplies by is as good as aligned.
     X, weights, targets = block
     return deepcopy(compute)(DenseRows(aligned(X))), weights, targets
 
 
-def _with_weights(block: Block) -> Block:
+def _with_weights(block: HeldBlock) -> HeldBlock:
     X, weights, targets = block
     return X, np.ones(len(X), X.dtype) if weights is None else weights, targets
 

@@ -22,9 +22,9 @@ from skae.rows.dask import (
     ROWS,
     TARGETS,
     WEIGHTS,
-    Block,
     Blocks,
     DaskRows,
+    HeldBlock,
     prepare_block,
     refuse_sparse,
 )
@@ -192,7 +192,7 @@ def read_more_chunks(estimator: Any, X: Any, name: str) -> Rows:
 
 
 def _error_sums(
-    errors_of: Compute, block: Block
+    errors_of: Compute, block: HeldBlock
 ) -> tuple[float, float, Moments] | None:
     """Σ s_i e_i of a block, Σ s_i, and moments; None where it has no rows."""
     X, weights, _ = block
