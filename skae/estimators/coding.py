@@ -23,7 +23,6 @@ from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._parameters import DocLinkMixin, check_works
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.rows.reading import read
-from skae.training.coordinates import Unchanged
 from skae.training.dictionary import MAX_ITER_ENCODE, DictionaryObjective, Encoder
 from skae.training.problem import Problem, Settings
 from skae.training.run import fit
@@ -519,4 +518,4 @@ def _problem(data, constants, settings, code_max_iter):
     def attributes(theta, n_iter):
         return {**objective.attributes(theta), "n_iter_": n_iter}
 
-    return Problem(objective, data, Unchanged(), settings, attributes=attributes)
+    return Problem(objective, data, None, settings, attributes=attributes)
