@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
+import numpy.typing as npt
+from scipy.sparse import issparse, sparray, spmatrix
 from sklearn.utils import assert_all_finite, check_array, get_tags
 from sklearn.utils.validation import validate_data
 
@@ -21,6 +22,9 @@ from skae.rows.memory_map import blocks_of, is_large_map
 from skae.rows.source import source
 
 DTYPES = [np.float64, np.float32]
+# Rows as users give them. Data frames and dask's collections have ``__array__`` and so
+# are array-like to a type checker; what maps rows to rows makes dask arrays of dask's.
+MatrixLike = npt.ArrayLike | sparray | spmatrix
 
 
 def read(
