@@ -51,15 +51,16 @@ def prepare_block(
     weights : ndarray of shape (rows,) or None
         Sample weights.
     targets : ndarray or Series or None
-        What ``encode`` makes targets of; None where that is.
+        What ``encode`` makes targets of.
     dtype : dtype
         Of the objective.
     encode : callable or None
-        ``encode(targets) -> ndarray of shape (rows, n_outputs)``.
+        ``encode(targets) -> ndarray of shape (rows, n_outputs)``; for targets.
     """
     refuse_sparse(X)  # of which dask's meta need not tell
     X = check_array(X, dtype=dtype, order="C", ensure_min_samples=0, input_name="X")
-    if encode is not None:
+    if targets is not None:
+        assert encode is not None, "what makes them numbers"
         targets = encode(np.asarray(targets))
         targets = check_array(
             targets, dtype=dtype, order="C", ensure_min_samples=0, input_name="y"
