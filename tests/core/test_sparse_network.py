@@ -16,7 +16,6 @@ from networks import CASES, HIDDEN, N, NetworkCase
 from sparse_data import assert_same_coordinates, with_zeros
 
 from skae.core.activations import ACTIVATIONS
-from skae.core.blocks import Data
 from skae.core.network import NetworkObjective
 from skae.core.sparse_network import (
     LinearOutputs,
@@ -27,6 +26,8 @@ from skae.core.sparse_network import (
 from skae.core.sparse_rows import SparseRows
 from skae.engines.batches import BatchEngine
 from skae.engines.threads import ThreadEngine
+from skae.rows.data import Data
+from skae.rows.source import source
 from skae.training.coordinates import Coordinates
 
 LINEAR = NetworkCase(2, "tanh", "identity", "squared_error", False, True, False)
@@ -160,7 +161,9 @@ def test_a_batch_is_that_of_dense_rows(case):
     ):
         engine = BatchEngine(objective, N, centers)
         for _ in range(2):
-            loss, gradient, terms = engine(point, Data(rows, s, T), index, 5.0)
+            targets = None if T is None else source(T)
+            data = Data(source(rows), s, targets)
+            loss, gradient, terms = engine(point, data, index, 5.0)
         results.append((loss, gradient, terms))
     (loss, gradient, terms), (value, slope, parts) = results
     assert value == pytest.approx(loss, rel=1e-13)

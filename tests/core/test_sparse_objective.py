@@ -12,7 +12,7 @@ from objectives import CASES, Case, D, K, N
 from sparse_data import assert_same_coordinates, with_zeros
 
 from skae.core.autoencoder import AutoencoderObjective
-from skae.core.blocks import Data
+from skae.core.blocks import Block
 from skae.core.corruptions import Dropout, Masking, Noise
 from skae.core.sparse_autoencoder import (
     LinearDecoderObjective,
@@ -22,6 +22,8 @@ from skae.core.sparse_autoencoder import (
 from skae.core.sparse_rows import SparseRows
 from skae.engines.batches import BatchEngine
 from skae.engines.threads import ThreadEngine
+from skae.rows.data import Data
+from skae.rows.source import source
 from skae.training.coordinates import Coordinates
 
 PLAIN = Case("logistic", "identity", "squared_error", "none", False, False)
@@ -106,7 +108,7 @@ def test_a_batch_is_that_of_dense_rows(case):
     ):
         engine = BatchEngine(objective, N, [MEAN])
         for _ in range(2):  # what passes from one batch to the next
-            loss, gradient, terms = engine(point, Data(rows, s), index, 5.0)
+            loss, gradient, terms = engine(point, Data(source(rows), s), index, 5.0)
         results.append((loss, gradient, terms))
     (loss, gradient, terms), (value, slope, parts) = results
     assert value == pytest.approx(loss, rel=1e-13)
@@ -231,5 +233,5 @@ def test_other_outputs_still_encode_sparse_rows():
     assert type(sparse) is SparseRowsObjective
     block = SparseRows(scipy.sparse.csr_array(X))
     parameters = sparse.parameters(theta)
-    inputs, _ = sparse.inputs(parameters, Data(block), sparse.workspace(N))
+    inputs, _ = sparse.inputs(parameters, Block(block, None, 0), sparse.workspace(N))
     assert inputs is block

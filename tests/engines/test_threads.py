@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skae.core.sparse_autoencoder import sparse_objective
 from skae.engines.blas import single_threaded_blas
-from skae.engines.threads import ThreadEngine, block_rows
+from skae.engines.threads import ThreadEngine
+from skae.rows.lengths import block_rows
 from skae.rows.sparse import sparse_multiplications
 
 KL = Case("logistic", "identity", "squared_error", "kl", tied=False, weighted=True)
@@ -325,8 +326,8 @@ def test_sparse_rows_of_weight_zero_are_as_if_taken_from_the_data(case, monkeypa
     X[left] *= np.random.default_rng(2).random((left.sum(), D)) < 0.3  # others are full
     X, without = scipy.sparse.csr_array(X), scipy.sparse.csr_array(X[left])
     # Some blocks; a few of whose codes fit; too little work for another thread.
-    monkeypatch.setattr("skae.rows.sparse._CODES", K)
-    monkeypatch.setattr("skae.rows.sparse._ENTRIES_PER_COLUMN", 2)
+    monkeypatch.setattr("skae.rows.lengths._CODES", K)
+    monkeypatch.setattr("skae.rows.lengths._ENTRIES_PER_COLUMN", 2)
     monkeypatch.setattr("skae.engines.threads._BLOCK_NUMBERS", 2)
     monkeypatch.setattr("skae.engines.threads._CODE_MEMORY", (0, 2**30))
     work = sparse_multiplications(without, objective) + 1

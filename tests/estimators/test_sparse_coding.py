@@ -16,8 +16,8 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from threadpoolctl import threadpool_limits
 
 from skae import SparseCoding
-from skae.estimators import _dictionary_training as module
 from skae.training import dictionary as _dictionary
+from skae.training import dictionary as module
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
