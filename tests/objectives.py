@@ -24,13 +24,13 @@ ALPHA, L1_RATIO, RHO, KL_BETA, L1_BETA, CONTRACTION = 0.1, 0.3, 0.1, 3.0, 0.3, 0
 def _kl(activation):
     if activation.bounds is None:
         return None
-    return {"sparsity": KullbackLeibler(RHO, KL_BETA, activation.bounds)}
+    return {"terms": [KullbackLeibler(RHO, KL_BETA, activation.bounds)]}
 
 
 def _contraction(activation):
-    if not hasattr(activation, "curvature"):
+    if activation.curvature is None:
         return None
-    return {"contraction": Contraction(CONTRACTION, activation)}
+    return {"terms": [Contraction(CONTRACTION, activation)]}
 
 
 def _corruptions():
@@ -57,7 +57,7 @@ def _corruptions():
 EXTRAS = {
     "none": lambda activation: {},
     "kl": _kl,
-    "l1": lambda activation: {"sparsity": L1(L1_BETA)},
+    "l1": lambda activation: {"terms": [L1(L1_BETA)]},
     "contraction": _contraction,
     "sparse weights": lambda activation: {
         "alpha": (1 - L1_RATIO) * ALPHA,

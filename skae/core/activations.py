@@ -2,47 +2,89 @@
 
 Every activation here has a derivative that is a function of its own output
 h = f(z), so the pre-activations z are never kept. A new activation is one
-class and one entry in ``ACTIVATIONS``.
+class and one entry in ``ACTIVATIONS``; what it can do is said by its attributes,
+never asked of its name.
 """
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from skae.core import protocols
 
-class Identity:
-    """f(z) = z."""
 
-    bounds = None  # open interval of the codes, None where there is none
+class BaseActivation:
+    """What an activation is unless it says otherwise; see ``protocols.Activation``."""
+
+    # Open interval of the codes, None where there is none.
+    bounds: ClassVar[tuple[float, float] | None] = None
     # Typical of codes of inputs of order one, and f' in their middle: these set
     # the solver's units.
-    code_centre, code_spread, slope = 0.0, 0.5, 1.0
+    code_centre: ClassVar[float] = 0.0
+    code_spread: ClassVar[float] = 0.5
+    slope: ClassVar[float] = 1.0
+    is_linear: ClassVar[bool] = False  # whether f(z) = z
+    # ``curvature(H, slope)``: f″(z), given H = f(Z) and slope = f′(Z). None where
+    # f′ is piecewise constant, so that f″ says nothing of f.
+    curvature: ClassVar[Any] = None
 
     @staticmethod
-    def apply(Z):
+    def apply(Z: np.ndarray) -> None:
+        """Replace Z by f(Z)."""
+        raise NotImplementedError
+
+    @staticmethod
+    def link(mean: np.ndarray) -> np.ndarray:
+        """Return the z for which f(z) is ``mean``, as near as f allows."""
+        raise NotImplementedError
+
+    @staticmethod
+    def derivative(H: np.ndarray, out: np.ndarray) -> None:
+        """Write f'(z) into ``out``, given H = f(Z)."""
+        raise NotImplementedError
+
+    @classmethod
+    def pull_back(cls, H: np.ndarray, delta: np.ndarray, scratch: np.ndarray) -> None:
+        """Multiply ``delta`` by f'(z) in place, given H = f(Z)."""
+        cls.derivative(H, out=scratch)
+        delta *= scratch
+
+
+class Identity(BaseActivation):
+    """f(z) = z."""
+
+    is_linear = True
+
+    @staticmethod
+    def apply(Z: np.ndarray) -> None:
         """Replace Z by f(Z)."""
 
     @staticmethod
-    def derivative(H, out):
-        """Write f'(z) into ``out``, given H = f(Z)."""
+    def derivative(H: np.ndarray, out: np.ndarray) -> None:
+        """Write f'(z) = 1 into ``out``."""
         out.fill(1)
 
-    @staticmethod
-    def pull_back(H, delta, scratch):
-        """Multiply ``delta`` by f'(z) in place, given H = f(Z)."""
+    @classmethod
+    def pull_back(cls, H: np.ndarray, delta: np.ndarray, scratch: np.ndarray) -> None:
+        """Leave ``delta`` as it is."""
 
     @staticmethod
-    def link(mean):
+    def link(mean: np.ndarray) -> np.ndarray:
         """Return the z for which f(z) is ``mean``, as near as f allows."""
         return mean
 
 
-class Logistic:
+class Logistic(BaseActivation):
     """f(z) = 1/(1 + exp(−z)), f' = h (1 − h)."""
 
     bounds = (0.0, 1.0)
     code_centre, code_spread, slope = 0.5, 0.25, 0.25
 
     @staticmethod
-    def apply(Z):
+    def apply(Z: np.ndarray) -> None:
+        """Replace Z by f(Z)."""
         # f(z) = (1 + tanh(z/2))/2. NumPy vectorises tanh and not
         # scipy.special.expit: 0.2 against 2.5 ns an element in float32.
         Z *= 0.5
@@ -51,79 +93,71 @@ class Logistic:
         Z += 0.5
 
     @staticmethod
-    def derivative(H, out):
+    def derivative(H: np.ndarray, out: np.ndarray) -> None:
+        """Write f'(z) into ``out``, given H = f(Z)."""
         np.subtract(1, H, out=out)
         out *= H
 
-    @classmethod
-    def pull_back(cls, H, delta, scratch):
-        cls.derivative(H, out=scratch)
-        delta *= scratch
-
     @staticmethod
-    def curvature(H, slope):
+    def curvature(H: np.ndarray, slope: np.ndarray) -> np.ndarray:
         """f″(z), given H = f(Z) and slope = f′(Z): f′ (1 − 2h)."""
         return slope * (1 - 2 * H)
 
     @staticmethod
-    def link(mean):
+    def link(mean: np.ndarray) -> np.ndarray:
+        """Return the z for which f(z) is ``mean``, as near as f allows."""
         # A constant column of zeros or ones has no finite logit; 1e-3 is near
         # enough to start from and keeps the derivative alive.
         mean = np.clip(mean, 1e-3, 1 - 1e-3)
         return np.log(mean / (1 - mean))
 
 
-class Tanh:
+class Tanh(BaseActivation):
     """f(z) = tanh(z), f' = 1 − h²."""
 
     bounds = (-1.0, 1.0)
     code_centre, code_spread, slope = 0.0, 0.5, 1.0
 
     @staticmethod
-    def apply(Z):
+    def apply(Z: np.ndarray) -> None:
+        """Replace Z by f(Z)."""
         np.tanh(Z, out=Z)
 
     @staticmethod
-    def derivative(H, out):
+    def derivative(H: np.ndarray, out: np.ndarray) -> None:
+        """Write f'(z) into ``out``, given H = f(Z)."""
         np.multiply(H, H, out=out)
         np.subtract(1, out, out=out)
 
-    @classmethod
-    def pull_back(cls, H, delta, scratch):
-        cls.derivative(H, out=scratch)
-        delta *= scratch
-
     @staticmethod
-    def curvature(H, slope):
+    def curvature(H: np.ndarray, slope: np.ndarray) -> np.ndarray:
         """f″(z), given H = f(Z) and slope = f′(Z): −2 h f′."""
         return -2 * H * slope
 
     @staticmethod
-    def link(mean):
+    def link(mean: np.ndarray) -> np.ndarray:
+        """Return the z for which f(z) is ``mean``, as near as f allows."""
         return np.arctanh(np.clip(mean, -1 + 2e-3, 1 - 2e-3))
 
 
-class Relu:
+class Relu(BaseActivation):
     """f(z) = max(z, 0), f' = 1 where h > 0 and 0 elsewhere."""
 
-    bounds = None
     code_centre, code_spread, slope = 0.25, 0.5, 1.0
 
     @staticmethod
-    def apply(Z):
+    def apply(Z: np.ndarray) -> None:
+        """Replace Z by f(Z)."""
         np.maximum(Z, 0, out=Z)
 
     @staticmethod
-    def derivative(H, out):
+    def derivative(H: np.ndarray, out: np.ndarray) -> None:
+        """Write f'(z) into ``out``, given H = f(Z)."""
         np.greater(H, 0, out=out)
 
-    @classmethod
-    def pull_back(cls, H, delta, scratch):
-        cls.derivative(H, out=scratch)
-        delta *= scratch
-
     @staticmethod
-    def link(mean):
+    def link(mean: np.ndarray) -> np.ndarray:
+        """Return the z for which f(z) is ``mean``, as near as f allows."""
         return np.maximum(mean, 0)
 
 
@@ -141,18 +175,21 @@ class Softmax:
     An output only: its derivative is not a function of one entry.
     """
 
-    bounds = (0.0, 1.0)
+    bounds: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    is_linear: ClassVar[bool] = False
 
     @staticmethod
-    def apply(Z):
+    def apply(Z: np.ndarray) -> None:
+        """Replace Z by f(Z)."""
         Z -= Z.max(axis=-1, keepdims=True)
         np.exp(Z, out=Z)
         Z /= Z.sum(axis=-1, keepdims=True)
 
     @staticmethod
-    def link(mean):
+    def link(mean: np.ndarray) -> np.ndarray:
+        """Return z for which f(z) is ``mean``, as near as f allows."""
         # A class of weight zero has no finite logit.
         return np.log(np.maximum(mean, 1e-3))
 
 
-OUTPUTS = ACTIVATIONS | {"softmax": Softmax}
+OUTPUTS: "Mapping[str, protocols.Output]" = {**ACTIVATIONS, "softmax": Softmax}

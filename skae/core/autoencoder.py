@@ -3,12 +3,12 @@
 With codes h_i = f(W x_i + b) and outputs x̂_i = g(Dᵀ h_i + c),
 
     J(θ) = (1/n) Σ_i ℓ(x_i, x̂_i) + (α/2)(‖W‖² + ‖D‖²) + λ (‖W‖₁ + ‖D‖₁)
-           + β · sparsity(h_1 … h_n),
+           + Σ_t term_t(h_1 … h_n, θ),
 
 and by back-propagation, with δ_i = ∂ℓ/∂(Dᵀ h_i + c),
 
     ∂J/∂D = (1/n) Σ_i h_i δ_iᵀ + α D        ∂J/∂c = (1/n) Σ_i δ_i
-    ε_i = (D δ_i + β ∂sparsity/∂h_i) ∘ f′
+    ε_i = (D δ_i + Σ_t ∂term_t/∂h_i) ∘ f′
     ∂J/∂W = (1/n) Σ_i ε_i x_iᵀ + α W        ∂J/∂b = (1/n) Σ_i ε_i.
 
 Sample weights s_i turn every mean over rows into Σ s_i (·) / Σ s_i.
@@ -17,46 +17,57 @@ The term in λ has a kink at zero, where solvers that know of it leave weights. 
 counts in J, but not in the gradients; ``penalty_weights`` tells a solver of it.
 
 Every sum over i is a sum over blocks of rows, so the temporaries are as small
-as a block, stay in cache, and blocks can be computed anywhere. A penalty on the
+as a block, stay in cache, and blocks can be computed anywhere. A term of the
 *mean* code needs that mean before any ε: such an objective makes two passes,
-``code_sums`` over all blocks and then ``block`` over all blocks. Keeping the
+``statistics`` over all blocks and then ``block`` over all blocks. Keeping the
 codes of the first pass makes the second no dearer than a single one would be
 (the alternative, one pass that also returns the derivative of the mean code,
 costs a sixth matrix product beside the five).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skae.core.activations import ACTIVATIONS, Identity
-from skae.core.blocks import Sums, Workspace
+from skae.core.activations import ACTIVATIONS
+from skae.core.blocks import Block, Sums, Workspace
 from skae.core.layout import Layout
-from skae.core.losses import LOSSES
+from skae.core.losses import LOSSES, check_output
 from skae.core.penalties import absolute_sum, add_decay
+from skae.core.terms import Forward
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from skae.core import protocols
+    from skae.core.corruptions import Noise
 
 
 @dataclass
-class Parameters:
+class AutoencoderParameters:
     """A flat vector seen as the arrays of the formulas.
 
     ``encoder`` is W (n_components, n_features), ``hidden`` b, and ``decoder`` is
-    D with c as one more row, (n_components + 1, n_features). ``slope`` is what a
-    penalty on the mean code adds to ∂J/∂h_i, ``draw`` says which noise the rows
-    meet, None none, and ``centers`` holds what is taken from each row that is encoded.
+    D with c as one more row, (n_components + 1, n_features). ``slope`` is what terms
+    of the mean code add to ∂J/∂h_i, (n_components, 1), ``draw`` says which noise the
+    rows meet, None none, ``centers`` holds what is taken from each row that is
+    encoded, and ``prepared`` what ``prepare`` has computed for all blocks.
     """
 
     theta: np.ndarray
     encoder: np.ndarray
     hidden: np.ndarray
     decoder: np.ndarray
-    slope: Any = None
+    slope: np.ndarray | None = None
     draw: int | None = None
-    centers: list | None = None
+    centers: list[np.ndarray] | None = None
+    prepared: Any = None
 
     @property
-    def layers(self):
+    def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Weights, (units, inputs), and biases of the layers."""
         return [(self.encoder, self.hidden), (self.decoder[:-1].T, self.decoder[-1])]
 
@@ -69,6 +80,8 @@ class AutoencoderObjective:
     so that one matrix product adds the output's bias and another yields its
     gradient.
 
+    Its statistics are the sums of the codes, whether a term needs them or not.
+
     Parameters
     ----------
     n_features, n_components : int
@@ -76,19 +89,18 @@ class AutoencoderObjective:
     activation, output : str
         Names in ``ACTIVATIONS``.
     loss : str
-        Name in ``LOSSES``.
+        Name in ``LOSSES``, one that takes this output.
     alpha : float
         Weight decay; biases are never penalised.
     l1 : float
         λ, the weight of ‖W‖₁ + ‖D‖₁, the sums of absolute values.
-    sparsity : object or None
-        A penalty of ``skae.core.penalties``.
-    contraction : Contraction or None
-        The penalty ‖∂h/∂x‖² of ``skae.core.penalties``.
+    terms : sequence of objects
+        What else the loss has: see ``skae.core.terms``.
     noise : Noise or None
         Corrupts the rows that are encoded; the loss compares with clean ones.
     emphasis : tuple of float or None
-        Weights (a, b) of the loss on corrupted and on kept entries.
+        Weights (a, b) of the loss on corrupted and on kept entries; for noise that
+        keeps some.
     tied_weights : bool
         Whether D is W itself; ‖W‖² + ‖D‖² is then 2‖W‖², and ‖W‖₁ too counts twice.
     dtype : dtype
@@ -99,44 +111,53 @@ class AutoencoderObjective:
 
     def __init__(
         self,
-        n_features,
-        n_components,
+        n_features: int,
+        n_components: int,
         *,
-        activation="logistic",
-        output="identity",
-        loss="squared_error",
-        alpha=0.0,
-        l1=0.0,
-        sparsity=None,
-        contraction=None,
-        noise=None,
-        emphasis=None,
-        tied_weights=False,
-        dtype=np.float64,
+        activation: str = "logistic",
+        output: str = "identity",
+        loss: str = "squared_error",
+        alpha: float = 0.0,
+        l1: float = 0.0,
+        terms: "Sequence[protocols.Term]" = (),
+        noise: "Noise | None" = None,
+        emphasis: tuple[float, float] | None = None,
+        tied_weights: bool = False,
+        dtype: "DTypeLike" = np.float64,
     ):
+        check_output(loss, output)
+        if emphasis is not None and not (noise and noise.corruption.selects):
+            raise ValueError(
+                "emphasis weighs corrupted against kept entries, which needs noise "
+                "that keeps some: a corruption whose ``selects`` is True; got "
+                f"emphasis={emphasis!r} with "
+                + (f"{noise.corruption!r}." if noise else "noise=None.")
+            )
         self.n_features, self.n_components = n_features, n_components
         self.activation = ACTIVATIONS[activation]
         self.output = ACTIVATIONS[output]
         self.loss = LOSSES[loss]
-        self.alpha, self.l1, self.sparsity = alpha, l1, sparsity
-        self.contraction = contraction
+        self.alpha, self.l1, self.terms = alpha, l1, tuple(terms)
         self.noise, self.emphasis = noise, emphasis
         self.tied_weights = tied_weights
         self.dtype = np.dtype(dtype)
         d, k = n_features, n_components
-        # D and c lie together in either case: see Parameters.
+        # D and c lie together in either case: see AutoencoderParameters.
         if tied_weights:
             self.layout = Layout(decoder=(k + 1, d), hidden=(k,))
         else:
             self.layout = Layout(encoder=(k, d), hidden=(k,), decoder=(k + 1, d))
 
-    @property
-    def needs_mean_code(self):
-        """Whether ``code_sums`` must be gathered before ``block``."""
-        return self.sparsity is not None and self.sparsity.of_mean
+    # -- parameters ------------------------------------------------------------
+
+    def parameters(self, theta: np.ndarray) -> AutoencoderParameters:
+        """See ``theta`` as arrays, without a copy."""
+        views = self.layout.views(theta)
+        encoder = views.decoder[:-1] if self.tied_weights else views.encoder
+        return AutoencoderParameters(theta, encoder, views.hidden, views.decoder)
 
     @property
-    def penalty_weights(self):
+    def penalty_weights(self) -> np.ndarray | None:
         """c of the penalty Σ_j c_j |θ_j|, (size,), or None where there is none."""
         if not self.l1:
             return None
@@ -146,32 +167,125 @@ class AutoencoderObjective:
         parts.decoder[:-1] += self.l1  # tied weights are both
         return c
 
-    def prepare(self, parameters):
-        """Compute what all blocks share; here nothing."""
+    def start(self, random_state: np.random.RandomState) -> np.ndarray:
+        """θ′ with weights ~ U(±√(6/(n_features + n_components + 1))).
 
-    def parameters(self, theta):
-        """See ``theta`` as arrays, without a copy."""
-        views = self.layout.views(theta)
-        encoder = views.decoder[:-1] if self.tied_weights else views.encoder
-        return Parameters(theta, encoder, views.hidden, views.decoder)
+        The output's biases are 0, which in the solver's coordinates stands for the
+        column means. So are the hidden biases, unless a term has a mean code to
+        aim at: then units start there, which saves the solver the way.
+        """
+        start = np.zeros(self.layout.size, self.dtype)
+        parameters = self.parameters(start)
+        shape = parameters.encoder.shape
+        bound = (6 / (sum(shape) + 1)) ** 0.5
+        parameters.decoder[:-1] = random_state.uniform(-bound, bound, shape)
+        if not self.tied_weights:
+            parameters.encoder[:] = random_state.uniform(-bound, bound, shape)
+        for term in self._mean_terms[:1]:
+            parameters.hidden[:] = self.activation.link(term.target)
+        return start
+
+    def units(
+        self,
+        mean: np.ndarray,
+        spread: float,
+        target_mean: np.ndarray | None = None,
+        target_spread: float | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Scale, shift and centers of the solver's coordinates, in float64.
+
+        The solver moves θ′, nearly the parameters that an autoencoder of the rows
+        (x − m)/s would have, m being ``mean`` and s ``spread``:
+
+            z = W′ (x − m)/s + b′             x̂ = m + s (D′ᵀ h + c′)
+
+        is the function of the raw x that has
+
+            W = W′/s,    b = b′ − W m,    D = s D′,    c = m + s c′.
+
+        Codes are not of unit spread either, which makes J flat along D′ and steep
+        along W′. So two more constants stand in W = W′/(2 s) and D = s D′/r, with r
+        the typical spread of a code (a quarter for logistic units). They were chosen
+        by trial, for the loss after a given number of iterations with the KL penalty.
+
+        Behind a logistic output the outputs are bounded already: there D = D′/r and
+        c = link(m) + c′. With tied weights D is W, which cannot have two scales:
+        W = W′, or √s W′ where s > 1 and codes are bounded, as then W must grow to span
+        the data.
+
+        Parameters
+        ----------
+        mean : ndarray of shape (n_features,)
+            m, in float64.
+        spread : float
+            s > 0, the root mean square of the columns' deviations from m.
+        target_mean, target_spread : ndarray and float, optional
+            Of what x̂ is compared with, where that is not x.
+        """
+        target_mean = mean if target_mean is None else target_mean
+        output_scale = 1.0
+        if self.output.bounds is None:
+            output_scale = spread if target_spread is None else target_spread
+        decoder_scale = output_scale / self.activation.code_spread
+        encoder_scale = 0.5 / spread
+        if self.tied_weights:
+            bounded_codes = self.activation.bounds is not None
+            tied_scale = max(1.0, spread) ** 0.5 if bounded_codes else 1.0
+            encoder_scale = decoder_scale = tied_scale
+        scale, shift = np.empty(self.layout.size), np.zeros(self.layout.size)
+        parts = self.parameters(scale)
+        parts.decoder[:-1] = decoder_scale
+        parts.decoder[-1] = output_scale
+        parts.encoder[:] = encoder_scale
+        parts.hidden[:] = 1
+        self.parameters(shift).decoder[-1] = self.output.link(target_mean)
+        return scale, shift, [mean]
+
+    def attributes(self, theta: np.ndarray) -> dict[str, Any]:
+        """Copies of W, b, D and c by the names of fitted attributes.
+
+        With tied weights D is W itself, the same array.
+        """
+        parameters = self.parameters(theta)
+        components = parameters.encoder.copy()
+        decoder = components if self.tied_weights else parameters.decoder[:-1].copy()
+        return {
+            "components_": components,
+            "intercept_hidden_": parameters.hidden.copy(),
+            "decoder_components_": decoder,
+            "intercept_visible_": parameters.decoder[-1].copy(),
+        }
+
+    def theta_of(self, attributes: Mapping[str, Any]) -> np.ndarray:
+        """θ of such attributes."""
+        theta = np.empty(self.layout.size, self.dtype)
+        parameters = self.parameters(theta)
+        parameters.decoder[:-1] = attributes["decoder_components_"]
+        parameters.decoder[-1] = attributes["intercept_visible_"]
+        parameters.encoder[:] = attributes["components_"]
+        parameters.hidden[:] = attributes["intercept_hidden_"]
+        return theta
+
+    # -- what an evaluation costs ----------------------------------------------
 
     @property
-    def numbers_per_row(self):
+    def numbers_per_row(self) -> int:
         """Numbers that a row keeps in cache, which sets the size of the blocks."""
         return self.n_features + self.n_components
 
     @property
-    def multiplications_per_row(self):
+    def multiplications_per_row(self) -> int:
         """Of the matrix products, for loss and gradient."""
         return 5 * self.n_features * self.n_components
 
-    def workspace(self, max_rows):
+    def workspace(self, max_rows: int) -> Workspace:
         """Return room for the blocks that one thread computes."""
         d, k = self.n_features, self.n_components
         shapes = {
-            "codes": lambda rows: (k + 1, rows),
+            "kept": self.kept_shape,
             "hidden": lambda rows: (2, k, rows),
             "visible": lambda rows: (rows, d),
+            "reconstruction": lambda rows: (rows, d),
             "inputs": lambda rows: (rows, d),
             "dense": lambda rows: (rows, d),  # of sparse rows
             "gathered": lambda rows: (rows, d),
@@ -179,7 +293,57 @@ class AutoencoderObjective:
         }
         return Workspace(self, shapes, max_rows)
 
-    def encode(self, parameters, X, H):
+    def kept_shape(self, rows: int) -> tuple[int, int]:
+        """Of the codes of so many rows, which are what a block may keep."""
+        return self.n_components + 1, rows
+
+    # -- evaluation ------------------------------------------------------------
+
+    def prepare(self, parameters: AutoencoderParameters) -> None:
+        """Compute what all blocks share; here nothing."""
+
+    @property
+    def _mean_terms(self) -> list[Any]:
+        return [term for term in self.terms if term.of_mean]
+
+    @property
+    def _needs_reconstruction(self) -> bool:
+        return any(term.needs_reconstruction for term in self.terms)
+
+    @property
+    def gathers(self) -> bool:
+        """Whether ``statistics`` must be gathered before ``block``."""
+        return any(term.of_mean for term in self.terms)
+
+    @property
+    def n_statistics(self) -> int:
+        """One for each unit: the sum of its codes."""
+        return self.n_components
+
+    def statistics(
+        self,
+        parameters: AutoencoderParameters,
+        block: Block,
+        kept: np.ndarray,
+        workspace: Workspace,
+    ) -> np.ndarray:
+        """Encode into ``kept`` and return Σ s_i h_i, (n_components,) in float64."""
+        inputs, _ = self.inputs(parameters, block, workspace)
+        self.encode(parameters, inputs, kept)
+        codes = kept[:-1]
+        sums = codes.sum(axis=1) if block.weights is None else codes @ block.weights
+        return sums.astype(np.float64, copy=False)
+
+    def set_statistics(
+        self, parameters: AutoencoderParameters, mean: np.ndarray
+    ) -> None:
+        """Give ``parameters`` the slope of the terms of the mean code at ``mean``."""
+        slopes = [term.slope(mean) for term in self._mean_terms]
+        if slopes:
+            slope = reduce(np.add, slopes).astype(self.dtype)
+            parameters.slope = slope[:, np.newaxis]
+
+    def encode(self, parameters: AutoencoderParameters, X: Any, H: np.ndarray) -> None:
         """Write the codes of the rows X, and a row of ones, into H."""
         codes = H[:-1]
         np.matmul(parameters.encoder, X.T, out=codes)
@@ -187,44 +351,37 @@ class AutoencoderObjective:
         self.activation.apply(codes)
         H[-1] = 1
 
-    def inputs(self, parameters, block, workspace):
+    def inputs(
+        self, parameters: AutoencoderParameters, block: Block, workspace: Workspace
+    ) -> tuple[Any, np.ndarray | None]:
         """Return the rows to encode, and which of their entries are corrupted."""
-        noisy = self.noise is not None and parameters.draw is not None
-        if not noisy and parameters.centers is None:
-            return block.X, None
-        inputs = workspace["inputs", len(block.X)]
-        corrupted, X = None, block.X
-        if noisy:
+        X, corrupted = block.X, None
+        if self.noise is not None and parameters.draw is not None:
+            inputs = workspace["inputs", len(X)]
             corrupted = self.noise(X, block.start, parameters.draw, out=inputs)
             X = inputs
         if parameters.centers is not None:
-            np.subtract(X, parameters.centers[0], out=inputs)
-        return inputs, corrupted
+            inputs = workspace["inputs", len(X)]
+            X = np.subtract(X, parameters.centers[0], out=inputs)
+        return X, corrupted
 
-    def code_sums(self, parameters, block, H, workspace):
-        """Encode into H and return Σ s_i h_i, (n_components,) in float64."""
-        inputs, _ = self.inputs(parameters, block, workspace)
-        self.encode(parameters, inputs, H)
-        codes = H[:-1]
-        sums = codes.sum(axis=1) if block.weights is None else codes @ block.weights
-        return sums.astype(np.float64, copy=False)
-
-    def set_mean_code(self, parameters, mean):
-        """Give ``parameters`` the slope of the penalty at the mean code."""
-        slope = self.sparsity.slope(mean).astype(self.dtype)
-        parameters.slope = slope[:, np.newaxis]
-
-    def block(self, parameters, block, H, workspace):
+    def block(
+        self,
+        parameters: AutoencoderParameters,
+        block: Block,
+        kept: np.ndarray | None,
+        workspace: Workspace,
+    ) -> Sums:
         """Sums of loss and gradient over one block of rows.
 
         Parameters
         ----------
-        parameters : Parameters
+        parameters : AutoencoderParameters
             Where to evaluate.
         block : Block
             The rows.
-        H : ndarray of shape (n_components + 1, rows) or None
-            Their codes, if ``code_sums`` has kept them.
+        kept : ndarray of shape (n_components + 1, rows) or None
+            Their codes, if they have been kept since ``statistics``.
         workspace : Workspace
             Holds every temporary and the returned gradient.
 
@@ -233,99 +390,140 @@ class AutoencoderObjective:
         sums : Sums
             Overwritten by the next call with the same workspace.
         """
-        weights = block.weights
-        inputs, H, corrupted = self._encoded(parameters, block, H, workspace)
-        gradient = workspace.parts
-        epsilon, scratch = workspace["hidden", len(block.X)]
-        sums = self._decode(parameters, block, H, corrupted, epsilon, workspace)
-        sums.terms["sparsity"] = self._add_sparsity(
-            parameters, H[:-1], epsilon, weights, scratch
-        )
-        self.activation.pull_back(H[:-1], epsilon, scratch)
-        if self.contraction is not None:
-            sums.terms["contraction"], slope = self.contraction.add_rows(
-                parameters.encoder, H[:-1], epsilon, weights, scratch
-            )
-        self._pull_encoder(parameters, epsilon, inputs, gradient.encoder)
-        if self.contraction is not None:
-            gradient.encoder += slope[:, np.newaxis] * parameters.encoder
+        forward = self._encode_block(parameters, block, kept, workspace)
+        codes, gradient, totals = forward.codes, workspace.parts, forward.totals
+        # "sparsity" is there even where nothing is asked of the codes.
+        totals.update(dict.fromkeys(["reconstruction", "sparsity"], 0.0))
+        totals.update({term.name: 0.0 for term in self.terms})
+        epsilon, forward.scratch = workspace["hidden", len(block.X)]
+        sums = self._decode_block(forward, epsilon, workspace)
+        self._add_mean_slope(forward, epsilon)
+        for term in self.terms:
+            totals[term.name] += term.add_to_codes(forward, epsilon)
+        self.activation.pull_back(codes, epsilon, forward.scratch)
+        for term in self.terms:
+            totals[term.name] += term.add_to_preactivations(forward, epsilon)
+        self._pull_encoder(forward, epsilon, gradient.encoder)
         np.sum(epsilon, axis=1, out=gradient.hidden)
+        for term in self.terms:
+            totals[term.name] += term.add_to_parameters(forward, gradient)
         return sums
 
-    def data_loss(self, parameters, block, workspace):
+    def data_loss(
+        self, parameters: AutoencoderParameters, block: Block, workspace: Workspace
+    ) -> float:
         """Σ s_i ℓ(x_i, x̂_i) over one block of rows: two matrix products of five."""
-        _, H, corrupted = self._encoded(parameters, block, None, workspace)
-        return self._decoded(parameters, block, H, corrupted, workspace)[-1]
+        forward = self._encode_block(parameters, block, None, workspace)
+        return self._compare(forward, workspace)[1]
 
-    def _encoded(self, parameters, block, H, workspace):
-        """What was encoded, its codes, and which of its entries are corrupted."""
+    def _encode_block(
+        self,
+        parameters: AutoencoderParameters,
+        block: Block,
+        H: np.ndarray | None,
+        workspace: Workspace,
+    ) -> Forward:
         inputs, corrupted = self.inputs(parameters, block, workspace)
         if H is None:
-            H = workspace["codes", len(block.X)]
+            H = workspace["kept", len(block.X)]
             self.encode(parameters, inputs, H)
-        return inputs, H, corrupted
+        return Forward(parameters, inputs, H, block.weights, block.X, corrupted)
 
-    def _decoded(self, parameters, block, H, corrupted, workspace):
+    def _compare(
+        self, forward: Forward, workspace: Workspace
+    ) -> tuple[np.ndarray, float]:
         """The δ_i, not yet weighted, and Σ s_i ℓ."""
-        delta = workspace["visible", len(block.X)]
-        np.matmul(H.T, parameters.decoder, out=delta)
-        losses = self._losses(delta, block.X, corrupted, workspace)
-        if block.weights is not None:
-            losses = losses * block.weights
-        return delta, float(losses.sum(dtype=np.float64))
+        Z = workspace["visible", forward.columns.shape[1]]
+        np.matmul(forward.columns.T, forward.parameters.decoder, out=Z)
+        if self._needs_reconstruction:
+            forward.reconstruction = workspace["reconstruction", len(Z)]
+            np.copyto(forward.reconstruction, Z)
+            self.output.apply(forward.reconstruction)
+        losses = self._losses(Z, forward, workspace)  # Z is δ from here on
+        if forward.weights is not None:
+            losses = losses * forward.weights
+        return Z, float(losses.sum(dtype=np.float64))
 
-    def _decode(self, parameters, block, H, corrupted, epsilon, workspace):
-        """Sums of the loss and ∂/∂D; writes D δ_i, by columns, into ``epsilon``."""
-        delta, loss = self._decoded(parameters, block, H, corrupted, workspace)
-        if block.weights is not None:
-            delta *= block.weights[:, np.newaxis]
-        np.matmul(parameters.decoder[:-1], delta.T, out=epsilon)
-        np.matmul(H, delta, out=workspace.parts.decoder)
-        return Sums({"reconstruction": loss}, workspace.gradient)
-
-    def _pull_encoder(self, parameters, epsilon, inputs, gradient):
-        """Write Σ_i ε_i x_iᵀ into ``gradient``, or add it to that of tied weights."""
-        if self.tied_weights:
-            gradient += epsilon @ inputs
-        else:
-            np.matmul(epsilon, inputs, out=gradient)
-
-    def _losses(self, Z, X, corrupted, workspace):
+    def _losses(
+        self, Z: np.ndarray, forward: Forward, workspace: Workspace
+    ) -> np.ndarray:
         """Loss of each row; Z becomes its derivative by Z."""
         spare = entry_weights = None
-        if self.output is not Identity or self.emphasis is not None:
-            spare = workspace["spare", len(X)]
+        if not self.output.is_linear or self.emphasis is not None:
+            spare = workspace["spare", len(Z)]
         if self.emphasis is not None:
             on_corrupted, on_kept = map(self.dtype.type, self.emphasis)
-            entry_weights = np.multiply(corrupted, on_corrupted - on_kept)
+            # Without a draw of the noise all entries are kept.
+            where = False if forward.corrupted is None else forward.corrupted
+            entry_weights = np.multiply(where, on_corrupted - on_kept)
             entry_weights += on_kept
-        return self.loss.rows(Z, X, self.output, spare, entry_weights)
+        return self.loss.rows(Z, forward.targets, self.output, spare, entry_weights)
 
-    def _add_sparsity(self, parameters, codes, epsilon, weights, scratch):
-        if self.sparsity is None:
-            return 0.0
-        if not self.sparsity.of_mean:
-            return self.sparsity.add_rows(codes, epsilon, weights, scratch)
+    def _decode_block(
+        self, forward: Forward, epsilon: np.ndarray, workspace: Workspace
+    ) -> Sums:
+        """Sums of the loss and ∂/∂D; writes D δ_i, by columns, into ``epsilon``."""
+        delta, loss = self._compare(forward, workspace)
+        forward.totals["reconstruction"] = loss
+        if forward.weights is not None:
+            delta *= forward.weights[:, np.newaxis]
+        if forward.reconstruction is not None:
+            delta += self._output_slopes(forward, forward.reconstruction, workspace)
+        np.matmul(forward.parameters.decoder[:-1], delta.T, out=epsilon)
+        np.matmul(forward.columns, delta, out=workspace.parts.decoder)
+        return Sums(forward.totals, workspace.gradient)
+
+    def _output_slopes(
+        self, forward: Forward, reconstruction: np.ndarray, workspace: Workspace
+    ) -> np.ndarray:
+        """What the terms that need x̂ add to the δ_i, weighted."""
+        slope, scratch = workspace["spare", len(reconstruction)]
+        slope.fill(0)
+        for term in self.terms:
+            if term.needs_reconstruction:
+                value = term.add_to_reconstruction(forward, slope)
+                forward.totals[term.name] += value
+        self.output.pull_back(reconstruction, slope, scratch)
+        return slope
+
+    def _add_mean_slope(self, forward: Forward, epsilon: np.ndarray) -> None:
+        slope, weights = forward.parameters.slope, forward.weights
+        if slope is None:
+            return
         if weights is None:
-            epsilon += parameters.slope
+            epsilon += slope
         else:
-            np.multiply(parameters.slope, weights, out=scratch)
-            epsilon += scratch
-        return 0.0
+            np.multiply(slope, weights, out=forward.scratch)
+            epsilon += forward.scratch
 
-    def finish(self, parameters, total, weight_sum, mean=None):
+    def _pull_encoder(
+        self, forward: Forward, epsilon: np.ndarray, gradient: np.ndarray
+    ) -> None:
+        """Write Σ_i ε_i x_iᵀ into ``gradient``, or add it to that of tied weights."""
+        if self.tied_weights:
+            gradient += epsilon @ forward.inputs
+        else:
+            np.matmul(epsilon, forward.inputs, out=gradient)
+
+    def finish(
+        self,
+        parameters: AutoencoderParameters,
+        total: Sums,
+        weight_sum: float,
+        mean: np.ndarray | None = None,
+    ) -> tuple[float, np.ndarray, dict[str, float]]:
         """Turn sums over all rows into the mean, and add what is not a sum.
 
         Parameters
         ----------
-        parameters : Parameters
+        parameters : AutoencoderParameters
             Where ``total`` was evaluated.
         total : Sums
             Added up over all blocks; its gradient is changed in place.
         weight_sum : float
             n, or the sum of the sample weights.
         mean : ndarray of shape (n_components,), optional
-            The mean code, if the penalty is a function of it.
+            The mean code, if a term is a function of it.
 
         Returns
         -------
@@ -334,8 +532,8 @@ class AutoencoderObjective:
         gradient : ndarray
             ``total.gradient``, now ∂J/∂θ without the term ``"l1"``.
         terms : dict of str to float
-            ``"reconstruction"``, ``"decay"``, ``"sparsity"`` and, where there is
-            one, ``"contraction"`` and ``"l1"``; they sum to J.
+            ``"reconstruction"``, ``"decay"``, ``"sparsity"``, those of other terms
+            by name and, where there is one, ``"l1"``; they sum to J.
         """
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
@@ -343,7 +541,8 @@ class AutoencoderObjective:
         decay += add_decay(self.alpha, parameters.decoder[:-1], gradient.decoder[:-1])
         means = {name: value / weight_sum for name, value in total.terms.items()}
         if mean is not None:
-            means["sparsity"] += self.sparsity.value(mean)
+            for term in self._mean_terms:
+                means[term.name] += term.value(mean)
         # In this order everywhere: floating-point sums depend on it.
         terms = {"reconstruction": means.pop("reconstruction"), "decay": decay, **means}
         if self.l1:

@@ -30,18 +30,18 @@ _UNUSED = 1e-3
 class NoPooling:
     """V = I: every unit is a pool of its own."""
 
-    def __init__(self, n_components):
+    def __init__(self, n_components: int):
         self.n_components, self.size = n_components, 1
 
-    def pool(self, Q):
+    def pool(self, Q: np.ndarray) -> np.ndarray:
         """V Q, here Q itself."""
         return Q
 
-    def spread(self, W):
+    def spread(self, W: np.ndarray) -> np.ndarray:
         """Vᵀ W, here W itself."""
         return W
 
-    def indices(self):
+    def indices(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column indices of the ones of V."""
         return np.arange(self.n_components), np.arange(self.n_components)
 
@@ -66,19 +66,19 @@ class TorusPooling:
     product with V, and half as long as a dense one; for 20 x 20 a fifth.
     """
 
-    def __init__(self, rows, columns, size):
+    def __init__(self, rows: int, columns: int, size: int):
         self.rows, self.columns, self.size = rows, columns, size
         self.n_components = rows * columns
 
-    def pool(self, Q):
+    def pool(self, Q: np.ndarray) -> np.ndarray:
         """V Q for Q of shape (n_components, n)."""
         return self._sums(Q, 0)
 
-    def spread(self, W):
+    def spread(self, W: np.ndarray) -> np.ndarray:
         """Vᵀ W for W of shape (n_components, n)."""
         return self._sums(W, self.size - 1)
 
-    def _sums(self, Q, before):
+    def _sums(self, Q: np.ndarray, before: int) -> np.ndarray:
         """Sums over windows that start ``before`` places before each unit."""
         rows, columns, margin = self.rows, self.columns, self.size - 1
         if margin == 0:
@@ -100,7 +100,7 @@ class TorusPooling:
             sums += strips[:, j : j + columns]
         return sums.reshape(-1, n)
 
-    def indices(self):
+    def indices(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column indices of the ones of V."""
         r, c, i, j = np.ogrid[: self.rows, : self.columns, : self.size, : self.size]
         members = (r + i) % self.rows * self.columns + (c + j) % self.columns
@@ -121,7 +121,13 @@ class CodeObjective:
         V.
     """
 
-    def __init__(self, A, sparsity_weight, epsilon, pooling):
+    def __init__(
+        self,
+        A: np.ndarray,
+        sparsity_weight: float,
+        epsilon: float,
+        pooling: "NoPooling | TorusPooling",
+    ):
         self.A, self.pooling = A, pooling
         self.sparsity_weight, self.epsilon = sparsity_weight, epsilon
         self.squares = np.vecdot(A, A)[:, np.newaxis]
@@ -132,11 +138,11 @@ class CodeObjective:
         self.curvature = np.maximum(2 * self.squares, np.finfo(A.dtype).tiny)
 
     @cached_property
-    def _by_feature(self):
+    def _by_feature(self) -> np.ndarray:
         """Aᵀ, float64, in one piece; a product of SciPy's would copy it every time."""
         return np.ascontiguousarray(self.A.T, np.float64)
 
-    def of_rows(self, X):
+    def of_rows(self, X: np.ndarray | SparseRows) -> "RowCodes":
         """The objective of the codes of X, (n, n_features), dense or ``SparseRows``."""
         if isinstance(X, SparseRows):
             products = X.times(self._by_feature)
@@ -146,7 +152,7 @@ class CodeObjective:
         B *= 2
         return RowCodes(self, B)
 
-    def product(self, S, out):
+    def product(self, S: np.ndarray, out: np.ndarray) -> np.ndarray:
         """2 A Aᵀ S."""
         if self._gram is not None:
             return np.matmul(self._gram, S, out=out)
@@ -169,24 +175,26 @@ class RowCodes:
         2 A Xᵀ.
     """
 
-    def __init__(self, objective, B):
+    def __init__(self, objective: CodeObjective, B: np.ndarray):
         self.objective, self.B = objective, B
 
-    def take(self, columns):
+    def take(self, columns: np.ndarray) -> "RowCodes":
         """The objective of the codes of these rows only."""
         return RowCodes(self.objective, self.B.take(columns, axis=1))
 
-    def start(self):
+    def start(self) -> np.ndarray:
         """The codes A x_i / ‖A_j‖², (n_components, n); 0 for atoms as good as 0."""
         squares = self.objective.squares
         used = squares > _UNUSED**2 * squares.max()
         return self.B * np.divide(0.5, squares, out=np.zeros_like(squares), where=used)
 
-    def scale(self):
+    def scale(self) -> np.ndarray:
         """How large entries of the gradient may be, (n,): λ + 2 max_j |A_j x_i|."""
         return np.abs(self.B).max(axis=0) + self.objective.sparsity_weight
 
-    def __call__(self, S, gradient, curvature):
+    def __call__(
+        self, S: np.ndarray, gradient: np.ndarray, curvature: np.ndarray
+    ) -> np.ndarray:
         """Values (n,), with gradient and curvature written to arrays like S.
 
         The gradient is 2 A (Aᵀ s − x) + s ∘ w with w = λ Vᵀ (1 / sqrt(V s² + ε)).
@@ -211,12 +219,14 @@ class RowCodes:
         return value
 
 
-def squared_norms(X):
+def squared_norms(X: np.ndarray | SparseRows) -> np.ndarray:
     """‖x_i‖² of the rows X, (n, n_features), dense or ``SparseRows``."""
     return X.squared_norms if isinstance(X, SparseRows) else np.vecdot(X, X)
 
 
-def code_sums(S, X, weights=None):
+def code_sums(
+    S: np.ndarray, X: np.ndarray | SparseRows, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Σ_i w_i s_i s_iᵀ and Σ_i w_i s_i x_iᵀ, what `dictionary_step` takes the means of.
 
     Parameters
@@ -234,7 +244,7 @@ def code_sums(S, X, weights=None):
     return T @ S.T, T @ X
 
 
-def dictionary_step(SS, SX, penalty):
+def dictionary_step(SS: np.ndarray, SX: np.ndarray, penalty: float) -> np.ndarray:
     """The dictionary that minimises J for given codes: (SᵀS/n + γ I)⁻¹ SᵀX/n.
 
     Parameters

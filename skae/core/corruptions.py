@@ -8,20 +8,28 @@ easy: ``draw`` and ``seed`` are its key, and each row owns a stretch of its coun
 Every entry of a row gets 16 random bits, an integer u in [0, 2¹⁶); (u + ½)/2¹⁶ is
 its uniform number in (0, 1). That is four entries a 64-bit word, about 1 ns an
 entry, and resolves a level to 1.5e-5. A new corruption is one class and one entry
-in ``CORRUPTIONS``.
+in ``CORRUPTIONS``; what it can do is said by its attributes, which
+``skae.core.protocols.Corruption`` explains.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from skae.core import protocols
 
 _LEVELS = 2**16
 _BITS_PER_COUNTER = 256
 _NUMBERS_AT_A_TIME = 2**20
 
 
-def uniform_integers(seed, draw, start, shape):
+def uniform_integers(
+    seed: int, draw: int, start: int, shape: tuple[int, int]
+) -> np.ndarray:
     """16 random bits for each entry of the rows start, start + 1, ….
 
     Parameters
@@ -47,7 +55,14 @@ def uniform_integers(seed, draw, start, shape):
     return words.astype("<u8", copy=False).view("<u2")[:, :d]
 
 
-def integers_at(rows, columns, shape, seed, draw, start):
+def integers_at(
+    rows: np.ndarray,
+    columns: np.ndarray,
+    shape: tuple[int, int],
+    seed: int,
+    draw: int,
+    start: int,
+) -> np.ndarray:
     """Of the ``uniform_integers`` of a block those of some entries.
 
     There is room for a few rows at a time, not for the bits of all other entries.
@@ -79,38 +94,65 @@ def integers_at(rows, columns, shape, seed, draw, start):
     return found
 
 
-def _below(u, threshold):
+def _is_below(u: np.ndarray, threshold: int) -> np.ndarray:
     """u < threshold, for a threshold of up to 2¹⁶."""
     # uint16 does not hold 2¹⁶: there NumPy 2.0.0 crashes on arrays with gaps.
     return u < threshold if threshold < _LEVELS else np.ones(u.shape, bool)
 
 
-class Masking:
-    """A fraction ν of the entries is set to 0."""
+class BaseCorruption:
+    """What a corruption is unless it says otherwise; made with its level and range."""
 
     selects = True  # whether some entries are corrupted and others kept
+    keeps_zeros = False  # whether entries are multiplied, so that zeros stay zero
+    is_fraction = False  # whether the level is one, of the entries
 
-    def __init__(self, level, low=None, high=None):
+    def __init__(self, level: float, low: Any = None, high: Any = None):
+        raise NotImplementedError
+
+    def __call__(
+        self, X: np.ndarray, u: np.ndarray, out: np.ndarray
+    ) -> np.ndarray | None:
+        """Write corrupted X to ``out``; return where it is, or None: everywhere."""
+        raise NotImplementedError
+
+    def factors(self, u: np.ndarray) -> np.ndarray:
+        """What entries with these bits are multiplied by, where zeros are kept."""
+        raise NotImplementedError
+
+
+class Masking(BaseCorruption):
+    """A fraction ν of the entries is set to 0."""
+
+    keeps_zeros = True
+    is_fraction = True
+
+    def __init__(self, level: float, low: Any = None, high: Any = None):
         self.threshold = round(level * _LEVELS)
 
-    def __call__(self, X, u, out):
+    def __call__(self, X: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Write corrupted X to ``out``; return where it is corrupted."""
-        corrupted = _below(u, self.threshold)
+        corrupted = _is_below(u, self.threshold)
         np.multiply(X, ~corrupted, out=out)
         return corrupted
 
+    def factors(self, u: np.ndarray) -> np.ndarray:
+        """What entries with these bits are multiplied by."""
+        return ~_is_below(u, self.threshold)
 
-class SaltAndPepper:
+
+class SaltAndPepper(BaseCorruption):
     """A fraction ν is set to the feature's minimum or maximum by a fair coin."""
 
-    selects = True
+    is_fraction = True
 
-    def __init__(self, level, low, high):
+    def __init__(self, level: float, low: np.ndarray, high: np.ndarray):
         self.threshold = round(level * _LEVELS)
         self.low, self.high = low, high
 
-    def __call__(self, X, u, out):
-        corrupted = _below(u, self.threshold)
+    def __call__(self, X: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Write corrupted X to ``out``; return where it is corrupted."""
+        corrupted = _is_below(u, self.threshold)
         # Of the corrupted entries' u, half lie below half the threshold. Sums of
         # products are twice as fast here as copies under a mask.
         salt = u < self.threshold // 2
@@ -121,7 +163,7 @@ class SaltAndPepper:
 
 
 @lru_cache(maxsize=2)
-def _normal_quantiles(dtype):
+def _normal_quantiles(dtype: np.dtype) -> np.ndarray:
     """Φ⁻¹ at the 2¹⁶ uniform numbers: a Gaussian of variance 0.99998.
 
     A look-up takes 1 ns an entry, the inverse normal CDF itself 17.
@@ -133,30 +175,30 @@ def _normal_quantiles(dtype):
     return table
 
 
-class Gaussian:
+class Gaussian(BaseCorruption):
     """N(0, σ²) is added to every entry."""
 
     selects = False
 
-    def __init__(self, level, low=None, high=None):
+    def __init__(self, level: float, low: Any = None, high: Any = None):
         self.sigma = level
 
-    def __call__(self, X, u, out):
+    def __call__(self, X: np.ndarray, u: np.ndarray, out: np.ndarray) -> None:
+        """Write corrupted X to ``out``."""
         # mode="clip" writes to out directly; u is always a valid index.
         np.take(_normal_quantiles(X.dtype), u, out=out, mode="clip")
         out *= self.sigma
         out += X
 
 
-class Custom:
+class Custom(BaseCorruption):
     """f(X, U) with U uniform in (0, 1), the same shape as X."""
 
-    selects = True
-
-    def __init__(self, function):
+    def __init__(self, function: Callable[[np.ndarray, np.ndarray], np.ndarray]):
         self.function = function
 
-    def __call__(self, X, u, out):
+    def __call__(self, X: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Write corrupted X to ``out``; return where it is corrupted."""
         U = (u.astype(X.dtype) + X.dtype.type(0.5)) / _LEVELS
         result = np.asarray(self.function(X.copy(), U))
         if result.shape != X.shape or not np.isfinite(result).all():
@@ -166,10 +208,10 @@ class Custom:
                 + ("." if result.shape != X.shape else ", with nan or infinity.")
             )
         out[:] = result
-        return out != X
+        return np.not_equal(out, X)
 
 
-CORRUPTIONS = {
+CORRUPTIONS: dict[str, type[BaseCorruption]] = {
     "masking": Masking,
     "gaussian": Gaussian,
     "salt_and_pepper": SaltAndPepper,
@@ -187,10 +229,12 @@ class Noise:
         In [0, 2⁶⁴).
     """
 
-    def __init__(self, corruption, seed):
+    def __init__(self, corruption: "protocols.Corruption", seed: int):
         self.corruption, self.seed = corruption, seed
 
-    def __call__(self, X, start, draw, out):
+    def __call__(
+        self, X: np.ndarray, start: int, draw: int, out: np.ndarray
+    ) -> np.ndarray | None:
         """Corrupt the rows X, the first of which is row ``start`` of the data.
 
         Returns
@@ -201,17 +245,24 @@ class Noise:
         u = uniform_integers(self.seed, draw, start, X.shape)
         return self.corruption(X, u, out)
 
-    def factors(self, rows, columns, shape, start, draw):
-        """What masking multiplies entries by, without room for the noise of all others.
+    def factors(
+        self,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        shape: tuple[int, int],
+        start: int,
+        draw: int,
+    ) -> np.ndarray:
+        """What entries are multiplied by, without room for the noise of all others.
 
-        Parameters are those of ``integers_at``.
+        Only of a corruption that keeps zeros. Parameters are those of ``integers_at``.
 
         Returns
         -------
-        factors : ndarray of bool of shape (n_entries,)
+        factors : ndarray of shape (n_entries,)
         """
         u = integers_at(rows, columns, shape, self.seed, draw, start)
-        return ~_below(u, self.corruption.threshold)
+        return self.corruption.factors(u)
 
 
 class Dropout:
@@ -229,18 +280,25 @@ class Dropout:
         Layers with one seed meet factors of their own.
     """
 
-    def __init__(self, level, seed, layer):
+    def __init__(self, level: float, seed: int, layer: int):
         self.threshold = min(round(level * _LEVELS), _LEVELS - 1)
         self.keep = 1 - self.threshold / _LEVELS
         sequence = np.random.SeedSequence(seed, spawn_key=(layer,))
         self.seed = int(sequence.generate_state(1, np.uint64)[0])
 
-    def __call__(self, start, draw, out):
+    def __call__(self, start: int, draw: int, out: np.ndarray) -> None:
         """Write to ``out``, (rows, units), whose first row is row ``start``."""
         u = uniform_integers(self.seed, draw, start, out.shape)
         np.multiply(u >= self.threshold, out.dtype.type(1 / self.keep), out=out)
 
-    def factors(self, rows, columns, shape, start, draw):
+    def factors(
+        self,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        shape: tuple[int, int],
+        start: int,
+        draw: int,
+    ) -> np.ndarray:
         """As ``Noise.factors``; ndarray of float64, 0 or 1/(1 − p)."""
         u = integers_at(rows, columns, shape, self.seed, draw, start)
         return np.multiply(u >= self.threshold, 1 / self.keep)

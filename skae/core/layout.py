@@ -19,16 +19,16 @@ class Layout:
         Length of the flat vector.
     """
 
-    def __init__(self, **shapes):
+    def __init__(self, **shapes: tuple[int, ...]):
         self.shapes = shapes
-        self._slices = {}
+        self._slices: dict[str, slice] = {}
         stop = 0
         for name, shape in shapes.items():
             start, stop = stop, stop + int(np.prod(shape))
             self._slices[name] = slice(start, stop)
         self.size = stop
 
-    def views(self, theta):
+    def views(self, theta: np.ndarray) -> SimpleNamespace:
         """Arrays that share memory with ``theta``, as attributes of one object.
 
         Parameters

@@ -14,7 +14,13 @@ several times too large; now it and the gradient are as near as those of dense r
 test of such rows holds that.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from skae.core.blocks import Sums
+    from skae.core.sparse_rows import SparseRows
 
 
 class LinearDecoder:
@@ -33,11 +39,11 @@ class LinearDecoder:
         M.
     """
 
-    def __init__(self, wide):
-        self.wide = wide.astype(np.float64, copy=False)
-        self.gram = self.wide.T @ self.wide
+    def __init__(self, wide: np.ndarray):
+        self.wide: np.ndarray = wide.astype(np.float64, copy=False)
+        self.gram: np.ndarray = self.wide.T @ self.wide
 
-    def losses(self, H, X):
+    def losses(self, H: np.ndarray, X: "SparseRows") -> tuple[np.ndarray, np.ndarray]:
         """½ ‖x̂_i − x_i‖² of each row, and its derivative by the codes.
 
         Parameters
@@ -64,12 +70,14 @@ class LinearDecoder:
         return 0.5 * np.maximum(losses, 0), slopes
 
     @staticmethod
-    def sums(H, X, weights):
+    def sums(
+        H: np.ndarray, X: "SparseRows", weights: np.ndarray | None
+    ) -> dict[str, Any]:
         """What a block leaves to ``slope``: its G and Hᵀ X, transposed, as ``Sums``."""
         weighted = H if weights is None else H * weights
         return {"gram": weighted @ H.T, "cross": X.transposed_times(weighted.T)}
 
-    def slope(self, total):
+    def slope(self, total: "Sums") -> np.ndarray:
         """The sum over all rows of ∂/∂D, (n_features, n_components + 1)."""
         slope = self.wide @ total.gram
         slope -= total.cross

@@ -9,25 +9,51 @@ entry in ``LOSSES``, or in ``TARGET_LOSSES`` alone if it cannot compare a row
 with its reconstruction, and then it needs no ``entry_weights``.
 """
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from skae.core.activations import Identity, Logistic
+from skae.core.activations import ACTIVATIONS, Logistic
+
+if TYPE_CHECKING:
+    from skae.core import protocols
+
+# Room for two arrays of the outputs' shape; None where none is needed.
+_Scratch = Any
+
+
+def check_output(loss_name: str, output_name: str) -> None:
+    """Raise ValueError if a loss does not take outputs of an activation."""
+    taken = TARGET_LOSSES[loss_name].outputs
+    if output_name not in taken:
+        raise ValueError(
+            f"loss={loss_name!r} needs an output among {taken}, got "
+            f"output={output_name!r}."
+        )
 
 
 class SquaredError:
     """ℓ_i = ½ ‖f(z_i) − x_i‖²."""
 
-    outputs = ("identity", "logistic", "tanh", "relu")
+    outputs = tuple(ACTIVATIONS)  # names of the f that it takes
+    is_quadratic = True
 
     @staticmethod
-    def at_mean(mean, variance):
+    def at_mean(mean: np.ndarray, variance: float) -> float:
         """Mean loss of the constant reconstruction x̂_i = mean."""
         return 0.5 * variance
 
     @staticmethod
-    def rows(Z, X, output, scratch, entry_weights=None):
+    def rows(
+        Z: np.ndarray,
+        X: np.ndarray,
+        output: "protocols.Activation",
+        scratch: _Scratch,
+        entry_weights: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Return ℓ, (rows,), and overwrite Z with ∂ℓ/∂Z."""
-        if output is Identity:
+        if output.is_linear:
             Z -= X
             if entry_weights is None:
                 return 0.5 * np.vecdot(Z, Z)
@@ -55,16 +81,23 @@ class LogLoss:
     """
 
     outputs = ("logistic",)
+    is_quadratic = False
 
     @staticmethod
-    def at_mean(mean, variance):
+    def at_mean(mean: np.ndarray, variance: float) -> float:
         """Mean loss of the constant reconstruction x̂_i = mean."""
         # A scaler's rounding may leave a mean just outside [0, 1].
         p = np.clip(mean, 1e-12, 1 - 1e-12)
         return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).sum())
 
     @staticmethod
-    def rows(Z, X, output, scratch, entry_weights=None):
+    def rows(
+        Z: np.ndarray,
+        X: np.ndarray,
+        output: "protocols.Activation",
+        scratch: _Scratch,
+        entry_weights: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Return ℓ, (rows,), and overwrite Z with ∂ℓ/∂Z."""
         entries, other = scratch
         np.abs(Z, out=entries)
@@ -91,15 +124,18 @@ class CrossEntropy:
     """
 
     outputs = ("softmax",)
+    is_quadratic = False
 
     @staticmethod
-    def at_mean(mean, variance):
+    def at_mean(mean: np.ndarray, variance: float) -> float:
         """Mean loss of predicting the targets' mean for every row."""
         p = np.clip(mean, 1e-12, 1)
         return float(-(p * np.log(p)).sum())
 
     @staticmethod
-    def rows(Z, T, output, scratch):
+    def rows(
+        Z: np.ndarray, T: np.ndarray, output: "protocols.Output", scratch: _Scratch
+    ) -> np.ndarray:
         """Return ℓ, (rows,), and overwrite Z with ∂ℓ/∂Z."""
         highest = np.arange(len(Z)), Z.argmax(axis=1)
         Z -= Z[highest][:, np.newaxis]
@@ -117,5 +153,11 @@ class CrossEntropy:
         return losses
 
 
-LOSSES = {"squared_error": SquaredError, "log_loss": LogLoss}
-TARGET_LOSSES = LOSSES | {"cross_entropy": CrossEntropy}
+LOSSES: "Mapping[str, protocols.Loss]" = {
+    "squared_error": SquaredError,
+    "log_loss": LogLoss,
+}
+TARGET_LOSSES: "Mapping[str, protocols.TargetLoss]" = {
+    **LOSSES,
+    "cross_entropy": CrossEntropy,
+}

@@ -1,16 +1,26 @@
 """Penalties: those on the weights, and those on the codes.
 
-Weight decay and the L1 norm are functions of the weights alone. A penalty on the
-codes is part of the mean over rows, like the loss. One that is a
-function of the *mean code of all rows* (``of_mean``) needs that mean before any
-gradient: it gives ``value(mean)`` and ``slope(mean)``, the derivative by each unit's
-code in any row. One that is a *sum over rows* gives ``add_rows``.
+Weight decay and the L1 norm are functions of the weights alone. Penalties on the codes
+are terms of the loss: see ``skae.core.terms`` for what a term is handed.
 """
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skae.core.terms import BaseTerm, Forward, MeanTerm
 
-def add_decay(alpha, weight, gradient, anchor=None):
+if TYPE_CHECKING:
+    from skae.core import protocols
+    from skae.core.autoencoder import AutoencoderParameters
+
+
+def add_decay(
+    alpha: float,
+    weight: np.ndarray,
+    gradient: np.ndarray,
+    anchor: np.ndarray | None = None,
+) -> float:
     """Add α (W − A) to ``gradient``, in place, and return (α/2) ‖W − A‖²."""
     if not alpha:
         return 0.0
@@ -22,12 +32,12 @@ def add_decay(alpha, weight, gradient, anchor=None):
     return 0.5 * alpha * float(np.vecdot(weight, weight).sum(dtype=np.float64))
 
 
-def absolute_sum(weight):
+def absolute_sum(weight: np.ndarray) -> float:
     """‖W‖₁, the sum of the absolute values, in float64."""
     return float(np.abs(weight).sum(dtype=np.float64))
 
 
-class KullbackLeibler:
+class KullbackLeibler(MeanTerm):
     """β Σ_j KL(ρ ‖ ρ̂_j), KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1−ρ) log((1−ρ)/(1−ρ̂)).
 
     ρ̂_j is the mean code of unit j where codes lie in (0, 1), and
@@ -43,38 +53,38 @@ class KullbackLeibler:
         The open interval (low, high) in which the codes lie.
     """
 
-    of_mean = True
+    name = "sparsity"
     # Saturated units have ρ̂ of exactly 0 or 1; kept this far inside, the
     # penalty and its slope stay finite in float32 too.
     margin = 1e-12
 
-    def __init__(self, rho, beta, bounds):
+    def __init__(self, rho: float, beta: float, bounds: tuple[float, float]):
         self.rho, self.beta = rho, beta
         self.low, self.high = bounds
 
-    def _rho_hat(self, mean):
+    def _rho_hat(self, mean: np.ndarray) -> np.ndarray:
         rho_hat = (mean - self.low) / (self.high - self.low)
         return np.clip(rho_hat, self.margin, 1 - self.margin)
 
     @property
-    def target(self):
+    def target(self) -> float:
         """The mean code at which the penalty is zero."""
         return self.low + self.rho * (self.high - self.low)
 
-    def value(self, mean):
+    def value(self, mean: np.ndarray) -> float:
         """Penalty at the mean code ``mean``, float64 of shape (n_components,)."""
         rho, rho_hat = self.rho, self._rho_hat(mean)
         kl = rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
         return self.beta * float(kl.sum())
 
-    def slope(self, mean):
+    def slope(self, mean: np.ndarray) -> np.ndarray:
         """Derivative of ``value`` by the mean code, shape (n_components,)."""
         rho, rho_hat = self.rho, self._rho_hat(mean)
         kl_slope = (1 - rho) / (1 - rho_hat) - rho / rho_hat
         return self.beta * kl_slope / (self.high - self.low)
 
 
-class L1:
+class L1(BaseTerm):
     """β (1/n) Σ_i Σ_j |h_ij|.
 
     Parameters
@@ -83,26 +93,14 @@ class L1:
         Weight.
     """
 
-    of_mean = False
+    name = "sparsity"
 
-    def __init__(self, beta):
+    def __init__(self, beta: float):
         self.beta = beta
 
-    def add_rows(self, H, delta, weights, scratch):
-        """Add ∂/∂H to ``delta`` and return the weighted sum over the rows.
-
-        Parameters
-        ----------
-        H, delta, scratch : ndarray of shape (n_components, rows)
-            Codes, gradient by the codes, and room to work.
-        weights : ndarray of shape (rows,) or None
-            Sample weights.
-
-        Returns
-        -------
-        total : float
-            β Σ_i s_i Σ_j |h_ij|.
-        """
+    def add_to_codes(self, forward: Forward, delta: np.ndarray) -> float:
+        """Add ∂/∂H to ``delta`` and return β Σ_i s_i Σ_j |h_ij|."""
+        H, weights, scratch = forward.codes, forward.weights, forward.scratch
         np.abs(H, out=scratch)
         norms = scratch.sum(axis=0)
         np.sign(H, out=scratch)
@@ -113,7 +111,7 @@ class L1:
         return self.beta * float(norms.sum(dtype=np.float64))
 
 
-class Contraction:
+class Contraction(BaseTerm):
     """λ (1/n) Σ_i ‖∂h_i/∂x_i‖²_F, the squared Frobenius norm of the Jacobian.
 
     The Jacobian of a row is diag(f′(z)) W, so its squared norm is
@@ -126,34 +124,26 @@ class Contraction:
     weight : float
         λ.
     activation : class
-        A smooth entry of ``ACTIVATIONS``, one with ``curvature``.
+        A smooth entry of ``ACTIVATIONS``, one whose ``curvature`` is not None.
     """
 
-    def __init__(self, weight, activation):
+    name = "contraction"
+
+    def __init__(self, weight: float, activation: "protocols.Activation"):
+        if activation.curvature is None:
+            raise ValueError(
+                "The contraction penalises f′, so its gradient needs f″: an activation "
+                f"with a curvature. {activation!r} has none."
+            )
         self.weight, self.activation = weight, activation
+        self._curvature = activation.curvature
 
-    def add_rows(self, W, H, epsilon, weights, scratch):
-        """Add ∂/∂Z to ``epsilon``.
-
-        Parameters
-        ----------
-        W : ndarray of shape (n_components, n_features)
-            Weights of the encoder.
-        H, epsilon, scratch : ndarray of shape (n_components, rows)
-            Codes, gradient by the pre-activations, and room to work.
-        weights : ndarray of shape (rows,) or None
-            Sample weights.
-
-        Returns
-        -------
-        total : float
-            λ Σ_i s_i ‖∂h_i/∂x_i‖².
-        slope : ndarray of shape (n_components,)
-            What W is to be multiplied by, row by row, for ∂/∂W at fixed Z.
-        """
-        slopes = scratch
+    def add_to_preactivations(self, forward: Forward, epsilon: np.ndarray) -> float:
+        """Add ∂/∂Z to ``epsilon`` and return λ Σ_i s_i ‖∂h_i/∂x_i‖²."""
+        W, H, weights = forward.parameters.encoder, forward.codes, forward.weights
+        slopes = forward.scratch
         self.activation.derivative(H, out=slopes)
-        curvatures = self.activation.curvature(H, slopes)
+        curvatures = self._curvature(H, slopes)
         norms = self.weight * np.vecdot(W, W)
         curvatures *= slopes
         curvatures *= (2 * norms)[:, np.newaxis]
@@ -163,4 +153,13 @@ class Contraction:
             slopes *= weights
         epsilon += curvatures
         sums = slopes.sum(axis=1)
-        return float(sums.astype(np.float64) @ norms), 2 * self.weight * sums
+        forward.notes[self] = sums
+        return float(sums.astype(np.float64) @ norms)
+
+    def add_to_parameters(
+        self, forward: Forward, gradient: "AutoencoderParameters"
+    ) -> float:
+        """Add ∂/∂W at fixed Z, which is a multiple of W, row by row."""
+        slope = 2 * self.weight * forward.notes[self]
+        gradient.encoder += slope[:, np.newaxis] * forward.parameters.encoder
+        return 0.0

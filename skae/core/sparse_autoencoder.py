@@ -11,32 +11,30 @@ Parameters lie by features, W as (n_features, n_components): sparse products rea
 write them along memory.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from skae.core.activations import Identity
-from skae.core.autoencoder import AutoencoderObjective, Parameters
-from skae.core.blocks import Block, Sums
-from skae.core.corruptions import Masking
+from skae.core.autoencoder import AutoencoderObjective, AutoencoderParameters
+from skae.core.blocks import Block, Sums, Workspace
 from skae.core.layout import Layout
 from skae.core.linear_decoder import LinearDecoder
-from skae.core.losses import SquaredError
 from skae.core.sparse_rows import SparseRows
+from skae.core.terms import Forward
 
 
-def sparse_objective(*args, **kwargs):
+def sparse_objective(*args: Any, **kwargs: Any) -> "SparseRowsObjective":
     """The objective for sparse rows, from arguments of ``AutoencoderObjective``."""
     objective = LinearDecoderObjective(*args, **kwargs)
     return objective if objective.is_linear else SparseRowsObjective(*args, **kwargs)
 
 
 @dataclass
-class SparseParameters(Parameters):
-    """Parameters, and what ``prepare`` adds."""
+class Prepared:
+    """What all blocks of an evaluation share."""
 
-    by_feature: Any = None  # Wᵀ, (n_features, n_components), C-contiguous
+    by_feature: np.ndarray  # Wᵀ, (n_features, n_components), C-contiguous
     linear: Any = None  # D and c, a LinearDecoder
 
 
@@ -49,7 +47,7 @@ class SparseRowsObjective(AutoencoderObjective):
     by_feature = True
     by_column = False  # the order in which blocks of rows are best stored
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         d, k = self.n_features, self.n_components
         if self.tied_weights:
@@ -58,40 +56,41 @@ class SparseRowsObjective(AutoencoderObjective):
             self.layout = Layout(encoder=(d, k), hidden=(k,), decoder=(d, k + 1))
 
     @property
-    def encodes_sparse_rows(self):
+    def encodes_sparse_rows(self) -> bool:
         """Whether the inputs are as sparse as the rows."""
-        masking = self.noise is not None and isinstance(self.noise.corruption, Masking)
-        return self.noise is None or (masking and self.emphasis is None)
+        if self.noise is None:
+            return True
+        return self.noise.corruption.keeps_zeros and self.emphasis is None
 
     @property
-    def product_columns(self):
+    def product_columns(self) -> list[int]:
         """Columns of the dense factors of an evaluation's sparse products."""
         return [self.n_components] * 4
 
     @property
-    def dense_multiplications_per_row(self):
+    def dense_multiplications_per_row(self) -> int:
         """Of the other products."""
         return 2 * self.n_components**2
 
-    def parameters(self, theta):
+    def parameters(self, theta: np.ndarray) -> AutoencoderParameters:
         """See ``theta`` as arrays, without a copy."""
         views = self.layout.views(theta)
         decoder = views.decoder.T
         encoder = decoder[:-1] if self.tied_weights else views.encoder.T
-        return SparseParameters(theta, encoder, views.hidden, decoder)
+        return AutoencoderParameters(theta, encoder, views.hidden, decoder)
 
-    def prepare(self, parameters):
+    def prepare(self, parameters: AutoencoderParameters) -> None:
         """Compute what all blocks share: W by features, in one piece."""
         # With tied weights it lies beside c, and a product would copy it each time.
-        parameters.by_feature = np.ascontiguousarray(parameters.encoder.T)
+        parameters.prepared = Prepared(np.ascontiguousarray(parameters.encoder.T))
 
-    def encode(self, parameters, X, H):
+    def encode(self, parameters: AutoencoderParameters, X: Any, H: np.ndarray) -> None:
         """Write the codes of the rows X, and a row of ones, into H."""
         if not isinstance(X, SparseRows):
             super().encode(parameters, X, H)
             return
         codes = H[:-1]
-        codes[:] = X.times(parameters.by_feature).T
+        codes[:] = X.times(parameters.prepared.by_feature).T
         hidden = parameters.hidden
         if parameters.centers is not None:
             hidden = hidden - parameters.encoder @ parameters.centers[0]
@@ -99,33 +98,40 @@ class SparseRowsObjective(AutoencoderObjective):
         self.activation.apply(codes)
         H[-1] = 1
 
-    def inputs(self, parameters, block, workspace):
+    def inputs(
+        self, parameters: AutoencoderParameters, block: Block, workspace: Workspace
+    ) -> tuple[Any, np.ndarray | None]:
         """Return the rows to encode, and which of their entries are corrupted."""
         if not self.encodes_sparse_rows:
-            block = self._dense(block, workspace)
-            return super().inputs(parameters, block, workspace)
+            X = _write_out(block.X, workspace)
+            return super().inputs(parameters, replace(block, X=X), workspace)
         if self.noise is None or parameters.draw is None:
             return block.X, None
         return block.X.masked(self.noise, block.start, parameters.draw), None
 
-    def _dense(self, block, workspace):
-        X = block.X.toarray(out=workspace["dense", len(block.X)])
-        return Block(X, block.weights, block.start)
+    def _compare(
+        self, forward: Forward, workspace: Workspace
+    ) -> tuple[np.ndarray, float]:
+        forward.targets = _write_out(forward.targets, workspace)
+        return super()._compare(forward, workspace)
 
-    def _decoded(self, parameters, block, H, corrupted, workspace):
-        block = self._dense(block, workspace)
-        return super()._decoded(parameters, block, H, corrupted, workspace)
-
-    def _pull_encoder(self, parameters, epsilon, inputs, gradient):
+    def _pull_encoder(
+        self, forward: Forward, epsilon: np.ndarray, gradient: np.ndarray
+    ) -> None:
+        inputs, centers = forward.inputs, forward.parameters.centers
         if not isinstance(inputs, SparseRows):
-            super()._pull_encoder(parameters, epsilon, inputs, gradient)
+            super()._pull_encoder(forward, epsilon, gradient)
             return
         slope = inputs.transposed_times(epsilon.T)
-        if parameters.centers is not None:
-            slope -= np.multiply.outer(parameters.centers[0], epsilon.sum(axis=1))
+        if centers is not None:
+            slope -= np.multiply.outer(centers[0], epsilon.sum(axis=1))
         if self.tied_weights:
             slope += gradient.T
         gradient.T[:] = slope
+
+
+def _write_out(rows: SparseRows, workspace: Workspace) -> np.ndarray:
+    return rows.toarray(out=workspace["dense", len(rows)])
 
 
 class LinearDecoderObjective(SparseRowsObjective):
@@ -137,36 +143,55 @@ class LinearDecoderObjective(SparseRowsObjective):
     by_column = True
 
     @property
-    def is_linear(self):
-        """Whether outputs, loss and noise are such that no entry of x̂ is needed."""
-        linear = self.output is Identity and self.loss is SquaredError
-        return linear and self.emphasis is None and self.encodes_sparse_rows
+    def is_linear(self) -> bool:
+        """Whether outputs, loss, terms and noise are such that x̂ is not needed."""
+        linear = self.output.is_linear and self.loss.is_quadratic
+        whole = self.emphasis is not None or self._needs_reconstruction
+        return linear and not whole and self.encodes_sparse_rows
 
-    def prepare(self, parameters):
+    def prepare(self, parameters: AutoencoderParameters) -> None:
         """Compute what all blocks share: Dᵀ in float64, and its Gram matrix."""
         super().prepare(parameters)
-        parameters.linear = LinearDecoder(parameters.decoder.T)
+        parameters.prepared.linear = LinearDecoder(parameters.decoder.T)
 
-    def _decoded(self, parameters, block, H, corrupted, workspace):
-        """M H − P, not yet weighted, and Σ s_i ℓ."""
-        H = H.astype(np.float64, copy=False)
-        losses, slopes = parameters.linear.losses(H, block.X)
-        if block.weights is not None:
-            losses *= block.weights
+    def _compare(
+        self, forward: Forward, workspace: Workspace
+    ) -> tuple[np.ndarray, float]:
+        H = forward.columns.astype(np.float64, copy=False)
+        return self._linear_errors(forward, H)
+
+    def _linear_errors(
+        self, forward: Forward, H: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """M H − P, not yet weighted, and Σ s_i ℓ, from H in float64."""
+        linear = forward.parameters.prepared.linear
+        losses, slopes = linear.losses(H, forward.targets)
+        if forward.weights is not None:
+            losses *= forward.weights
         return slopes, float(losses.sum())
 
-    def _decode(self, parameters, block, H, corrupted, epsilon, workspace):
-        H = H.astype(np.float64, copy=False)
-        slopes, loss = self._decoded(parameters, block, H, corrupted, workspace)
+    def _decode_block(
+        self, forward: Forward, epsilon: np.ndarray, workspace: Workspace
+    ) -> Sums:
+        H = forward.columns.astype(np.float64, copy=False)
+        slopes, loss = self._linear_errors(forward, H)
+        forward.totals["reconstruction"] = loss
         epsilon[:] = slopes[:-1]
-        if block.weights is not None:
-            epsilon *= block.weights
+        if forward.weights is not None:
+            epsilon *= forward.weights
         workspace.parts.decoder.fill(0)  # all of it is left to finish
-        sums = parameters.linear.sums(H, block.X, block.weights)
-        return Sums({"reconstruction": loss}, workspace.gradient, **sums)
+        linear = forward.parameters.prepared.linear
+        sums = linear.sums(H, forward.targets, forward.weights)
+        return Sums(forward.totals, workspace.gradient, **sums)
 
-    def finish(self, parameters, total, weight_sum, mean=None):
+    def finish(
+        self,
+        parameters: AutoencoderParameters,
+        total: Sums,
+        weight_sum: float,
+        mean: np.ndarray | None = None,
+    ) -> tuple[float, np.ndarray, dict[str, float]]:
         """Add G D − Hᵀ X to the gradient, then do as ``AutoencoderObjective`` does."""
-        slope = parameters.linear.slope(total)
+        slope = parameters.prepared.linear.slope(total)
         self.parameters(total.gradient).decoder.T[:] += slope
         return super().finish(parameters, total, weight_sum, mean)

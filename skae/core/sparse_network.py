@@ -14,20 +14,19 @@ the first layer lie by feature, (n_features, units): sparse products read and wr
 them along memory.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from skae.core.activations import Identity
-from skae.core.blocks import Sums
+from skae.core.blocks import Block, Sums, Workspace
 from skae.core.layout import Layout
 from skae.core.linear_decoder import LinearDecoder
-from skae.core.losses import SquaredError
 from skae.core.network import NetworkObjective, NetworkParameters
 
 
-def sparse_network(*args, reconstructs, **kwargs):
+def sparse_network(
+    *args: Any, reconstructs: bool, **kwargs: Any
+) -> "SparseNetworkObjective":
     """The objective for sparse rows, from arguments of ``NetworkObjective``.
 
     ``reconstructs`` says whether the rows are their own targets.
@@ -35,16 +34,9 @@ def sparse_network(*args, reconstructs, **kwargs):
     objective = SparseNetworkObjective(*args, **kwargs)
     if not reconstructs:
         return objective
-    linear = objective.output is Identity and objective.loss is SquaredError
+    linear = objective.output.is_linear and objective.loss.is_quadratic
     kind = LinearOutputs if linear and objective.depth else WrittenOutTargets
     return kind(*args, **kwargs)
-
-
-@dataclass
-class SparseNetworkParameters(NetworkParameters):
-    """Parameters, and what ``prepare`` adds."""
-
-    linear: Any = None  # the last layer, a LinearDecoder
 
 
 class SparseNetworkObjective(NetworkObjective):
@@ -56,36 +48,39 @@ class SparseNetworkObjective(NetworkObjective):
     by_feature = True
     by_column = True  # the order in which blocks of rows are best stored
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         shapes = self.layout.shapes
         self.layout = Layout(**shapes | {"W0": shapes["W0"][::-1]})
 
-    def parameters(self, theta):
+    def parameters(self, theta: np.ndarray) -> NetworkParameters:
         """See ``theta`` as arrays, without a copy."""
         parameters = super().parameters(theta)
-        first, *others = parameters.coefs
-        coefs = [first.T, *others]
-        return SparseNetworkParameters(theta, coefs, parameters.intercepts)
+        parameters.coefs[0] = parameters.coefs[0].T
+        return parameters
 
     @property
-    def product_columns(self):
+    def product_columns(self) -> list[int]:
         """Columns of the dense factors of an evaluation's sparse products."""
         return [self.layer_sizes[1]] * 2
 
     @property
-    def dense_multiplications_per_row(self):
+    def dense_multiplications_per_row(self) -> int:
         """Of the other products."""
         d, k, *_ = self.layer_sizes
         return self.multiplications_per_row - 2 * d * k
 
-    def _inputs(self, parameters, block, workspace):
+    def _inputs(
+        self, parameters: NetworkParameters, block: Block, workspace: Workspace
+    ) -> Any:
         """The x that the first layer meets, as ``SparseRows``, not yet centred."""
         if self.dropout[0] is None or parameters.draw is None:
             return block.X
         return block.X.masked(self.dropout[0], block.start, parameters.draw)
 
-    def _multiply(self, parameters, layer, H, out):
+    def _multiply(
+        self, parameters: NetworkParameters, layer: int, H: Any, out: np.ndarray
+    ) -> None:
         if layer > 0:
             super()._multiply(parameters, layer, H, out)
             return
@@ -94,7 +89,14 @@ class SparseNetworkObjective(NetworkObjective):
         if parameters.centers is not None:
             out -= (W @ parameters.centers[0])[:, np.newaxis]
 
-    def _pull_weights(self, parameters, layer, delta, H, gradient):
+    def _pull_weights(
+        self,
+        parameters: NetworkParameters,
+        layer: int,
+        delta: np.ndarray,
+        H: Any,
+        gradient: NetworkParameters,
+    ) -> None:
         if layer > 0:
             super()._pull_weights(parameters, layer, delta, H, gradient)
             return
@@ -113,7 +115,7 @@ class WrittenOutTargets(SparseNetworkObjective):
 
     by_column = False  # blocks are too small for it to pay
 
-    def _targets(self, block, workspace):
+    def _targets(self, block: Block, workspace: Workspace) -> Any:
         return block.X.toarray(out=workspace["dense", len(block.X)])
 
 
@@ -125,60 +127,89 @@ class LinearOutputs(SparseNetworkObjective):
     """
 
     @property
-    def product_columns(self):
+    def product_columns(self) -> list[int]:
         """Columns of the dense factors of an evaluation's sparse products."""
         return super().product_columns + [self.layer_sizes[-2]] * 2
 
     @property
-    def dense_multiplications_per_row(self):
+    def dense_multiplications_per_row(self) -> int:
         """Of the other products."""
         k, d = self.layer_sizes[-2:]
         return super().dense_multiplications_per_row - 3 * d * k + 2 * k**2
 
-    def prepare(self, parameters):
+    def prepare(self, parameters: NetworkParameters) -> None:
         """Compute what all blocks share: the last layer in float64, its Gram matrix."""
         last = np.column_stack([parameters.coefs[-1], parameters.intercepts[-1]])
-        parameters.linear = LinearDecoder(last)
+        parameters.prepared = LinearDecoder(last)
 
-    def block(self, parameters, block, codes, workspace):
+    def block(
+        self,
+        parameters: NetworkParameters,
+        block: Block,
+        kept: np.ndarray | None,
+        workspace: Workspace,
+    ) -> Sums:
         """Sums of loss and gradient; see ``NetworkObjective``."""
-        H, top, slopes, loss = self._decoded(parameters, block, workspace)
+        H, top, slopes, loss = self._linear_errors(parameters, block, workspace)
         if block.weights is not None:
             slopes *= block.weights
-        sums = parameters.linear.sums(top, block.X, block.weights)
+        sums = parameters.prepared.sums(top, block.X, block.weights)
         self._backward(parameters, H, slopes, workspace)
         return Sums({"loss": loss}, workspace.gradient, **sums)
 
-    def data_loss(self, parameters, block, workspace):
+    def data_loss(
+        self, parameters: NetworkParameters, block: Block, workspace: Workspace
+    ) -> float:
         """Σ s_i ℓ(x_i, x̂_i) over one block of rows."""
-        return self._decoded(parameters, block, workspace)[-1]
+        return self._linear_errors(parameters, block, workspace)[-1]
 
-    def _decoded(self, parameters, block, workspace):
+    def _linear_errors(
+        self, parameters: NetworkParameters, block: Block, workspace: Workspace
+    ) -> tuple[list[Any], np.ndarray, np.ndarray, float]:
         """Inputs of every layer, the last ones above ones, ∂ℓ/∂ these, and Σ s_i ℓ."""
         H = self._hidden(parameters, block, workspace)
         top = np.ones((len(H[-1]) + 1, len(block.X)))
         top[:-1] = H[-1]
-        losses, slopes = parameters.linear.losses(top, block.X)
+        losses, slopes = parameters.prepared.losses(top, block.X)
         if block.weights is not None:
             losses *= block.weights
         return H, top, slopes, float(losses.sum())
 
-    def _pull_weights(self, parameters, layer, delta, H, gradient):
+    def _pull_weights(
+        self,
+        parameters: NetworkParameters,
+        layer: int,
+        delta: np.ndarray,
+        H: Any,
+        gradient: NetworkParameters,
+    ) -> None:
         if layer < self.depth:
             super()._pull_weights(parameters, layer, delta, H, gradient)
             return
         gradient.coefs[layer].fill(0)  # both are left to finish
         gradient.intercepts[layer].fill(0)
 
-    def _pull_inputs(self, parameters, layer, delta, out):
+    def _pull_inputs(
+        self,
+        parameters: NetworkParameters,
+        layer: int,
+        delta: np.ndarray,
+        out: np.ndarray,
+    ) -> None:
         if layer < self.depth:
             super()._pull_inputs(parameters, layer, delta, out)
             return
         out[:] = delta[:-1]  # it is the gradient by the codes already
 
-    def finish(self, parameters, total, weight_sum, mean=None):
+    def finish(
+        self,
+        parameters: NetworkParameters,
+        total: Sums,
+        weight_sum: float,
+        mean: np.ndarray | None = None,
+    ) -> tuple[float, np.ndarray, dict[str, float]]:
         """Add the last layer's gradient, then do as ``NetworkObjective`` does."""
-        slope = parameters.linear.slope(total)
+        slope = parameters.prepared.slope(total)
         gradient = self.parameters(total.gradient)
         gradient.coefs[-1] += slope[:, :-1]
         gradient.intercepts[-1] += slope[:, -1]

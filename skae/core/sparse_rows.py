@@ -5,8 +5,23 @@ takes part in products only.
 """
 
 import copy
+from typing import Any, Protocol
 
 import numpy as np
+
+
+class EntryNoise(Protocol):
+    """Noise that multiplies entries, so that zeros stay zero."""
+
+    def factors(
+        self,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        shape: tuple[int, int],
+        start: int,
+        draw: int,
+    ) -> np.ndarray:
+        """What it multiplies the entries at these places of a block by."""
 
 
 class SparseRows:
@@ -21,28 +36,31 @@ class SparseRows:
         are rows.
     """
 
-    def __init__(self, matrix):
-        self.matrix, self.shape = matrix, matrix.shape
-        self._squared_norms = None
-        self._masked = None  # (draw, rows): the noise of the moment
+    def __init__(self, matrix: Any):
+        self.matrix = matrix
+        self.shape: tuple[int, int] = matrix.shape
+        self._squared_norms: np.ndarray | None = None
+        # The noise of the moment: itself, so that no other can have its identity,
+        # with its start and draw, and the rows that it has left.
+        self._latest: tuple[EntryNoise, tuple[int, int], SparseRows] | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def times(self, B):
+    def times(self, B: np.ndarray) -> np.ndarray:
         """X B, (rows, k), for a C-contiguous B."""
         return self.matrix @ B
 
-    def transposed_times(self, E):
+    def transposed_times(self, E: np.ndarray) -> np.ndarray:
         """Xᵀ E, (n_features, k)."""
         return self.matrix.T @ E
 
-    def toarray(self, out):
+    def toarray(self, out: np.ndarray) -> np.ndarray:
         """Write the rows to ``out``, zeros included."""
         return self.matrix.toarray(out=out)
 
     @property
-    def squared_norms(self):
+    def squared_norms(self) -> np.ndarray:
         """‖x_i‖² of each row, in float64."""
         if self._squared_norms is None:
             entries = self.matrix.tocoo()
@@ -50,11 +68,11 @@ class SparseRows:
             self._squared_norms = np.bincount(entries.row, squares, len(self))
         return self._squared_norms
 
-    def masked(self, noise, start, draw):
+    def masked(self, noise: EntryNoise, start: int, draw: int) -> "SparseRows":
         """The rows with the entries zero that masking or dropout takes away.
 
         Noise takes as long as for dense rows, which is longer than a product with
-        sparse ones; so the rows of the latest draw are kept.
+        sparse ones; so the rows that the latest has left are kept.
 
         Parameters
         ----------
@@ -63,10 +81,14 @@ class SparseRows:
         start, draw : int
             As in a call of the noise.
         """
-        if self._masked is None or self._masked[0] != draw:
-            entries = self.matrix.tocoo()
-            factors = noise.factors(entries.row, entries.col, self.shape, start, draw)
-            masked = copy.copy(self.matrix)  # shares the indices
-            masked.data = np.multiply(masked.data, factors, dtype=masked.data.dtype)
-            self._masked = draw, SparseRows(masked)
-        return self._masked[1]
+        if self._latest is not None:
+            latest, place, rows = self._latest
+            if latest is noise and place == (start, draw):
+                return rows
+        entries = self.matrix.tocoo()
+        factors = noise.factors(entries.row, entries.col, self.shape, start, draw)
+        masked = copy.copy(self.matrix)  # shares the indices
+        masked.data = np.multiply(masked.data, factors, dtype=masked.data.dtype)
+        rows = SparseRows(masked)
+        self._latest = noise, (start, draw), rows
+        return rows

@@ -78,11 +78,11 @@ class BatchEngine:
         parameters.draw, parameters.centers = self.draw, self.centers
         objective.prepare(parameters)
         H = None
-        if objective.needs_mean_code:
-            H = self._workspace["codes", len(index)]
-            sums = objective.code_sums(parameters, block, H, self._workspace)
+        if objective.gathers:
+            H = self._workspace["kept", len(index)]
+            sums = objective.statistics(parameters, block, H, self._workspace)
             self._update_mean_code(sums, block)
-            objective.set_mean_code(parameters, self.mean_code)
+            objective.set_statistics(parameters, self.mean_code)
         total = objective.block(parameters, block, H, self._workspace)
         self.draw += 1
         return objective.finish(parameters, total, weight_sum, self.mean_code)

@@ -57,18 +57,18 @@ def _parameters(objective, theta, draw):
 
 def _code_sums(options, objective, theta, block, start):
     """Σ s_i h_i of a block; with its codes, if they are to be kept."""
-    total, codes = np.zeros(objective.n_components), []
+    total, codes = np.zeros(objective.n_statistics), []
     with single_threaded_blas(), np.errstate(**options["errstate"]):
         parameters = _parameters(objective, aligned(theta), options["draw"])
         workspace = objective.workspace(min(options["rows"], len(block[0])))
         for piece in _pieces(block, start, options["rows"]):
             if options["keep"]:
-                shape = (objective.n_components + 1, len(piece.X))
+                shape = objective.kept_shape(len(piece.X))
                 codes.append(np.empty(shape, objective.dtype))
                 H = codes[-1]
             else:
-                H = workspace["codes", len(piece.X)]
-            total += objective.code_sums(parameters, piece, H, workspace)
+                H = workspace["kept", len(piece.X)]
+            total += objective.statistics(parameters, piece, H, workspace)
     return (total, codes) if options["keep"] else total
 
 
@@ -79,7 +79,7 @@ def _block_sums(options, objective, theta, block, start, code_sum, codes):
         parameters = _parameters(objective, aligned(theta), options["draw"])
         if code_sum is not None:
             mean = aligned(code_sum) / options["weight_sum"]
-            objective.set_mean_code(parameters, mean)
+            objective.set_statistics(parameters, mean)
         workspace = objective.workspace(min(options["rows"], len(block[0])))
         pieces = _pieces(block, start, options["rows"])
         kept = codes[1] if codes else None
@@ -169,7 +169,7 @@ class DaskEngine:
         n_samples = sum(blocks.rows)
         self._rows = rows or block_rows(n_samples, objective.numbers_per_row)
         self._keep = keep_codes
-        if keep_codes is None and objective.needs_mean_code:
+        if keep_codes is None and objective.gathers:
             numbers = n_samples * (objective.n_features + objective.n_components)
             needed = numbers * objective.dtype.itemsize
             self._keep = needed <= self._run.memory / 2
@@ -215,7 +215,7 @@ class DaskEngine:
         code_sum, codes, mean = None, [None] * n, None
         # In-process workers are handed the very array, which the solver will change.
         sent = self._run.bring(theta.copy(), self._places)
-        if objective.needs_mean_code:
+        if objective.gathers:
             code_sum, kept = self._code_sum(sent, self.draw, self._keep)
             if n > _BLOCKS_IN_A_GRAPH:
                 code_sum, *kept = self._run.start([code_sum, *(kept or [])])
@@ -224,10 +224,10 @@ class DaskEngine:
         columns = sent, [code_sum] * n, codes
         sums = self._each_block(partial(_block_sums, options), *columns)
         tasks = self._gradients(sums, theta.nbytes)
-        if objective.needs_mean_code:
+        if objective.gathers:
             *sums, code_sum = self._fetched([*tasks, code_sum])
             mean = code_sum / weight_sum
-            objective.set_mean_code(parameters, mean)
+            objective.set_statistics(parameters, mean)
         else:
             sums = self._fetched(tasks)
         while len(sums) > 1:

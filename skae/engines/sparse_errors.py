@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from skae.core.activations import Identity
 from skae.core.linear_decoder import LinearDecoder
 from skae.core.sparse_rows import SparseRows
 from skae.engines.row_map import fill, for_rows
@@ -20,7 +19,7 @@ def sparse_squared_errors(encode, decode, X):
     """
     errors = np.empty(X.shape[0])
     encode = for_rows(encode, X)
-    if decode.layers[-1][2] is Identity:
+    if decode.layers[-1][2].is_linear:
         encode = encode.followed_by(decode.layers[:-1])
         return fill(errors, LinearErrors(encode, decode), X, encode)
 

@@ -118,7 +118,7 @@ class ThreadEngine:
         if issparse(X) and objective.by_column:
             self._multiplications = sparse_multiplications(X, objective)
         self._codes = [None] * len(self._blocks)
-        if objective.needs_mean_code:
+        if objective.gathers:
             if code_memory is None:
                 of_rows = stored_bytes(X) * n_samples // X.shape[0]
                 code_memory = int(np.clip(of_rows // 5, *_CODE_MEMORY))
@@ -126,7 +126,7 @@ class ThreadEngine:
 
     def _keep_codes(self, memory):
         for index in range(len(self._blocks)):
-            shape = (self.objective.n_components + 1, self._blocks.length(index))
+            shape = self.objective.kept_shape(self._blocks.length(index))
             memory -= int(np.prod(shape)) * self.objective.dtype.itemsize
             if memory < 0:
                 break
@@ -167,9 +167,9 @@ class ThreadEngine:
         parameters.draw = self.draw
         objective.prepare(parameters)
         mean = None
-        if objective.needs_mean_code:
+        if objective.gathers:
             mean = self._mean_code(parameters)
-            objective.set_mean_code(parameters, mean)
+            objective.set_statistics(parameters, mean)
         total = Sums({}, self._total)
         total.gradient.fill(0)
 
@@ -207,13 +207,13 @@ class ThreadEngine:
         return self._mean_code(parameters)
 
     def _mean_code(self, parameters):
-        total = np.zeros(self.objective.n_components)
+        total = np.zeros(self.objective.n_statistics)
 
         def compute(index, block, workspace):
             H = self._codes[index]
             if H is None:
-                H = workspace["codes", len(block.X)]
-            return self.objective.code_sums(parameters, block, H, workspace)
+                H = workspace["kept", len(block.X)]
+            return self.objective.statistics(parameters, block, H, workspace)
 
         def add(sums):
             np.add(total, sums, out=total)

@@ -314,7 +314,9 @@ class BaseAutoencoder(
         validate = None
         if held_out is not None:
             validate = HeldOutLoss(objective, held_out, unit)
-        coordinates = Coordinates(objective, moments.mean, spread, unit)
+        coordinates = Coordinates(
+            objective, *objective.units(moments.mean, spread), unit
+        )
         settings = Settings.of(self, data.n_rows)
         return Problem(
             *(objective, data, coordinates, settings, validate),
@@ -355,26 +357,11 @@ class BaseAutoencoder(
                 f"{self.components_.shape}, but X and n_components now ask for "
                 f"{shape}; use warm_start=False to start afresh."
             )
-        theta = np.empty(objective.layout.size, objective.dtype)
-        parameters = objective.parameters(theta)
-        parameters.decoder[:-1] = self.decoder_components_
-        parameters.decoder[-1] = self.intercept_visible_
-        parameters.encoder[:] = self.components_
-        parameters.hidden[:] = self.intercept_hidden_
-        return problem.coordinates.from_data(theta)
+        return problem.coordinates.from_data(objective.theta_of(vars(self)))
 
     def _attributes(self, objective, theta, n_iter):
         """Those fitted attributes that encoding and decoding take."""
-        parameters = objective.parameters(theta)
-        components = parameters.encoder.copy()
-        decoder = components if self.tied_weights else parameters.decoder[:-1].copy()
-        return {
-            "components_": components,
-            "intercept_hidden_": parameters.hidden.copy(),
-            "decoder_components_": decoder,
-            "intercept_visible_": parameters.decoder[-1].copy(),
-            "n_iter_": n_iter,
-        }
+        return {**objective.attributes(theta), "n_iter_": n_iter}
 
     def _keep(self, problem, trained):
         """Set the fitted attributes."""

@@ -32,18 +32,17 @@ class SparsityMixin:
             )
 
     def _sparsity(self, scale, n_components):
-        """Penalty on the codes, or None; sets ``sparsity_weight_``."""
+        """Terms of the loss, one or none; sets ``sparsity_weight_``."""
         if self.sparsity is None:
             self.sparsity_weight_ = 0.0
-            return None
+            return []
         if self.sparsity_weight == "scale":
             parts = n_components if self.sparsity == "l1" else 1
             self.sparsity_weight_ = _WEIGHT * scale.unit / parts
         else:
             self.sparsity_weight_ = float(self.sparsity_weight)
         if self.sparsity == "l1":
-            return L1(self.sparsity_weight_)
+            return [L1(self.sparsity_weight_)]
         bounds = ACTIVATIONS[self.activation].bounds
-        return KullbackLeibler(
-            float(self.sparsity_target), self.sparsity_weight_, bounds
-        )
+        target = float(self.sparsity_target)
+        return [KullbackLeibler(target, self.sparsity_weight_, bounds)]

@@ -207,9 +207,9 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         coordinates = scale.coordinates(objective)
         curves, above = {}, None
         if self._continues:
-            theta, curves = self._fitted_theta(objective), self.loss_curves_
+            theta, curves = objective.theta_of(vars(self)), self.loss_curves_
         elif autoencoders is None:
-            theta = coordinates.to_data(_random_start(objective, random_state))
+            theta = coordinates.to_data(objective.start(random_state))
         else:
             theta, curves, above = self._pretrained(
                 objective, loss, autoencoders, data, more_rows, task, beside
@@ -312,21 +312,11 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
     def _set_anchors(self, objective, autoencoders):
         """Say what weights a layer is to stay near, if not 0."""
 
-    def _fitted_theta(self, objective):
-        theta = np.empty(objective.layout.size, objective.dtype)
-        parameters = objective.parameters(theta)
-        for layer, (W, b) in enumerate(zip(self.coefs_, self.intercepts_, strict=True)):
-            parameters.coefs[layer][:] = W.T
-            parameters.intercepts[layer][:] = b
-        return theta
-
     def _attributes(self, objective, beside, theta, n_iter):
         """Those fitted attributes that using what was learnt takes."""
-        parameters = objective.parameters(theta.copy())
         return {
             **beside,
-            "coefs_": [W.T for W in parameters.coefs],
-            "intercepts_": parameters.intercepts,
+            **objective.attributes(theta),
             "_names": objective.names,
             "n_iter_": n_iter,
         }
@@ -380,12 +370,3 @@ def _joined(X, more_rows):
         return np.concatenate([X, more_rows])
     parts = [rows if issparse(rows) else csr_array(rows) for rows in (X, more_rows)]
     return vstack(parts, format="csr")
-
-
-def _random_start(objective, random_state):
-    """θ′ with weights ~ U(±√(6/(inputs + units))), biases 0."""
-    start = np.zeros(objective.layout.size, objective.dtype)
-    for W in objective.parameters(start).coefs:
-        bound = (6 / sum(W.shape)) ** 0.5
-        W[:] = random_state.uniform(-bound, bound, W.shape)
-    return start

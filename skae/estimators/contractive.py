@@ -354,4 +354,4 @@ class ContractiveAutoencoder(BaseAutoencoder):
             self.contraction_weight_ = _WEIGHT * scale.unit * scale.spread**2
         else:
             self.contraction_weight_ = float(self.contraction_weight)
-        return {"contraction": Contraction(self.contraction_weight_, activation)}
+        return {"terms": [Contraction(self.contraction_weight_, activation)]}

@@ -440,7 +440,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         self.feature_range_ = ranges_of(data.X, data.weights)
         seed = random_state.randint(np.iinfo(np.int32).max)
         return {
-            "sparsity": self._sparsity(scale, n_components),
+            "terms": self._sparsity(scale, n_components),
             "noise": Noise(self._corruption(self.feature_range_), seed),
             "emphasis": self.emphasis,
         }

@@ -339,4 +339,4 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         self.verbose = verbose
 
     def _terms(self, data, scale, n_components, random_state):
-        return {"sparsity": self._sparsity(scale, n_components)}
+        return {"terms": self._sparsity(scale, n_components)}

@@ -2,48 +2,20 @@
 
 The objective is what it is in the units of the data, but L-BFGS starts from the
 identity as its guess of the curvature, and that guess is only good where data
-are centred and of order one. So the solver moves θ′, the parameters that an
-autoencoder of (x − m)/s would have,
+are centred and of order one. So the solver moves θ′, parameters for data that are,
+while the objective is evaluated at the θ that stands for the same function of the raw
+x. The change is linear, so ∂/∂θ′ follows by the chain rule. Nothing is approximated and
+no centred copy of X is made; a minimum stays a minimum, found sooner, and data in
+[0, 1], in thousands or in millionths train alike.
 
-    z = W′ (x − m)/s + b′             x̂ = m + s (D′ᵀ h + c′),
-
-while the objective is evaluated at the θ that stands for the same function of
-the raw x (m and s are the data's column means and overall spread):
-
-    W = W′/s,    b = b′ − W m,    D = s D′,    c = m + s c′.
-
-The change is linear, so ∂/∂θ′ follows by the chain rule. Nothing is
-approximated and no centred copy of X is made; a minimum stays a minimum, found
-sooner, and data in [0, 1], in thousands or in millionths train alike.
-
-Codes are not of unit spread either, which makes J flat along D′ and steep along
-W′. So two more constants stand in W = W′/(2 s) and D = s D′/r, with r the
-typical spread of a code (a quarter for logistic units). They were chosen by
-trial, for the loss after a given number of iterations with the KL penalty; they
-change where the solver starts and how fast it goes, never what is minimised.
-
-Behind a logistic output the outputs are bounded already: there D = D′/r and
-c = link(m) + c′. With tied weights D is W, which cannot have two scales: W = W′,
-or √s W′ where s > 1 and codes are bounded, as then W must grow to span the data.
-
-A deep network is treated alike, layer by layer. The inputs of a layer have a centre
-m and a spread s: the data's for the first, those typical of the codes of the layer
-before for the others. With r the typical spread of a layer's own codes, and f′ the
-slope in their middle, so that r/f′ is the spread of the z that makes such codes,
-
-    W = (r/f′) W′/s,    b = b′ − W m,        V = s_y V′/s,    c = m_y + s_y c′ − V m,
-
-m_y and s_y being the targets' mean and spread; V = V′/s, c = link(m_y) + c′ − V m
-where the outputs are not linear. These constants were chosen by trial too, for the
-evaluations that a 64-50-50-10 classifier of the digits and a 64-40-15-40-64
-autoencoder of them take to a given loss from a random start. Centring counts most:
-codes that are never negative add up to a large constant, which every W shares.
+An objective knows the constants of its own change: see ``units`` of
+``AutoencoderObjective`` and of ``NetworkObjective``.
 """
 
 import numpy as np
 
 
-class _Affine:
+class Coordinates:
     """θ = scale ∘ θ′ + shift, and then W m is taken from each centred layer's biases.
 
     Parameters
@@ -126,82 +98,3 @@ class _Affine:
             W -= np.multiply.outer(b, mean)
         gradient *= self._pull
         return gradient
-
-
-class Coordinates(_Affine):
-    """The linear map θ′ → θ of an autoencoder and the pull-back of gradients.
-
-    Parameters
-    ----------
-    objective : AutoencoderObjective
-        Gives the layout, the activations and whether weights are tied.
-    mean : ndarray of shape (n_features,)
-        m, in float64.
-    spread : float
-        s > 0, the root mean square of the columns' deviations from m.
-    unit : float
-        The objective is divided by it, so that it is of order one as well.
-    """
-
-    def __init__(self, objective, mean, spread, unit):
-        linear_output = objective.output.bounds is None
-        output_scale = spread if linear_output else 1.0
-        decoder_scale = output_scale / objective.activation.code_spread
-        encoder_scale = 0.5 / spread
-        if objective.tied_weights:
-            bounded_codes = objective.activation.bounds is not None
-            tied_scale = max(1.0, spread) ** 0.5 if bounded_codes else 1.0
-            encoder_scale = decoder_scale = tied_scale
-        size = objective.layout.size
-        scale, shift = np.empty(size), np.zeros(size)
-        parts = objective.parameters(scale)
-        parts.decoder[:-1] = decoder_scale
-        parts.decoder[-1] = output_scale
-        parts.encoder[:] = encoder_scale
-        parts.hidden[:] = 1
-        objective.parameters(shift).decoder[-1] = objective.output.link(mean)
-        super().__init__(objective, scale, shift, [mean], unit)
-
-
-class NetworkCoordinates(_Affine):
-    """The linear map θ′ → θ of a deep network and the pull-back of gradients.
-
-    Parameters
-    ----------
-    objective : NetworkObjective
-        Gives the layout and the activations.
-    mean : ndarray of shape (n_features,)
-        m, in float64.
-    spread : float
-        s > 0, the root mean square of the columns' deviations from m.
-    unit : float
-        The objective is divided by it: the loss of predicting the targets' mean.
-    target_mean : ndarray of shape (n_outputs,), optional
-        m_y, in float64; by default the targets are the data, and it is m.
-    target_spread : float, optional
-        s_y > 0; by default s.
-    """
-
-    def __init__(
-        self, objective, mean, spread, unit, target_mean=None, target_spread=None
-    ):
-        target_mean = mean if target_mean is None else target_mean
-        output_scale = 1.0
-        if objective.output.bounds is None:
-            output_scale = spread if target_spread is None else target_spread
-        size = objective.layout.size
-        scale, shift = np.empty(size), np.zeros(size)
-        parts = objective.parameters(scale)
-        spreads = [spread, *(f.code_spread for f in objective.activations)]
-        gains = [f.code_spread / f.slope for f in objective.activations]
-        gains.append(output_scale)
-        for layer, W in enumerate(parts.coefs):
-            W[:] = gains[layer] / spreads[layer]
-            parts.intercepts[layer][:] = 1
-        parts.intercepts[-1][:] = output_scale
-        last = objective.parameters(shift).intercepts[-1]
-        last[:] = objective.output.link(target_mean)
-        means = [mean]
-        for f, k in zip(objective.activations, objective.layer_sizes[1:], strict=False):
-            means.append(np.full(k, f.code_centre))
-        super().__init__(objective, scale, shift, means, unit)

@@ -124,20 +124,5 @@ def mean_code(objective, data, theta):
 
 
 def random_start(objective, seed):
-    """θ′ with weights ~ U(±√(6/(n_features + n_components + 1))).
-
-    The output's biases are 0, which in the solver's coordinates stands for the
-    column means. So are the hidden biases, unless the penalty has a mean code to
-    aim at: then units start there, which saves the solver the way.
-    """
-    rng = np.random.RandomState(seed)
-    start = np.zeros(objective.layout.size, objective.dtype)
-    parameters = objective.parameters(start)
-    shape = parameters.encoder.shape
-    bound = (6 / (sum(shape) + 1)) ** 0.5
-    parameters.decoder[:-1] = rng.uniform(-bound, bound, shape)
-    if not objective.tied_weights:
-        parameters.encoder[:] = rng.uniform(-bound, bound, shape)
-    if objective.needs_mean_code:
-        parameters.hidden[:] = objective.activation.link(objective.sparsity.target)
-    return start
+    """θ′ to begin with, drawn with a seed of its own."""
+    return objective.start(np.random.RandomState(seed))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skae.rows.moments import Moments
-from skae.training.coordinates import NetworkCoordinates
+from skae.training.coordinates import Coordinates
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,10 @@ class NetworkScale:
         targets, unit = self.targets, 1.0
         if not targets.no_variation(objective.dtype):
             unit = objective.loss.at_mean(targets.mean, targets.variance)
-        return NetworkCoordinates(
-            objective,
-            self.moments.mean,
-            self.spread,
-            unit,
-            targets.mean,
-            self.target_spread,
+        units = objective.units(
+            self.moments.mean, self.spread, targets.mean, self.target_spread
         )
+        return Coordinates(objective, *units, unit)
 
     def penalties(self, n_layers, output, loss):
         """Factors that make α ½‖W_l‖² and α ‖W_l‖₁ the same in whatever units.

@@ -20,7 +20,7 @@ from skae.core.losses import LOSSES, CrossEntropy
 from skae.core.network import NetworkObjective
 from skae.engines.threads import ThreadEngine
 from skae.solvers import minimize_lbfgs
-from skae.training.coordinates import NetworkCoordinates
+from skae.training.coordinates import Coordinates
 
 # What does not depend on every combination is tested with these.
 FEW = [
@@ -122,10 +122,8 @@ def minimum(objective, X, T):
     """Parameters at the minimum, found in the solver's coordinates."""
     mean, spread = X.mean(axis=0), np.sqrt(X.var(axis=0).mean())
     p, variance = T.mean(axis=0), T.var(axis=0).sum()
-    coordinates = NetworkCoordinates(
-        *(objective, mean, spread, objective.loss.at_mean(p, variance)),
-        *(p, np.sqrt(variance / T.shape[1])),
-    )
+    units = objective.units(mean, spread, p, np.sqrt(variance / T.shape[1]))
+    coordinates = Coordinates(objective, *units, objective.loss.at_mean(p, variance))
     with ThreadEngine(objective, X, targets=T) as engine:
 
         def evaluate(inner):
@@ -427,9 +425,8 @@ def in_coordinates(case, spread):
     objective, X, T, s, theta = case.draw(seed=2)
     n_outputs = objective.layer_sizes[-1]
     of_targets = (np.linspace(0.3, 0.6, n_outputs), 11.0) if case.targets else ()
-    coordinates = NetworkCoordinates(
-        objective, np.linspace(0.2, 0.8, X.shape[1]), spread, 7.0, *of_targets
-    )
+    units = objective.units(np.linspace(0.2, 0.8, X.shape[1]), spread, *of_targets)
+    coordinates = Coordinates(objective, *units, 7.0)
     return objective, X, T, s, theta, coordinates
 
 
@@ -504,7 +501,8 @@ def test_scale_and_place_of_the_data_do_not_matter(depth, targets):
         objective = network(sizes, "identity", "squared_error")
         unit = objective.loss.at_mean(T.mean(axis=0), T.var(axis=0).sum())
         of_targets = moments[1] if targets else ()
-        coordinates = NetworkCoordinates(objective, *moments[0], unit, *of_targets)
+        units = objective.units(*moments[0], *of_targets)
+        coordinates = Coordinates(objective, *units, unit)
         losses = []
         with ThreadEngine(objective, Z, targets=T if targets else None) as engine:
 

@@ -77,7 +77,8 @@ def test_loss_is_the_textbook_formula(case):
 
 def in_coordinates(case, spread):
     objective, X, s, theta = case.draw(seed=2)
-    return objective, X, s, theta, Coordinates(objective, MEAN, spread, unit=7.0)
+    units = objective.units(MEAN, spread)
+    return objective, X, s, theta, Coordinates(objective, *units, unit=7.0)
 
 
 @pytest.mark.parametrize("spread", [0.3, 40.0])

@@ -25,7 +25,7 @@ from skae.core.sparse_network import (
 from skae.core.sparse_rows import SparseRows
 from skae.engines.batches import BatchEngine
 from skae.engines.threads import ThreadEngine
-from skae.training.coordinates import NetworkCoordinates
+from skae.training.coordinates import Coordinates
 
 LINEAR = NetworkCase(2, "tanh", "identity", "squared_error", False, True, False)
 # Each way in which a block of sparse rows is computed.
@@ -184,7 +184,7 @@ def test_coordinates_are_those_of_dense_rows(case):
     d, *_, n_outputs = case.layer_sizes
     centre, target = np.linspace(0.2, 0.8, d), np.linspace(0.2, 0.4, n_outputs)
     one, other = (
-        NetworkCoordinates(o, centre, 3.0, 7.0, target, 2.0) for o in (dense, sparse)
+        Coordinates(o, *o.units(centre, 3.0, target, 2.0), 7.0) for o in (dense, sparse)
     )
     theta = np.random.default_rng(0).standard_normal(dense.layout.size)
     penalties = dense.penalty_weights, sparse.penalty_weights

@@ -118,7 +118,7 @@ def test_a_batch_is_that_of_dense_rows(case):
 def test_coordinates_are_those_of_dense_rows(output, tied):
     case = Case("logistic", output, "squared_error", "sparse weights", tied, False)
     dense, sparse, _, _, theta, _ = draw(case)
-    one, other = (Coordinates(o, MEAN, 3.0, 7.0) for o in (dense, sparse))
+    one, other = (Coordinates(o, *o.units(MEAN, 3.0), 7.0) for o in (dense, sparse))
     penalties = dense.penalty_weights, sparse.penalty_weights
     moved = partial(by_feature, sparse, dense)
     assert_same_coordinates(one, other, theta, moved, penalties)

@@ -8,7 +8,7 @@ from skae.core.blocks import Data
 from skae.core.network import NetworkObjective
 from skae.engines.batches import BatchEngine, shuffled_batches
 from skae.engines.threads import ThreadEngine
-from skae.training.coordinates import Coordinates, NetworkCoordinates
+from skae.training.coordinates import Coordinates
 
 KL = Case("logistic", "identity", "squared_error", "kl", tied=False, weighted=True)
 PLAIN = Case("relu", "logistic", "squared_error", "none", tied=False, weighted=False)
@@ -46,7 +46,7 @@ def whole(objective, data, theta, index=None):
 def test_a_batch_of_all_rows_is_the_objective_at_decentred_parameters(case):
     """In value; and in slope, along random directions of the centred parameters."""
     objective, data, theta = problem(case)
-    coordinates = Coordinates(objective, CENTER, spread=1.0, unit=1.0)
+    coordinates = Coordinates(objective, *objective.units(CENTER, 1.0), unit=1.0)
 
     def value(centred):
         with ThreadEngine(objective, data.X, data.weights) as evaluate:
@@ -142,7 +142,7 @@ def test_running_mean_of_the_codes():
         mean = np.average(codes, axis=0, weights=data.weights[index])
         expected = mean if expected is None else 0.9 * expected + 0.1 * mean
         np.testing.assert_allclose(engine.mean_code, expected, rtol=1e-12)
-        value = objective.sparsity.value(expected)
+        value = objective.terms[0].value(expected)
         assert terms["sparsity"] == pytest.approx(value, rel=1e-12)
 
 
@@ -153,8 +153,8 @@ def test_the_penalty_pulls_at_the_running_mean():
     engine.mean_code = np.full(K, 0.9)
     index = np.arange(N)
     with_penalty = engine(theta, data, index, weight_sum(data))[1].copy()
-    slope = objective.sparsity.slope(engine.mean_code)
-    objective.sparsity = None
+    slope = objective.terms[0].slope(engine.mean_code)
+    objective.terms = ()
     without = whole(objective, data, theta)[1]
     p = objective.parameters(theta)
     codes = 1 / (1 + np.exp(-(data.X - CENTER) @ p.encoder.T - p.hidden))
@@ -246,9 +246,8 @@ def test_a_network_is_centred_in_every_layer():
         loss="cross_entropy",
         alphas=[0.1, 0.2, 0.3],
     )
-    coordinates = NetworkCoordinates(
-        objective, X.mean(axis=0), 2.0, 1.0, T.mean(axis=0)
-    )
+    units = objective.units(X.mean(axis=0), 2.0, T.mean(axis=0))
+    coordinates = Coordinates(objective, *units, 1.0)
     inner = rng.normal(size=objective.layout.size)
     engine = BatchEngine(objective, N, coordinates.means)
     theta = coordinates.to_centred(inner)

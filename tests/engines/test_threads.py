@@ -146,7 +146,7 @@ def test_mean_code_is_the_weighted_mean_of_the_codes():
     np.testing.assert_allclose(mean, np.average(codes, axis=0, weights=s), rtol=1e-12)
 
 
-@pytest.mark.parametrize("stage", ["block", "code_sums"])
+@pytest.mark.parametrize("stage", ["block", "statistics"])
 @pytest.mark.parametrize("at", [0, 1, 5, 9])
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

@@ -166,7 +166,7 @@ def test_no_codes_are_kept_of_rows_held_out(monkeypatch):
     monkeypatch.setattr("skae.training.early_stopping.ThreadEngine", Noted)
     autoencoder(SparseAutoencoder, early_stopping=True, max_iter=5).fit(X)
     (engine,) = made
-    assert engine.objective.needs_mean_code
+    assert engine.objective.gathers
     assert all(codes is None for codes in engine._codes)
 
 
