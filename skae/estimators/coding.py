@@ -517,6 +517,7 @@ def _problem(data, constants, settings, code_max_iter):
     objective = _objective(constants, data.X.shape[1], data.X.dtype, code_max_iter)
 
     def attributes(theta, n_iter):
-        return {**objective.attributes(theta), "n_iter_": n_iter}
+        own = {"_fitted_constants": constants, "n_iter_": n_iter}
+        return {**objective.attributes(theta), **own}
 
     return Problem(objective, data, Unchanged(), settings, attributes=attributes)

@@ -305,7 +305,7 @@ def test_an_estimator_is_made_only_for_those_who_look(name, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("attributes were made")
 
-    monkeypatch.setattr("skae.estimators._callbacks.Iterations._fitted", never)
+    monkeypatch.setattr("skae.training.progress.Iterations._fitted", never)
     model.fit(X, Y)
     with pytest.raises(AssertionError, match="attributes were made"):
         ALL[name]().set_callbacks(Looker()).fit(X, Y)
