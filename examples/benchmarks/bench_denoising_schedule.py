@@ -184,9 +184,8 @@ class Training:
             dtype=X.dtype,
         )
         unit = moments.variance / 2
-        self.coordinates = Coordinates(
-            self.objective, moments.mean, moments.spread, unit
-        )
+        units = self.objective.units(moments.mean, moments.spread)
+        self.coordinates = Coordinates(self.objective, *units, unit)
         self.task, self.schedule, self.seed = task, schedule, seed
         self.clean = task.images.X_test
         self.noisy = noisy(self.clean, task.corruption, task.level, 1000 + seed)

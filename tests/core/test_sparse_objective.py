@@ -218,6 +218,24 @@ def test_dropout_of_entries_is_that_of_whole_rows(kind, dtype, at_a_time, monkey
     np.testing.assert_array_equal(rows.matrix.toarray(), X)  # only ever read
 
 
+def test_the_noise_of_rows_is_kept_for_the_same_noise_only():
+    """Another one, another draw or another place in the data meets noise of its own."""
+    X = np.ones((20, D))
+    rows = SparseRows(scipy.sparse.csr_array(X))
+    places = [(0.4, 3, 0, 0), (0.4, 4, 0, 0), (0.4, 3, 0, 1), (0.7, 3, 0, 0)]
+    seen = set()
+    for level, seed, start, draw in [*places, (0.4, 3, 5, 0), *places]:
+        noise = Noise(Masking(level), seed)  # the one before may lie where it lay
+        expected = np.empty_like(X)
+        noise(X, start=start, draw=draw, out=expected)
+        masked = rows.masked(noise, start, draw)
+        np.testing.assert_array_equal(masked.matrix.toarray(), expected)
+        assert rows.masked(noise, start, draw) is masked
+        seen.add(expected.tobytes())
+        del noise
+    assert len(seen) == 5
+
+
 def test_squared_norms():
     X = with_zeros(np.random.default_rng(1).uniform(size=(20, D)))
     for kind in (scipy.sparse.csr_array, scipy.sparse.csc_matrix):
