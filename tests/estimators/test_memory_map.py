@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
+from sklearn.datasets import load_iris
 
 from skae import (
     ContractiveAutoencoder,
@@ -205,3 +206,21 @@ def test_a_map_larger_than_the_memory_that_is_used(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "rows")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert float(run.stdout) < 150
+
+
+def test_unlabelled_rows_meet_the_checks_of_X(mapped):
+    """They are neither copied whole nor taken with other columns."""
+    X, y = load_iris(return_X_y=True)
+    model = StackedAutoencoderClassifier(5, **SHORT)
+    with pytest.raises(ValueError, match="X_unlabeled is a memory map.*float16"):
+        model.fit(X, y, X_unlabeled=mapped(X.astype(np.float16)))
+    with pytest.raises(ValueError, match="X_unlabeled is a memory map.*C-contiguous"):
+        model.fit(X, y, X_unlabeled=mapped(X, order="F"))
+    spoilt = X.copy()
+    spoilt[7, 2] = np.nan
+    with pytest.raises(ValueError, match="X_unlabeled contains NaN"):
+        model.fit(X, y, X_unlabeled=mapped(spoilt))
+    rows = mapped(X[::2])
+    fitted, plain = (model.fit(X, y, X_unlabeled=m).coefs_ for m in (rows, X[::2]))
+    for one, other in zip(fitted, plain, strict=True):
+        np.testing.assert_array_equal(one, other)
