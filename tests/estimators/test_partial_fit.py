@@ -7,8 +7,6 @@ import pytest
 from autoencoders import FITTED, X, assert_same_bits, autoencoder, each_kind
 from sklearn.base import clone
 
-from skae import DenoisingAutoencoder
-
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
 
