@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dask_data import chunked, cluster
+from dask_data import chunked
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import MinMaxScaler
@@ -32,10 +32,10 @@ MODELS = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def client():
-    with cluster() as client, client.as_current():
-        yield client
+@pytest.fixture(autouse=True)
+def client(threads):
+    with threads.as_current():
+        yield threads
 
 
 def name(model):
