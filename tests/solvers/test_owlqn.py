@@ -72,7 +72,18 @@ def assert_optimal(fun, x, c, rtol=1e-3):
 
 # -- against scikit-learn ----------------------------------------------------------
 
-DATA = {"breast cancer": load_breast_cancer, "digits": load_digits, "wine": load_wine}
+
+def load_some_digits(return_X_y):
+    """A sixth of them: SAGA, the oracle, takes long."""
+    X, labels = load_digits(return_X_y=return_X_y)
+    return X[::6], labels[::6]
+
+
+DATA = {
+    "breast cancer": load_breast_cancer,
+    "digits": load_some_digits,
+    "wine": load_wine,
+}
 
 
 def binary(name):
@@ -348,8 +359,10 @@ def split(fun, x0, c):
     ids=lambda p: p.name,
 )
 def test_reaches_the_minimum_of_the_split_problem(problem, c):
+    """Of a convex function SciPy finds nothing lower even if it starts there."""
     result = ours(problem.fun, problem.x0, c)
-    oracle = split(problem.fun, problem.x0, c)
+    convex = "quadratic" in problem.name or "regression" in problem.name
+    oracle = split(problem.fun, result.x if convex else problem.x0, c)
     assert result.converged
     assert result.value <= oracle.fun + 1e-6 * abs(oracle.fun)
 
