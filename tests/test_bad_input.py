@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import scipy.sparse
-from covering import pairs_of
+from covering import every_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -259,7 +259,7 @@ EDGES = {
 }
 
 
-@pairs_of(edge=list(EDGES), flavour=FLAVOURS, dtype=DTYPES)
+@every_pair(edge=list(EDGES), flavour=FLAVOURS, dtype=DTYPES)
 def test_edges_fit(edge, flavour, dtype):
     data = EDGES[edge].astype(dtype)
     model = autoencoder(**flavour).fit(data)

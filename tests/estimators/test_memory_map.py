@@ -6,7 +6,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from covering import pairs_of
+from covering import every_pair
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
@@ -59,7 +59,7 @@ def mapped(tmp_path):
     return make
 
 
-@pairs_of(
+@every_pair(
     name=list(MODELS),
     mode=["r", "r+", "c"],
     dtype=[np.float32, np.float64],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import textbook
-from covering import pairs_of
+from covering import every_pair
 from scipy.linalg import subspace_angles
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
@@ -196,7 +196,7 @@ SCALES = [
 ]
 
 
-@pairs_of(
+@every_pair(
     flavour=[{}, {"activation": "tanh", "sparsity": None}, FLAVOURS["l1-relu"]],
     data=[DIGITS[:150], IRIS],
     dtype=[np.float64, np.float32],

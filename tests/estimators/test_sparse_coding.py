@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import textbook
-from covering import pairs_of
+from covering import every_pair
 from scipy.optimize import minimize
 from scipy.sparse import issparse
 from sklearn.base import clone
@@ -411,7 +411,7 @@ EDGES = {
 }
 
 
-@pairs_of(
+@every_pair(
     edge=list(EDGES), weight=["scale", 0.0, 1e3, 1e-9], dtype=[np.float32, np.float64]
 )
 def test_finite_whatever_the_data(edge, weight, dtype):

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from covering import pairs_of
+from covering import every_pair
 from problems import problems, quadratic, rosenbrock, sparse_autoencoder
 from scipy_minima import MANY, TOL, scipy_lbfgs, scipy_minimum
 from sklearn.datasets import load_iris
@@ -129,7 +129,7 @@ def test_a_search_cut_short_keeps_what_it_gained():
     np.testing.assert_array_equal(result.gradient, fun(result.x)[1])
 
 
-@pairs_of(
+@every_pair(
     outside=[np.nan, np.inf, -np.inf],
     what=["value", "gradient", "one entry"],
     dtype=[np.float32, np.float64],

@@ -3,7 +3,7 @@ conditions, and at every way it can end."""
 
 import numpy as np
 import pytest
-from covering import pairs_of
+from covering import every_pair
 from problems import logistic_regression, problems, quadratic, rosenbrock
 from problems import sparse_autoencoder as autoencoder
 from scipy.optimize import minimize
@@ -398,7 +398,7 @@ def test_max_fun_is_never_exceeded(problem):
         assert result.value <= penalised(problem.fun, problem.x0, 0.1) * (1 + 1e-12)
 
 
-@pairs_of(
+@every_pair(
     outside=[np.nan, np.inf, -np.inf],
     what=["value", "gradient", "one entry"],
     dtype=[np.float32, np.float64],
