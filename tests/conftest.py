@@ -1,4 +1,4 @@
-"""The option ``--every-case``, and clusters of dask that tests share."""
+"""The option ``--every-case``, and the cluster of dask that tests share."""
 
 import covering
 import pytest
@@ -11,16 +11,6 @@ def threads():
     from dask_data import cluster
 
     with cluster() as client:
-        yield client
-
-
-@pytest.fixture(scope="session")
-def processes():
-    """A client of two workers that are processes."""
-    pytest.importorskip("dask.distributed")
-    from dask_data import cluster
-
-    with cluster(processes=True) as client:
         yield client
 
 

@@ -37,6 +37,12 @@ ONE_OF_A_KIND = [
 UNEVEN = (1, 150, 0, 2, 50)
 
 
+@pytest.fixture(scope="module")
+def processes():
+    with cluster(processes=True) as client:
+        yield client
+
+
 @pytest.fixture
 def client(threads):
     with threads.as_current():
