@@ -44,7 +44,7 @@ def whole(objective, data, theta, index=None):
 # -- one batch -------------------------------------------------------------------
 
 
-@every_triple([case for case in CASES if not is_noisy(case)])
+@every_triple(case=[case for case in CASES if not is_noisy(case)])
 def test_a_batch_of_all_rows_is_the_objective_at_decentred_parameters(case):
     """In value; and in slope, along random directions of the centred parameters."""
     objective, data, theta = problem(case)
@@ -67,7 +67,7 @@ def test_a_batch_of_all_rows_is_the_objective_at_decentred_parameters(case):
         assert gradient @ direction == pytest.approx(slope, rel=1e-6, abs=1e-8)
 
 
-@every_pair(ONE_OUTPUT)
+@every_pair(case=ONE_OUTPUT)
 def test_center_zero_is_the_objective_itself(case):
     """Noise included: a batch's rows meet that of the rows 0, 1, … of its draw."""
     objective, data, theta = problem(case)
@@ -183,7 +183,9 @@ def test_every_batch_meets_noise_of_its_own():
         assert again(theta, data, index, N)[0] == loss
 
 
-@every_pair([case for case in CASES if case.extra in ("none", "l1", "contraction")])
+@every_pair(
+    case=[case for case in CASES if case.extra in ("none", "l1", "contraction")]
+)
 def test_batches_weighted_by_their_rows_make_up_the_whole_gradient(case):
     """At one θ, rows of unequal weight: no batch counts for more than its rows."""
     objective, data, theta = problem(case)
