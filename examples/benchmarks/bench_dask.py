@@ -44,7 +44,7 @@ from skae.engines.threads import ThreadEngine
 from skae.rows.dask import Blocks, prepare_block
 
 D, K, N_BLOCKS, N_WORKERS = 784, 196, 4, 2
-PENALTIES = {"none": None, "KL": KullbackLeibler(0.05, 3.0, (0.0, 1.0))}
+PENALTIES = {"none": [], "KL": [KullbackLeibler(0.05, 3.0, (0.0, 1.0))]}
 MB = 2**20
 
 
@@ -103,9 +103,9 @@ def evaluations(rows, repeats, calls):
             for part in X.to_delayed().ravel()
         ]
         blocks, local = Blocks.compute(chunks, False), X.compute()
-        for name, penalty in PENALTIES.items():
+        for name, terms in PENALTIES.items():
             objective = AutoencoderObjective(
-                D, K, alpha=1e-4, sparsity=penalty, dtype=np.float32
+                D, K, alpha=1e-4, terms=terms, dtype=np.float32
             )
             size = objective.layout.size
             theta = np.random.default_rng(0).uniform(-0.08, 0.08, size)

@@ -38,7 +38,8 @@ from _common import (
 
 from skae.core.autoencoder import AutoencoderObjective
 from skae.core.penalties import KullbackLeibler
-from skae.engines.threads import ThreadEngine, block_rows
+from skae.engines.threads import ThreadEngine
+from skae.rows.lengths import block_rows
 
 TARGETS = {"784-196": 1.15, "64-25": 2.3}
 SECONDS_A_REPETITION = 0.2
@@ -109,7 +110,7 @@ def evaluation(X, k, engines):
     """The engine's loss and gradient, as a function of nothing."""
     d = X.shape[1]
     penalty = KullbackLeibler(0.05, 3.0, (0.0, 1.0))
-    objective = AutoencoderObjective(d, k, alpha=1e-4, sparsity=penalty, dtype=X.dtype)
+    objective = AutoencoderObjective(d, k, alpha=1e-4, terms=[penalty], dtype=X.dtype)
     theta = np.random.default_rng(0).uniform(-0.08, 0.08, objective.layout.size)
     theta = theta.astype(X.dtype)
     engine = engines.enter_context(ThreadEngine(objective, X))

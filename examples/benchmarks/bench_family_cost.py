@@ -49,7 +49,7 @@ def objectives(X, n_components):
         "gaussian": ({"noise": Noise(Gaussian(0.5), 0)}, 1.25),
         "salt_and_pepper": ({"noise": Noise(SaltAndPepper(0.3, low, high), 0)}, 1.25),
         "contraction": (
-            {"contraction": Contraction(0.1, ACTIVATIONS["logistic"])},
+            {"terms": [Contraction(0.1, ACTIVATIONS["logistic"])]},
             1.15,
         ),
     }

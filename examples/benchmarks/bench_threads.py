@@ -39,7 +39,7 @@ def engine_task(X, k, stack):
     """``task(n_threads)``: the engine's gradient."""
     d = X.shape[1]
     penalty = KullbackLeibler(0.05, 3.0, (0.0, 1.0))
-    objective = AutoencoderObjective(d, k, alpha=1e-4, sparsity=penalty, dtype=X.dtype)
+    objective = AutoencoderObjective(d, k, alpha=1e-4, terms=[penalty], dtype=X.dtype)
     theta = np.random.default_rng(0).uniform(-0.08, 0.08, objective.layout.size)
     theta = theta.astype(X.dtype)
     engines = {

@@ -14,27 +14,6 @@ if TYPE_CHECKING:
     from skae.core import protocols
 
 
-def is_remote(X: Any) -> bool:
-    """Whether X only stands for rows that lie elsewhere, block by block."""
-    return bool(getattr(X, "is_remote", False))
-
-
-@dataclass(frozen=True)
-class Data:
-    """All rows, their weights, and their targets unless the rows are that."""
-
-    X: Any  # (n_samples, n_features), an ndarray, SciPy's sparse rows or remote
-    weights: np.ndarray | None = None  # (n_samples,)
-    targets: np.ndarray | None = None  # (n_samples, n_outputs)
-
-    @property
-    def n_rows(self) -> int:
-        """How many rows there are: those of weight zero are as good as absent."""
-        if self.weights is None or is_remote(self.X):
-            return int(self.X.shape[0])
-        return int(np.count_nonzero(self.weights))
-
-
 @dataclass(frozen=True)
 class Block:
     """Rows of the data: consecutive ones, the first of which is row ``start``.

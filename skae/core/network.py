@@ -23,20 +23,17 @@ That is three matrix products a layer and two for the first, whose gradient by t
 input nobody needs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skae.core.activations import ACTIVATIONS, OUTPUTS
 from skae.core.blocks import Block, Sums, Workspace
 from skae.core.corruptions import Dropout
-from skae.core.layers import Layers
-from skae.core.layout import Layout
 from skae.core.losses import TARGET_LOSSES, check_output
+from skae.core.network_model import NetworkModel, NetworkParameters
 from skae.core.penalties import absolute_sum, add_decay
 
 if TYPE_CHECKING:
@@ -47,30 +44,7 @@ def _columns(k: int, rows: int) -> tuple[int, int]:
     return k, rows
 
 
-@dataclass
-class NetworkParameters:
-    """A flat vector seen as the arrays of the formulas.
-
-    ``coefs`` are the W_l, (units, inputs) each, the last one V, ``intercepts`` the
-    b_l, the last one c. ``draw`` says which dropout the rows meet, None none,
-    ``centers`` what is taken from the inputs of each layer, if they are centred, and
-    ``prepared`` what ``prepare`` has computed for all blocks.
-    """
-
-    theta: np.ndarray
-    coefs: list[np.ndarray]
-    intercepts: list[np.ndarray]
-    draw: int | None = None
-    centers: list[np.ndarray] | None = None
-    prepared: Any = None
-
-    @property
-    def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Weights, (units, inputs), and biases of the layers."""
-        return list(zip(self.coefs, self.intercepts, strict=True))
-
-
-class NetworkObjective:
+class NetworkObjective(NetworkModel):
     """Loss and gradient of a feed-forward network.
 
     Codes are held as (units, rows), so that biases and their gradients run along
@@ -100,15 +74,12 @@ class NetworkObjective:
 
     Attributes
     ----------
-    names : list of str
-        Of the activations of all layers, the output's last.
     anchors : list of ndarray or None
         A_l of each of the L + 1 layers, None for 0; to be set by who has them.
     """
 
     gathers = False  # whether ``statistics`` must be gathered before ``block``
     n_statistics = 0
-    by_feature = False  # whether the weights of a feature lie together in θ
 
     def __init__(
         self,
@@ -123,11 +94,8 @@ class NetworkObjective:
         seed: int = 0,
         dtype: "DTypeLike" = np.float64,
     ):
-        self.layer_sizes = tuple(layer_sizes)
-        self.depth = len(self.layer_sizes) - 2
-        self.names = [*activations, output]
-        self.activations = [ACTIVATIONS[name] for name in activations]
-        self.output, self.loss = OUTPUTS[output], TARGET_LOSSES[loss]
+        super().__init__(layer_sizes, activations, output, dtype)
+        self.loss = TARGET_LOSSES[loss]
         self.alphas = tuple(alphas)
         self.l1 = (0.0,) * len(self.alphas) if l1 is None else tuple(l1)
         # The A_l that are not 0.
@@ -150,15 +118,6 @@ class NetworkObjective:
             Dropout(level, seed, layer) if level else None
             for layer, level in enumerate(levels)
         ]
-        self.dtype = np.dtype(dtype)
-        self._layers = range(self.depth + 1)
-        shapes: dict[str, tuple[int, ...]] = {}
-        for layer in self._layers:
-            inputs, units = self.layer_sizes[layer : layer + 2]
-            shapes |= {f"W{layer}": (units, inputs), f"b{layer}": (units,)}
-        self.layout = Layout(**shapes)
-
-    # -- parameters ------------------------------------------------------------
 
     @property
     def penalty_weights(self) -> np.ndarray | None:
@@ -170,107 +129,7 @@ class NetworkObjective:
             W += weight
         return c
 
-    def parameters(self, theta: np.ndarray) -> NetworkParameters:
-        """See ``theta`` as arrays, without a copy."""
-        views = vars(self.layout.views(theta))
-        return NetworkParameters(
-            theta,
-            [views[f"W{layer}"] for layer in self._layers],
-            [views[f"b{layer}"] for layer in self._layers],
-        )
-
-    def start(self, random_state: np.random.RandomState) -> np.ndarray:
-        """θ′ with weights ~ U(±√(6/(inputs + units))), biases 0."""
-        start = np.zeros(self.layout.size, self.dtype)
-        for W in self.parameters(start).coefs:
-            bound = (6 / sum(W.shape)) ** 0.5
-            W[:] = random_state.uniform(-bound, bound, W.shape)
-        return start
-
-    def units(
-        self,
-        mean: np.ndarray,
-        spread: float,
-        target_mean: np.ndarray | None = None,
-        target_spread: float | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-        """Scale, shift and centers of the solver's coordinates, in float64.
-
-        The inputs of a layer have a centre m and a spread s: the data's for the first,
-        those typical of the codes of the layer before for the others. With r the
-        typical spread of a layer's own codes, and f′ the slope in their middle, so that
-        r/f′ is the spread of the z that makes such codes,
-
-            W = (r/f′) W′/s,    b = b′ − W m,
-            V = s_y V′/s,       c = m_y + s_y c′ − V m,
-
-        m_y and s_y being the targets' mean and spread; V = V′/s and
-        c = link(m_y) + c′ − V m where the outputs are not linear. These constants were
-        chosen by trial, for the evaluations that a 64-50-50-10 classifier of the digits
-        and a 64-40-15-40-64 autoencoder of them take to a given loss from a random
-        start. Centring counts most: codes that are never negative add up to a large
-        constant, which every W shares.
-
-        Parameters
-        ----------
-        mean : ndarray of shape (n_features,)
-            m of the data, in float64.
-        spread : float
-            s > 0, the root mean square of the columns' deviations from m.
-        target_mean : ndarray of shape (n_outputs,), optional
-            m_y, in float64; by default the targets are the data, and it is m.
-        target_spread : float, optional
-            s_y > 0; by default s.
-        """
-        target_mean = mean if target_mean is None else target_mean
-        output_scale = 1.0
-        if self.output.bounds is None:
-            output_scale = spread if target_spread is None else target_spread
-        scale, shift = np.empty(self.layout.size), np.zeros(self.layout.size)
-        parts = self.parameters(scale)
-        spreads = [spread, *(f.code_spread for f in self.activations)]
-        gains = [f.code_spread / f.slope for f in self.activations]
-        gains.append(output_scale)
-        for layer, W in enumerate(parts.coefs):
-            W[:] = gains[layer] / spreads[layer]
-            parts.intercepts[layer][:] = 1
-        parts.intercepts[-1][:] = output_scale
-        self.parameters(shift).intercepts[-1][:] = self.output.link(target_mean)
-        codes = zip(self.activations, self.layer_sizes[1:-1], strict=True)
-        centers = [mean, *(np.full(k, f.code_centre) for f, k in codes)]
-        return scale, shift, centers
-
-    def attributes(self, theta: np.ndarray) -> dict[str, Any]:
-        """Copies of the weights, (inputs, units), and biases, as fitted attributes."""
-        parameters = self.parameters(theta.copy())
-        return {
-            "coefs_": [W.T for W in parameters.coefs],
-            "intercepts_": parameters.intercepts,
-        }
-
-    def theta_of(self, attributes: Mapping[str, Any]) -> np.ndarray:
-        """θ of such attributes."""
-        theta = np.empty(self.layout.size, self.dtype)
-        parameters = self.parameters(theta)
-        for W, given in zip(parameters.coefs, attributes["coefs_"], strict=True):
-            W[:] = given.T
-        for b, given in zip(
-            parameters.intercepts, attributes["intercepts_"], strict=True
-        ):
-            b[:] = given
-        return theta
-
-    def outputs(self, theta: np.ndarray) -> Layers:
-        """The ``Layers`` that give a row's outputs."""
-        parameters = self.parameters(theta)
-        return Layers(parameters.coefs, parameters.intercepts, self.names, self.dtype)
-
     # -- what an evaluation costs ----------------------------------------------
-
-    @property
-    def n_features(self) -> int:
-        """Columns of the data."""
-        return self.layer_sizes[0]
 
     @property
     def numbers_per_row(self) -> int:

@@ -12,7 +12,7 @@ from skae.core.terms import BaseTerm, Forward, MeanTerm
 
 if TYPE_CHECKING:
     from skae.core import protocols
-    from skae.core.autoencoder import AutoencoderParameters
+    from skae.core.autoencoder_model import AutoencoderParameters
 
 
 def add_decay(

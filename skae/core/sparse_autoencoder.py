@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from skae.core.autoencoder import AutoencoderObjective, AutoencoderParameters
+from skae.core.autoencoder import AutoencoderObjective
+from skae.core.autoencoder_model import AutoencoderParameters
 from skae.core.blocks import Block, Sums, Workspace
 from skae.core.layout import Layout
 from skae.core.linear_decoder import LinearDecoder

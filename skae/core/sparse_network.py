@@ -21,7 +21,8 @@ import numpy as np
 from skae.core.blocks import Block, Sums, Workspace
 from skae.core.layout import Layout
 from skae.core.linear_decoder import LinearDecoder
-from skae.core.network import NetworkObjective, NetworkParameters
+from skae.core.network import NetworkObjective
+from skae.core.network_model import NetworkParameters
 
 
 def sparse_network(

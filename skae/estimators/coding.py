@@ -352,6 +352,7 @@ class SparseCoding(
         random_state = check_random_state(self.random_state)
         constants, size = self._constants(data)
         if continues:
+            self._check_shape((constants["n_components"], data.X.shape[1]))
             self._check_same(constants)
             constants = self._fitted_constants
         settings = Settings(
@@ -454,19 +455,20 @@ class SparseCoding(
         """The dictionary to start from, as a flat vector."""
         if not continues:
             return objective.start(random_state, size)
-        if self.components_.shape != objective.shape:
+        self._check_shape(objective.shape)
+        return self.components_.astype(objective.dtype).ravel()
+
+    def _check_shape(self, shape):
+        if self.components_.shape != shape:
             raise ValueError(
                 "Training continues from components_ of shape "
                 f"{self.components_.shape}, but X and n_components now ask for "
-                f"{objective.shape}; use warm_start=False, or clone, to start afresh."
+                f"{shape}; use warm_start=False, or clone, to start afresh."
             )
-        return self.components_.astype(objective.dtype).ravel()
 
     def _check_same(self, constants):
         """Refuse parameters of J that changed between two calls of partial_fit."""
         fitted = self._fitted_constants
-        if constants["n_components"] != fitted["n_components"]:
-            return  # which ``_start`` refuses
         for name in ("sparsity_weight", "dictionary_penalty"):
             given, used = getattr(self, name), fitted[name]
             if given != "scale" and float(given) != used:
@@ -529,6 +531,7 @@ def _problem(data, constants, settings, code_max_iter):
     objective = _objective(constants, data.X.shape[1], data.X.dtype, code_max_iter)
 
     def attributes(theta, n_iter):
-        return {**objective.attributes(theta), "n_iter_": n_iter}
+        own = {"_fitted_constants": constants, "n_iter_": n_iter}
+        return {**objective.attributes(theta), **own}
 
     return Problem(objective, data, None, settings, attributes=attributes)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 
 from skae.core.coding import (
     CodeObjective,
@@ -221,11 +221,24 @@ def improve(
     return step, sums, loss
 
 
+def _in_float64(X: np.ndarray) -> np.ndarray:
+    return X.astype(np.float64, copy=False)
+
+
 class Encoder:
     """Maps blocks of rows to their codes, for the dictionary A.
 
     In float64 whatever the dtype of X: where atoms are alike J is nearly flat, and in
     float32 the codes of a row would differ visibly by how rounding falls in its block.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n_components, n_features)
+        The dictionary.
+    objective : DictionaryObjective
+        Its constants.
+    rows_of : callable
+        From a block of rows to what ``CodeObjective.of_rows`` takes.
 
     Attributes
     ----------
@@ -233,7 +246,13 @@ class Encoder:
         Whether all codes so far did.
     """
 
-    def __init__(self, A: np.ndarray, objective: DictionaryObjective) -> None:
+    def __init__(
+        self,
+        A: np.ndarray,
+        objective: DictionaryObjective,
+        rows_of: Callable[[Any], np.ndarray | SparseRows] = _in_float64,
+    ) -> None:
+        self._A, self._objective, self._rows_of = A, objective, rows_of
         self._codes = objective.codes(A.astype(np.float64, copy=False))
         self.converged = True
         n_components, n_features = A.shape
@@ -242,13 +261,12 @@ class Encoder:
         self.multiplications_per_row = 30 * n_components * n_features
 
     def for_sparse(self, entries_per_row: float) -> Encoder:
-        """Itself: it maps sparse rows too."""
-        return self
+        """The same for blocks of sparse rows."""
+        return Encoder(self._A, self._objective, SparseRows)
 
     def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Codes of the rows X, (n, n_components), written to ``out`` if given."""
-        rows = SparseRows(X) if issparse(X) else X.astype(np.float64, copy=False)
-        of_rows = self._codes.of_rows(rows)
+        of_rows = self._codes.of_rows(self._rows_of(X))
         found, _, _, converged = _solve(of_rows, MAX_ITER_ENCODE, _ENCODE_TOL)
         if not converged.all():
             self.converged = False

@@ -7,12 +7,12 @@ import pytest
 import scipy.sparse
 import textbook
 from compare import assert_same_direction_and_size, central_differences
-from covering import every_pair, pairs_of
+from covering import every_pair
 from objectives import CASES, Case, D, K, N
 from sparse_data import assert_same_coordinates, with_zeros
 
 from skae.core.autoencoder import AutoencoderObjective
-from skae.core.blocks import Data
+from skae.core.blocks import Block
 from skae.core.corruptions import Dropout, Masking, Noise
 from skae.core.sparse_autoencoder import (
     LinearDecoderObjective,
@@ -22,6 +22,8 @@ from skae.core.sparse_autoencoder import (
 from skae.core.sparse_rows import SparseRows
 from skae.engines.batches import BatchEngine
 from skae.engines.threads import ThreadEngine
+from skae.rows.data import Data
+from skae.rows.source import source
 from skae.training.coordinates import Coordinates
 
 PLAIN = Case("logistic", "identity", "squared_error", "none", False, False)
@@ -45,7 +47,7 @@ def by_feature(sparse, dense, theta):
     return moved
 
 
-@every_pair(CASES)
+@every_pair(case=CASES)
 def test_loss_and_gradient_are_those_of_dense_rows(case):
     dense, sparse, X, s, theta, moved = draw(case)
     with ThreadEngine(dense, X, s, rows=4) as evaluate:
@@ -73,7 +75,7 @@ def test_linear_decoder_against_central_differences(activation, tied, weighted):
     assert_same_direction_and_size(gradient, numeric)
 
 
-@every_pair(CASES)
+@every_pair(case=CASES)
 def test_rows_are_written_out_only_where_they_must_be(case, monkeypatch):
     """Not where output and loss are linear and quadratic, and noise keeps zeros."""
     _, sparse, X, s, _, theta = draw(case)
@@ -94,7 +96,7 @@ def test_rows_are_written_out_only_where_they_must_be(case, monkeypatch):
     assert max(written, default=0) <= 4
 
 
-@every_pair(CASES)
+@every_pair(case=CASES)
 def test_a_batch_is_that_of_dense_rows(case):
     """Centred, and with the noise of its draw."""
     dense, sparse, X, s, theta, moved = draw(case)
@@ -106,7 +108,7 @@ def test_a_batch_is_that_of_dense_rows(case):
     ):
         engine = BatchEngine(objective, N, [MEAN])
         for _ in range(2):  # what passes from one batch to the next
-            loss, gradient, terms = engine(point, Data(rows, s), index, 5.0)
+            loss, gradient, terms = engine(point, Data(source(rows), s), index, 5.0)
         results.append((loss, gradient, terms))
     (loss, gradient, terms), (value, slope, parts) = results
     assert value == pytest.approx(loss, rel=1e-13)
@@ -188,7 +190,7 @@ def test_loss_of_a_perfect_reconstruction_is_not_negative():
 # -- noise -------------------------------------------------------------------------
 
 
-@pairs_of(level=[0.0, 0.4, 1.0], at_a_time=[1, 2 * D, 2**20], kind=KINDS)
+@every_pair(level=[0.0, 0.4, 1.0], at_a_time=[1, 2 * D, 2**20], kind=KINDS)
 def test_masking_of_entries_is_that_of_whole_rows(level, kind, at_a_time, monkeypatch):
     monkeypatch.setattr("skae.core.corruptions._NUMBERS_AT_A_TIME", at_a_time)
     X = with_zeros(np.random.default_rng(1).uniform(size=(20, D)))
@@ -202,7 +204,7 @@ def test_masking_of_entries_is_that_of_whole_rows(level, kind, at_a_time, monkey
     np.testing.assert_array_equal(rows.matrix.toarray(), X)  # only ever read
 
 
-@pairs_of(at_a_time=[1, 2 * D, 2**20], dtype=[np.float32, np.float64], kind=KINDS)
+@every_pair(at_a_time=[1, 2 * D, 2**20], dtype=[np.float32, np.float64], kind=KINDS)
 def test_dropout_of_entries_is_that_of_whole_rows(kind, dtype, at_a_time, monkeypatch):
     monkeypatch.setattr("skae.core.corruptions._NUMBERS_AT_A_TIME", at_a_time)
     X = with_zeros(np.random.default_rng(1).uniform(size=(20, D))).astype(dtype)
@@ -214,6 +216,24 @@ def test_dropout_of_entries_is_that_of_whole_rows(kind, dtype, at_a_time, monkey
         assert found.dtype == dtype
         np.testing.assert_array_equal(found.toarray(), X * factors)
     np.testing.assert_array_equal(rows.matrix.toarray(), X)  # only ever read
+
+
+def test_the_noise_of_rows_is_kept_for_the_same_noise_only():
+    """Another one, another draw or another place in the data meets noise of its own."""
+    X = np.ones((20, D))
+    rows = SparseRows(scipy.sparse.csr_array(X))
+    places = [(0.4, 3, 0, 0), (0.4, 4, 0, 0), (0.4, 3, 0, 1), (0.7, 3, 0, 0)]
+    seen = set()
+    for level, seed, start, draw in [*places, (0.4, 3, 5, 0), *places]:
+        noise = Noise(Masking(level), seed)  # the one before may lie where it lay
+        expected = np.empty_like(X)
+        noise(X, start=start, draw=draw, out=expected)
+        masked = rows.masked(noise, start, draw)
+        np.testing.assert_array_equal(masked.matrix.toarray(), expected)
+        assert rows.masked(noise, start, draw) is masked
+        seen.add(expected.tobytes())
+        del noise
+    assert len(seen) == 5
 
 
 def test_squared_norms():
@@ -231,5 +251,5 @@ def test_other_outputs_still_encode_sparse_rows():
     assert type(sparse) is SparseRowsObjective
     block = SparseRows(scipy.sparse.csr_array(X))
     parameters = sparse.parameters(theta)
-    inputs, _ = sparse.inputs(parameters, Data(block), sparse.workspace(N))
+    inputs, _ = sparse.inputs(parameters, Block(block, None, 0), sparse.workspace(N))
     assert inputs is block

@@ -5,10 +5,11 @@ import pytest
 from covering import every_pair, every_triple
 from objectives import CASES, ONE_OUTPUT, Case, D, K, is_noisy
 
-from skae.core.blocks import Data
 from skae.core.network import NetworkObjective
 from skae.engines.batches import BatchEngine, shuffled_batches
 from skae.engines.threads import ThreadEngine
+from skae.rows.data import Data
+from skae.rows.source import source
 from skae.training.coordinates import Coordinates
 
 KL = Case("logistic", "identity", "squared_error", "kl", tied=False, weighted=True)
@@ -24,7 +25,7 @@ def problem(case, n=N, dtype=np.float64):
     X = rng.uniform(0.1, 0.9, (n, D)).astype(dtype)
     s = rng.uniform(0.5, 2, n).astype(dtype) if case.weighted else None
     theta = (0.5 * rng.standard_normal(objective.layout.size)).astype(dtype)
-    return objective, Data(X, s), theta
+    return objective, Data(source(X), s), theta
 
 
 def weight_sum(data):
@@ -43,7 +44,7 @@ def whole(objective, data, theta, index=None):
 # -- one batch -------------------------------------------------------------------
 
 
-@every_triple([case for case in CASES if not is_noisy(case)])
+@every_triple(case=[case for case in CASES if not is_noisy(case)])
 def test_a_batch_of_all_rows_is_the_objective_at_decentred_parameters(case):
     """In value; and in slope, along random directions of the centred parameters."""
     objective, data, theta = problem(case)
@@ -66,7 +67,7 @@ def test_a_batch_of_all_rows_is_the_objective_at_decentred_parameters(case):
         assert gradient @ direction == pytest.approx(slope, rel=1e-6, abs=1e-8)
 
 
-@every_pair(ONE_OUTPUT)
+@every_pair(case=ONE_OUTPUT)
 def test_center_zero_is_the_objective_itself(case):
     """Noise included: a batch's rows meet that of the rows 0, 1, … of its draw."""
     objective, data, theta = problem(case)
@@ -109,7 +110,7 @@ def test_a_batch_is_its_rows_in_its_order(case):
     objective, data, theta = problem(case)
     index = np.array([7, 3, 51, 3, 0])
     weights = None if data.weights is None else data.weights[index]
-    picked = Data(data.X[index], weights)
+    picked = Data(data.X.picked(index), weights)
     engine = BatchEngine(objective, 30, [CENTER])  # with room for more
     total = weight_sum(picked)
     loss, gradient, terms = engine(theta, data, index, total)
@@ -182,7 +183,9 @@ def test_every_batch_meets_noise_of_its_own():
         assert again(theta, data, index, N)[0] == loss
 
 
-@every_pair([case for case in CASES if case.extra in ("none", "l1", "contraction")])
+@every_pair(
+    case=[case for case in CASES if case.extra in ("none", "l1", "contraction")]
+)
 def test_batches_weighted_by_their_rows_make_up_the_whole_gradient(case):
     """At one θ, rows of unequal weight: no batch counts for more than its rows."""
     objective, data, theta = problem(case)
@@ -248,7 +251,7 @@ def test_a_network_is_centred_in_every_layer():
     inner = rng.normal(size=objective.layout.size)
     engine = BatchEngine(objective, N, coordinates.means)
     theta = coordinates.to_centred(inner)
-    loss, gradient, _ = engine(theta, Data(X, None, T), np.arange(N), N)
+    loss, gradient, _ = engine(theta, Data(source(X), None, source(T)), np.arange(N), N)
     with ThreadEngine(objective, X, targets=T) as whole:
         expected, slope, _ = whole(coordinates.to_data(inner))
     np.testing.assert_allclose(loss, expected, rtol=1e-12)

@@ -8,7 +8,9 @@ from objectives import ONE_OUTPUT, Case, D, K
 
 from skae.core.sparse_autoencoder import sparse_objective
 from skae.engines.threads import ThreadEngine
-from skae.rows.sparse import cut_sparse, sparse_block_rows, stored_bytes
+from skae.rows.lengths import sparse_block_rows
+from skae.rows.source import source
+from skae.rows.sparse import cut_sparse
 
 N = 203
 # What differs in how a block of sparse rows is computed.
@@ -130,6 +132,6 @@ class _Shape:
 
 
 def test_stored_bytes():
-    assert stored_bytes(np.zeros((3, 4))) == 96
+    assert source(np.zeros((3, 4))).nbytes == 96
     X = scipy.sparse.csr_array(np.eye(4))
-    assert stored_bytes(X) == 4 * 8 + 4 * X.indices.itemsize
+    assert source(X).nbytes == 4 * 8 + 4 * X.indices.itemsize

@@ -16,7 +16,7 @@ from skae import (
     StackedAutoencoderRegressor,
 )
 from skae.engines.threads import ThreadEngine
-from skae.estimators import _dictionary_training
+from skae.training import dictionary
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Training stopped", "ignore:Fine-tuning stopped"
@@ -54,8 +54,8 @@ def break_training(monkeypatch, error):
         return call
 
     monkeypatch.setattr(ThreadEngine, "__call__", failing(ThreadEngine.__call__))
-    improve = failing(_dictionary_training.improve)
-    monkeypatch.setattr(_dictionary_training, "improve", improve)
+    improve = failing(dictionary.improve)
+    monkeypatch.setattr(dictionary, "improve", improve)
 
 
 @pytest.mark.parametrize("name", MODELS)

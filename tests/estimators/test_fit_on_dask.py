@@ -47,12 +47,6 @@ SUPERVISED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def threads():
-    with cluster() as client:
-        yield client
-
-
 @pytest.fixture(autouse=True)
 def client(threads):
     with threads.as_current():
