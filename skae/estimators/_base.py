@@ -4,8 +4,10 @@ from abc import ABCMeta, abstractmethod
 from dataclasses import asdict, replace
 from functools import partial
 from numbers import Integral
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -31,7 +33,7 @@ from skae.estimators._parameters import (
 )
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.rows.moments import Moments
-from skae.rows.reading import read
+from skae.rows.reading import MatrixLike, read
 from skae.training.early_stopping import HeldOutLoss, hold_out
 from skae.training.problem import Problem, Settings
 from skae.training.run import SOLVERS, fit
@@ -84,7 +86,12 @@ class BaseAutoencoder(
             Fitted attributes.
         """
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """Learn the weights from X.
 
         Parameters
@@ -169,7 +176,12 @@ class BaseAutoencoder(
         return trained
 
     @available_if(_is_stochastic)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """Go through X once, in mini-batches, and improve the weights.
 
         For data that come in pieces. The first piece sets what is relative to the

@@ -1,7 +1,9 @@
 """Greedy layer-wise pre-training: each autoencoder learns the codes of the last."""
 
+from collections.abc import Sequence
+
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import BernoulliRBM
 from sklearn.utils.validation import has_fit_parameter
@@ -22,6 +24,8 @@ _CLASSES = {
     "contractive": ContractiveAutoencoder,
 }
 NAMES = (*_CLASSES, "rbm")
+# What users may ask for: one for all layers, or one for each.
+Pretraining = str | BaseEstimator | Sequence[str | BaseEstimator] | None
 # Parameters that an autoencoder asked for by name takes from the stack.
 _SHARED = (
     "solver",

@@ -4,6 +4,7 @@ from abc import ABCMeta, abstractmethod
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -95,7 +96,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
     def _check_data(self, data):
         """Refuse rows or targets that are not what they should be."""
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, as of any scikit-learn estimator.
 
         Parameters

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,18 +19,21 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae.rows.dask import (
+    ROWS,
     TARGETS,
     WEIGHTS,
     Blocks,
     DaskRows,
+    HeldBlock,
     prepare_block,
     refuse_sparse,
 )
-from skae.rows.dask import X as ROWS
-from skae.rows.data import Data
+from skae.rows.dask_tasks import Task
+from skae.rows.data import Data, Rows
 from skae.rows.dense import DenseRows
 from skae.rows.given import Given
 from skae.rows.moments import Moments, total_weight
+from skae.rows.protocols import Compute, Encode
 
 
 def is_dask(X: Any) -> bool:
@@ -38,7 +41,7 @@ def is_dask(X: Any) -> bool:
     return type(X).__module__.partition(".")[0] in ("dask", "dask_expr")
 
 
-def _is_frame(X):
+def _is_frame(X: Any) -> bool:
     return is_dask(X) and hasattr(X, "to_dask_array")
 
 
@@ -86,7 +89,7 @@ class Chunks(Given):
         self._X = _with_whole_rows(estimator, X, reset)
         self.dtype, self.weights, self._y = float_dtype(X), sample_weight, y
 
-    def data(self, encode: Callable | None = None) -> Data:
+    def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and targets as blocks that dask computes and holds."""
         y = None if encode is None else self._y
         chunks = _chunks(self._X, y, self.weights, self.dtype, encode)
@@ -115,7 +118,7 @@ class Chunks(Given):
                 "class_weight=None, and sample_weight."
             )
 
-    def mean_error(self, errors_of: Callable) -> tuple[float, Moments]:
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
         """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments.
 
         By sums over the chunks; nothing of them is kept.
@@ -146,7 +149,7 @@ class Held(Given):
         validate_data(estimator, rows, reset=reset, skip_check_array=True)
         self._rows, self.dtype = rows, rows.dtype
 
-    def data(self, encode: Callable | None = None) -> Data:
+    def data(self, encode: Encode | None = None) -> Data:
         """The rows and their weights."""
         return _data(self._rows.blocks, self._rows.shape[1], self.dtype)
 
@@ -162,13 +165,13 @@ class Held(Given):
     def class_weighted(self, class_weight: Any) -> None:
         """There are none."""
 
-    def mean_error(self, errors_of: Callable) -> tuple[float, Moments]:
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
         """Nobody asks."""
         raise NotImplementedError
 
 
-def _data(blocks, n_features, dtype):
-    def array(position, n_columns):
+def _data(blocks: Blocks, n_features: int, dtype: np.dtype) -> Data:
+    def array(position: int, n_columns: int) -> DaskRows:
         return DaskRows(blocks, position, n_columns, dtype)
 
     return Data(
@@ -178,7 +181,7 @@ def _data(blocks, n_features, dtype):
     )
 
 
-def read_more_chunks(estimator: Any, X: Any, name: str) -> DaskRows:
+def read_more_chunks(estimator: Any, X: Any, name: str) -> Rows:
     """More rows beside those of dask's collections."""
     if not is_dask(X):
         raise ValueError(
@@ -188,8 +191,10 @@ def read_more_chunks(estimator: Any, X: Any, name: str) -> DaskRows:
     return Chunks(estimator, X, None, None, reset=False).data().X
 
 
-def _error_sums(errors_of, block):
-    """Σ s_i e_i of a block, Σ s_i, and moments."""
+def _error_sums(
+    errors_of: Compute, block: HeldBlock
+) -> tuple[float, float, Moments] | None:
+    """Σ s_i e_i of a block, Σ s_i, and moments; None where it has no rows."""
     X, weights, _ = block
     if not len(X):
         return None
@@ -199,7 +204,7 @@ def _error_sums(errors_of, block):
     return mean_error * total, total, rows.moments(weights)
 
 
-def _distinct(y):
+def _distinct(y: Any) -> np.ndarray:
     """The values of y, sorted, found chunk by chunk."""
     import dask
 
@@ -212,7 +217,7 @@ def _distinct(y):
     return values
 
 
-def _unique(part):
+def _unique(part: Any) -> np.ndarray:
     return np.unique(np.asarray(part))
 
 
@@ -239,16 +244,14 @@ def float_dtype(X: Any) -> np.dtype:
     return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
 
 
-def _chunks(X, y, sample_weight, dtype, encode):
+def _chunks(
+    X: Any, y: Any, sample_weight: Any, dtype: np.dtype, encode: Encode | None
+) -> list[Task]:
     """Delayed blocks, a chunk of X each."""
     from dask import delayed
 
-    others = [sample_weight, y]
-    lengths = None
-    if any(other is not None and not _beside(other, X) for other in others):
-        lengths = _lengths(X)
-    parts = parts_of(X)
-    columns = [_column(other, X, lengths, len(parts)) for other in others]
+    parts, lengths = parts_of(X), cache(partial(_lengths, X))
+    columns = [_column(c, X, lengths, len(parts)) for c in (sample_weight, y)]
     prepare = delayed(prepare_block, pure=False)
     return [
         prepare(part, weights, targets, dtype, encode)
@@ -256,12 +259,12 @@ def _chunks(X, y, sample_weight, dtype, encode):
     ]
 
 
-def parts_of(collection: Any) -> list:
+def parts_of(collection: Any) -> list[Task]:
     """Its chunks, delayed; of an array, those of the rows."""
     return list(np.ravel(collection.to_delayed()))
 
 
-def _beside(other, X):
+def _beside(other: Any, X: Any) -> bool:
     """Whether chunks of both are known, or have to be taken, to be of equal length.
 
     Blocks compare their lengths again when they are computed.
@@ -270,13 +273,12 @@ def _beside(other, X):
         return False
     if _is_frame(other) or _is_frame(X):
         return len(parts_of(other)) == len(parts_of(X))
-    return other.chunks[0] == X.chunks[0] or (
-        np.isnan([*other.chunks[0], *X.chunks[0]]).any()
-        and other.numblocks[0] == X.numblocks[0]
-    )
+    if np.isnan([*other.chunks[0], *X.chunks[0]]).any():
+        return bool(other.numblocks[0] == X.numblocks[0])
+    return bool(other.chunks[0] == X.chunks[0])
 
 
-def _lengths(X):
+def _lengths(X: Any) -> tuple[int, ...]:
     """Rows of each chunk, computed where they are not known."""
     import dask
 
@@ -285,33 +287,39 @@ def _lengths(X):
     return tuple(dask.compute(*(dask.delayed(len)(part) for part in parts_of(X))))
 
 
-def _column(other, X, lengths, n_parts):
-    """Parts of y or of the weights that lie beside those of X."""
+def _column(
+    other: Any, X: Any, lengths: Callable[[], tuple[int, ...]], n_parts: int
+) -> list[Task]:
+    """Parts of y or of the weights that lie beside those of X; None for None.
+
+    ``lengths()`` are the rows of each chunk of X.
+    """
     import dask.array as da
 
     if other is None:
         return [None] * n_parts
     if not is_dask(other):
         other = da.from_array(np.asarray(other), chunks=-1)
-    elif lengths is None or _beside(other, X):
+    elif _beside(other, X):
         return parts_of(other)
     elif _is_frame(other):
         other = other.to_dask_array(lengths=True)
     elif np.isnan(other.chunks[0]).any():
         other = other.compute_chunk_sizes()
-    if other.shape[0] != sum(lengths):
+    n_samples = sum(lengths())
+    if other.shape[0] != n_samples:
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: "
-            f"{[sum(lengths), other.shape[0]]}"
+            f"{[n_samples, other.shape[0]]}"
         )
     columns = {} if other.ndim == 1 else {1: -1}
-    return parts_of(other.rechunk({0: lengths, **columns}))
+    return parts_of(other.rechunk({0: lengths(), **columns}))
 
 
 # -- out: transform and its like -----------------------------------------------------
 
 
-def _apply(estimator, name, empty, X):
+def _apply(estimator: Any, name: str, empty: np.ndarray, X: Any) -> np.ndarray:
     if not len(X):
         return empty
     return np.asarray(getattr(estimator, name)(X))

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.protocols import SparseObjective
+
 # A block's share of cache: rows x (n_features + n_components) numbers. Between
 # 2**18 and 2**20 the time per evaluation at 784-196 differs by 3 %.
 _BLOCK_NUMBERS = 2**19
@@ -40,7 +42,7 @@ def block_rows(n_samples: int, numbers_per_row: int) -> int:
     return even(n_samples, most)
 
 
-def sparse_block_rows(X: Any, objective: Any) -> int:
+def sparse_block_rows(X: Any, objective: SparseObjective[Any]) -> int:
     """Most rows of a block of a sparse matrix that is stored by column."""
     n_samples, n_features = X.shape
     in_cache = _CODES // max(objective.product_columns)

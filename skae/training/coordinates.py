@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.protocols import Objective
+
 
 class Coordinates:
     """θ = scale ∘ θ′ + shift, and then W m is taken from each centred layer's biases.
 
     Parameters
     ----------
-    objective : object
+    objective : Objective
         Gives ``parameters`` and the dtype.
     scale, shift : ndarray of shape (size,)
         In float64.
@@ -43,7 +45,7 @@ class Coordinates:
 
     def __init__(
         self,
-        objective: Any,
+        objective: Objective[Any],
         scale: np.ndarray,
         shift: np.ndarray,
         means: list[np.ndarray],
@@ -113,13 +115,3 @@ class Coordinates:
             W -= np.multiply.outer(b, mean)
         gradient *= self._pull
         return gradient
-
-
-class Unchanged:
-    """θ′ = θ, of a solver that needs no other coordinates."""
-
-    unit = 1.0
-
-    def to_data(self, inner: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """θ for θ′."""
-        return inner

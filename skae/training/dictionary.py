@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from skae.core.coding import (
     CodeObjective,
     NoPooling,
+    RowCodes,
     TorusPooling,
     code_sums,
     dictionary_step,
@@ -20,8 +20,14 @@ from skae.core.coding import (
 from skae.core.sparse_rows import SparseRows
 from skae.engines.row_map import RowEngine, row_blocks
 from skae.rows.picked import PickedRows
-from skae.solvers import Iteration, NotFiniteError, Result, minimize_separable
-from skae.training.problem import Problem
+from skae.solvers import (
+    Iteration,
+    NotFiniteError,
+    Result,
+    SeparableResult,
+    minimize_separable,
+)
+from skae.training.problem import MakeEngine, Problem, State
 from skae.training.progress import Progress
 
 # How fast sums of earlier rounds are forgotten: after t rounds about the last t/20
@@ -53,7 +59,7 @@ class DictionaryObjective:
         return CodeObjective(A, self.sparsity_weight, self.epsilon, self.pooling)
 
     def start(self, random_state: np.random.RandomState, size: float) -> np.ndarray:
-        """Gaussian atoms of one length, for rows of typical length ``size``.
+        """θ: Gaussian atoms of one length, for rows of typical length ``size``.
 
         It is the length at which the penalties of a dictionary and of the codes it
         would have are about equal, but at least one with which λ does not silence a
@@ -66,8 +72,12 @@ class DictionaryObjective:
         return A.astype(self.dtype).ravel()
 
     def attributes(self, theta: np.ndarray) -> dict[str, np.ndarray]:
-        """Fitted attributes."""
+        """Fitted attributes by name."""
         return {"components_": theta.reshape(self.shape).copy()}
+
+
+# It is minimised in the units of the data.
+DictionaryProblem = Problem[DictionaryObjective, None]
 
 
 @dataclass
@@ -87,13 +97,13 @@ class _Sums:
 
 
 def train_in_rounds(
-    problem: Problem,
-    engine: Callable,
+    problem: DictionaryProblem,
+    engine: MakeEngine,
     start: np.ndarray,
     seed: np.random.RandomState,
-    state: dict | None,
+    state: State | None,
     progress: Progress,
-) -> tuple[Result, np.ndarray, dict]:
+) -> tuple[Result, np.ndarray, State]:
     """Rounds until the dictionary stands still; see ``train_on_all_rows``.
 
     Parameters
@@ -109,7 +119,8 @@ def train_in_rounds(
     if state is not None:
         sums = _Sums(**state)
     rows = PickedRows.that_count(data.X.given, data.weights)
-    batches, release = Batches(len(rows), settings.batch_size, seed), data.X.release()
+    batches = Batches(len(rows), settings.batch_size, seed)
+    release = data.local_rows.release()
     # Rounds on all rows need none of the sums before.
     entirely = batches.all_rows and state is None
     loss, n_iter, status = np.inf, 0, "max_iter"
@@ -143,7 +154,7 @@ def train_in_rounds(
     return result, theta, vars(sums).copy()
 
 
-def _same(theta):
+def _same(theta: np.ndarray) -> np.ndarray:
     return theta
 
 
@@ -176,7 +187,7 @@ def improve(
     A = A.astype(rows.dtype, copy=False)
     codes = objective.codes(A)
 
-    def compute(block):
+    def compute(block: slice) -> tuple[np.ndarray, np.ndarray, float, float]:
         x, w = rows.block(block)
         S, value = _solve(codes.of_rows(x), objective.code_max_iter, _CODE_TOL)[:2]
         value = value.astype(np.float64) + squared_norms(x)
@@ -264,7 +275,7 @@ class Encoder:
         return out
 
 
-def _solve(codes: Any, max_iter: int, tol: float) -> Any:
+def _solve(codes: RowCodes, max_iter: int, tol: float) -> SeparableResult:
     return minimize_separable(
         codes, codes.start(), max_iter=max_iter, tol=tol * codes.scale()
     )
@@ -277,7 +288,7 @@ class Batches:
         self, n_samples: int, batch_size: int, rng: np.random.RandomState
     ) -> None:
         self._n, self._size, self._rng = n_samples, batch_size, rng
-        self._order, self._next = None, n_samples
+        self._order, self._next = np.arange(0), n_samples  # the first is yet to come
 
     @property
     def all_rows(self) -> bool:
@@ -285,7 +296,7 @@ class Batches:
         return self._size >= self._n
 
     def take(self, rows: PickedRows) -> PickedRows:
-        """The next batch of ``rows``, which are ``PickedRows``."""
+        """The next batch of ``rows``."""
         if self.all_rows:
             return rows
         # Batches are of one size; the few rows left over are other ones each time.

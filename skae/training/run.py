@@ -11,14 +11,16 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from skae.engines.choice import engine_for
-from skae.solvers import NotFiniteError
+from skae.solvers import NotFiniteError, Result
 from skae.training import faults
 from skae.training.dictionary import train_in_rounds
 from skae.training.full_batch import train_on_all_rows
 from skae.training.messages import MESSAGES
 from skae.training.mini_batch import train_on_batches
-from skae.training.problem import Problem, Trained
+from skae.training.problem import MakeEngine, Problem, State, Trained
 from skae.training.progress import Progress
+
+AnyProblem = Problem[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,6 @@ class Method:
     ----------
     train : callable
         ``train(problem, engine, start, seed, state, progress)`` -> (result, θ, state).
-        ``engine()`` is the engine of all rows, made when first asked for.
     fault : callable
         ``fault(problem, start, theta, loss, result, data_term)`` -> what makes the
         outcome no fit at all, in words, or None.
@@ -47,8 +48,14 @@ class Method:
         What to do where the loss overflows.
     """
 
-    train: Callable
-    fault: Callable
+    train: Callable[
+        [Any, MakeEngine, np.ndarray, Any, State | None, Progress],
+        tuple[Result, np.ndarray, State | None],
+    ]
+    fault: Callable[
+        [Any, np.ndarray, np.ndarray, float, Result, float],
+        str | None,
+    ]
     is_stochastic: bool
     unit: str
     measure: str
@@ -102,12 +109,12 @@ METHODS = SOLVERS | {
 
 
 def fit(
-    problem: Problem,
+    problem: AnyProblem,
     starts: Sequence[np.ndarray],
     seeds: Sequence[Any] = (0,),
     *,
     n_jobs: int | None = None,
-    state: dict | None = None,
+    state: State | None = None,
 ) -> Trained:
     """Minimise from every start; the best is kept, as KMeans keeps it.
 
@@ -119,7 +126,7 @@ def fit(
     problem : Problem
         What to minimise, and how.
     starts : sequence of ndarray
-        θ′, in the solver's coordinates.
+        θ′, in the solver's coordinates, (size,) each.
     seeds : sequence of int or RandomState
         Of whatever the solver draws, one for each start.
     n_jobs : int, optional
@@ -150,11 +157,11 @@ def fit(
 
 
 def _train(
-    problem: Problem,
-    engine: Callable,
+    problem: AnyProblem,
+    engine: MakeEngine,
     start: np.ndarray,
     seed: Any,
-    state: dict | None = None,
+    state: State | None = None,
 ) -> Trained:
     settings = problem.settings
     method = METHODS[settings.solver]
@@ -175,9 +182,9 @@ def _train(
         watch = progress.watch
         scores = np.array(watch.scores)
         status = "held_out" if watch.stopped else status
-        if watch.best_theta is not None:
-            theta = watch.best_theta
-            loss, terms = watch.best_iteration.aux
+        if watch.best is not None:
+            theta, iteration = watch.best
+            loss, terms = iteration.aux
     if status == "max_iter" and settings.learning_rate == "linear":
         # A rate that has fallen to nothing has come to the end it was given.
         status = "scheduled" if method.is_stochastic else status
@@ -198,19 +205,19 @@ def _train(
 
 
 def _best(
-    problem: Problem,
-    engine: Callable,
+    problem: AnyProblem,
+    engine: MakeEngine,
     starts: Sequence[np.ndarray],
-    seeds: Sequence[int],
+    seeds: Sequence[Any],
     n_jobs: int | None,
 ) -> Trained:
-    runs = []
+    runs: list[Trained] = []
     # Where rows lie elsewhere, one start keeps all who hold them busy.
     alone = not problem.data.X.local or effective_n_jobs(n_jobs) == 1
-    train = partial(_train_once, engine=engine) if alone else _train_once
     parallel = Parallel(n_jobs=1 if alone else n_jobs, return_as="generator")
+    shared = engine if alone else None
     for run in parallel(
-        delayed(train)(_with_task(problem, index), start, seed)
+        delayed(_train_once)(_with_task(problem, index), start, seed, shared)
         for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
     ):
         runs.append(run)
@@ -222,7 +229,7 @@ def _best(
     return best
 
 
-def _with_task(problem: Problem, index: int) -> Problem:
+def _with_task(problem: AnyProblem, index: int) -> AnyProblem:
     """The problem of one of several starts: each is a task."""
     if problem.task is None:
         return problem
@@ -231,9 +238,9 @@ def _with_task(problem: Problem, index: int) -> Problem:
 
 
 def _train_once(
-    problem: Problem, start: np.ndarray, seed: int, engine: Callable | None = None
+    problem: AnyProblem, start: np.ndarray, seed: Any, engine: MakeEngine | None
 ) -> Trained:
-    """Train from one of several starts, maybe in another process."""
+    """Train from one of several starts; without an engine, maybe in another process."""
     if engine is None:
         engine = cache(partial(engine_for, problem.objective, problem.data))
     if problem.task is not None:
@@ -244,6 +251,6 @@ def _train_once(
     return trained
 
 
-def _badness(run: Trained) -> Any:
+def _badness(run: Trained) -> float:
     scores = run.validation_scores
-    return run.loss if scores is None or not len(scores) else -scores.max()
+    return run.loss if scores is None or not len(scores) else -float(scores.max())
