@@ -122,10 +122,10 @@ def test_a_batch_is_its_rows_in_its_order(case):
 def test_float32_stays_and_rows_are_only_read():
     for case in ONE_OUTPUT:
         objective, data, theta = problem(case, dtype=np.float32)
-        before = data.X.copy()
+        before = data.X.given.copy()
         loss, gradient, _ = whole(objective, data, theta)
         assert gradient.dtype == np.float32 and isinstance(loss, float)
-        np.testing.assert_array_equal(data.X, before)
+        np.testing.assert_array_equal(data.X.given, before)
 
 
 # -- from batch to batch ---------------------------------------------------------
