@@ -1,1 +1,1 @@
-"""Who evaluates the blocks of rows: threads of this machine."""
+"""Who evaluates blocks of rows: threads of this machine, or a cluster by dask."""

@@ -116,7 +116,7 @@ def fill(out: np.ndarray, write: Write, rows: Any, cost: Cost) -> np.ndarray:
 
 
 def apply_layers(layers: Layers, rows: Rows, weights: Weights = None) -> Rows:
-    """Outputs of ``Layers`` for every row, as rows that lie where these do.
+    """Outputs of ``Layers``, (n_samples, n_outputs), as rows that lie where these do.
 
     Of rows of weight zero, zeros.
     """

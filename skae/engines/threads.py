@@ -79,16 +79,14 @@ class ThreadEngine:
         self.objective = objective
         self.draw: int | None = 0
         self._workspaces: list[Workspace] = []
-        all_rows = source(X)
         y = None if targets is None else source(targets)
-        self._blocks = all_rows.in_blocks(objective, sample_weight, y, rows)
+        self._blocks = source(X).in_blocks(objective, sample_weight, y, rows)
         self._weight_sum = self._blocks.weight_sum
         self._n_threads = n_threads
         self._codes: list[np.ndarray | None] = [None] * len(self._blocks)
         if objective.gathers:
             if code_memory is None:
-                of_rows = all_rows.nbytes * self._blocks.n_samples // len(all_rows)
-                code_memory = int(np.clip(of_rows // 5, *_CODE_MEMORY))
+                code_memory = int(np.clip(self._blocks.nbytes // 5, *_CODE_MEMORY))
             self._keep_memory(code_memory)
 
     @classmethod

@@ -99,6 +99,7 @@ class DenseRows(LocalRows):
 
         y = None if targets is None else targets.given
         blocks = RowsInBlocks(self.X, weights, y, rows_of)
+        blocks.nbytes = self.nbytes * blocks.n_samples // len(self)
         blocks.multiplications = blocks.n_samples * objective.multiplications_per_row
         return blocks
 
@@ -161,6 +162,7 @@ class RowsInBlocks:
         ``rows_of(n_samples)``: rows of a block, if there are that many rows.
     """
 
+    nbytes: int
     multiplications: float
 
     def __init__(

@@ -49,6 +49,7 @@ class BlockSequence(Protocol):
 
     n_samples: int  # rows in all blocks
     weight_sum: float  # of these
+    nbytes: int  # of the rows in all blocks
     multiplications: float  # of an evaluation's products, in time as many of dense ones
 
     def __len__(self) -> int:

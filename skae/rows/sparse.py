@@ -110,6 +110,7 @@ class CsrRows(LocalRows):
             multiplications = sparse_multiplications(X, objective)
             length = rows or even(n_samples, sparse_block_rows(X, objective))
         blocks = SparseRowsInBlocks(X, weights, y, length, by_column)
+        blocks.nbytes = CsrRows(X).nbytes
         blocks.multiplications = multiplications
         return blocks
 
@@ -194,6 +195,7 @@ class SparseRowsInBlocks:
         The order in which a block is stored.
     """
 
+    nbytes: int
     multiplications: float
 
     def __init__(

@@ -140,9 +140,9 @@ def train_in_rounds(
                 change /= float(np.linalg.norm(A)) or 1.0
                 if change <= settings.tol:
                     status = "dictionary"
-                x, aux = A.ravel(), (loss, {"loss": loss})
-                iteration = Iteration(n_iter, n_iter, loss, change, aux, x)
-                progress(iteration, partial(_same, x))
+                theta, aux = A.ravel(), (loss, {"loss": loss})
+                iteration = Iteration(n_iter, n_iter, loss, change, aux, theta)
+                progress(iteration, partial(_same, theta))
     except StopIteration:
         status = "stopped"
     except KeyboardInterrupt:

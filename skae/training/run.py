@@ -17,7 +17,7 @@ from skae.training.dictionary import train_in_rounds
 from skae.training.full_batch import train_on_all_rows
 from skae.training.messages import MESSAGES
 from skae.training.mini_batch import train_on_batches
-from skae.training.problem import MakeEngine, Problem, State, Trained
+from skae.training.problem import MakeEngine, Problem, Settings, State, Trained
 from skae.training.progress import Progress
 
 AnyProblem = Problem[Any, Any]
@@ -177,17 +177,15 @@ def _train(
         ) from None
     # Of batches the result is that of an epoch, whose loss is a mean over them.
     loss, terms = result.aux or (progress.losses[-1], progress.terms[-1])
-    status, scores = result.status, None
-    if progress.watch is not None:
-        watch = progress.watch
-        scores = np.array(watch.scores)
-        status = "held_out" if watch.stopped else status
-        if watch.best is not None:
-            theta, iteration = watch.best
-            loss, terms = iteration.aux
-    if status == "max_iter" and settings.learning_rate == "linear":
-        # A rate that has fallen to nothing has come to the end it was given.
-        status = "scheduled" if method.is_stochastic else status
+    watch = progress.watch
+    if watch is not None and watch.best is not None:
+        theta, iteration = watch.best
+        loss, terms = iteration.aux
+    status = result.status
+    if watch is not None and watch.stopped:
+        status = "held_out"
+    elif status == "max_iter" and _rate_has_fallen(method, settings):
+        status = "scheduled"
     progress.close(result, loss, MESSAGES[status])
     data_term = next(iter(terms.values()))  # penalties come after it
     return Trained(
@@ -196,12 +194,17 @@ def _train(
         terms=terms,
         loss_curve=np.array(progress.losses),
         terms_curve=progress.terms_curve,
-        validation_scores=scores,
+        validation_scores=None if watch is None else np.array(watch.scores),
         n_iter=result.n_iter,
         status=status,
         fault=method.fault(problem, start, theta, loss, result, data_term),
         state=state,
     )
+
+
+def _rate_has_fallen(method: Method, settings: Settings) -> bool:
+    """Whether the rate is nothing after ``max_iter``: it has come to its end then."""
+    return method.is_stochastic and settings.learning_rate == "linear"
 
 
 def _best(
