@@ -186,8 +186,8 @@ class BaseAutoencoder(
 
         For data that come in pieces. The first piece sets what is relative to the
         scale of the data (``alpha_``, the penalties' weights and Adam's units), so it
-        should be as mixed as the whole. After ``fit``, they are those of ``fit``. Rows
-        are not held out here.
+        should be as mixed as the whole. After ``fit``, they are those of ``fit``, and
+        Adam's averages begin anew. Rows are not held out here.
 
         Parameters
         ----------
