@@ -29,6 +29,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from contextlib import contextmanager, suppress
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -80,9 +81,9 @@ class Select:
 def mutants(root):
     """All mutants, as (file, operator, occurrence), with the line each is on."""
     found = {}
-    for path in sorted(
-        p for part in MUTATED for p in (root / "skae" / part).rglob("*.py")
-    ):
+    for path in sorted((root / "skae").glob("*/*.py")):
+        if path.parent.name not in MUTATED:
+            continue
         nodes = list(ast_nodes(get_ast(path.read_text())))
         for name in plugins.operator_names():
             operator = plugins.get_operator(name)
@@ -145,34 +146,38 @@ class Suite:
         return order, total, len(order) == len(keys)
 
 
+def suite_in(copy, options, plugin):
+    """Run pytest in a copy of the checkout, in this process; its exit status."""
+    os.chdir(copy)
+    os.environ["PYTHONPATH"] = str(copy)
+    sys.path.insert(0, str(copy))
+    options = ["-q", "-p", "no:cacheprovider", *options]
+    return int(pytest.main(options, plugins=[plugin]))
+
+
 def run_forked(copy, tests, failure, limit):
     """Run tests in a child: None if all pass, or what failed."""
     failure.unlink(missing_ok=True)
     child = os.fork()
     if child == 0:
         os.setsid()
-        with open(os.devnull, "w") as quiet:
-            for stream in (1, 2):
-                os.dup2(quiet.fileno(), stream)
-        os.chdir(copy)
-        sys.path.insert(0, str(copy))
-        os.environ["PYTHONPATH"] = str(copy)
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
         files = sorted({test.partition("::")[0] for test in tests})
-        options = ["-x", "-q", "-p", "no:cacheprovider", *files]
-        os._exit(int(pytest.main(options, plugins=[Select(tests, failure)])))
-    began, status = time.monotonic(), None
-    while status is None and time.monotonic() - began < limit:
+        os._exit(suite_in(copy, ["-x", *files], Select(tests, failure)))
+    done, end = 0, time.monotonic() + limit
+    while not done and time.monotonic() < end:
         time.sleep(0.02)
-        done, code = os.waitpid(child, os.WNOHANG)
-        status = code if done else None
-    try:
+        done, status = os.waitpid(child, os.WNOHANG)
+    with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what it may have left running, too
-    except ProcessLookupError:
-        pass
-    if status is None:
+    if not done:
         os.waitpid(child, 0)
         return f"took more than {limit:.0f} s"
     if status and not failure.exists():
+        if os.waitstatus_to_exitcode(status) == pytest.ExitCode.NO_TESTS_COLLECTED:
+            raise RuntimeError(f"{copy} has none of {tests}; measure the suite again")
         return f"ended with status {status}"
     return failure.read_text() if status else None
 
@@ -189,13 +194,24 @@ def measure(root, session):
     """Run the suite once; keep seconds, and which test runs which line."""
     session.mkdir(parents=True, exist_ok=True)
     copy, timed = copied(root, session), Measure()
-    os.environ |= {"COVERAGE_FILE": str(session / "coverage"), "PYTHONPATH": str(copy)}
-    os.chdir(copy)
-    sys.path.insert(0, str(copy))
-    options = ["-q", "-p", "no:cacheprovider", "--cov=skae", "--cov-context=test"]
-    status = pytest.main([*options, "--cov-report="], plugins=[timed])
+    os.environ["COVERAGE_FILE"] = str(session / "coverage")
+    covered = ["--cov=skae", "--cov-context=test", "--cov-report="]
+    status = suite_in(copy, covered, timed)
     (session / "seconds.json").write_text(json.dumps(timed.seconds))
-    return int(status)
+    return status
+
+
+@contextmanager
+def replaced(path, text, original):
+    """Other text in a file, and nothing compiled before."""
+    compiled = Path(cache_from_source(str(path)))
+    try:
+        path.write_text(text)
+        compiled.unlink(missing_ok=True)
+        yield
+    finally:
+        path.write_text(original)
+        compiled.unlink(missing_ok=True)
 
 
 def results(session):
@@ -222,21 +238,13 @@ def run(root, session, sample, seed, budget, survivors_of):
         if before and (before["killed_by"] or before["all_tests"]):
             continue
         tests, seconds, every = suite.ordered(file, places[mutant], budget)
-        if before and len(tests) <= before["tests"]:
-            continue
         original = (root / file).read_text()
         changed = mutate_code(original, plugins.get_operator(operator)(), occurrence)
-        cached = Path(cache_from_source(str(copy / file)))
-        began = time.monotonic()
-        try:
-            (copy / file).write_text(changed)
-            cached.unlink(missing_ok=True)
-            failure = session / "failure.txt"
-            limit = 60 + 5 * seconds
-            killer = run_forked(copy, tests, failure, limit) if tests else None
-        finally:
-            (copy / file).write_text(original)
-            cached.unlink(missing_ok=True)
+        began, killer = time.monotonic(), None
+        if tests:
+            with replaced(copy / file, changed, original):
+                failure, limit = session / "failure.txt", 60 + 5 * seconds
+                killer = run_forked(copy, tests, failure, limit)
         lines = [text.splitlines(keepends=True) for text in (original, changed)]
         result = {
             "mutant": mutant,
@@ -278,10 +286,10 @@ def main():
     given = parser.parse_args()
     if given.command == "measure":
         return measure(given.root, given.session)
-    if given.command == "report":
-        return report(given.session)
-    sampling = given.sample, given.seed, given.budget, given.survivors_of
-    return run(given.root, given.session, *sampling)
+    if given.command == "run":
+        sampling = given.sample, given.seed, given.budget, given.survivors_of
+        run(given.root, given.session, *sampling)
+    return report(given.session)
 
 
 if __name__ == "__main__":

@@ -14,17 +14,15 @@ one in some configuration (pairwise testing), where they may meet.
 """
 
 import argparse
-import hashlib
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
-from sklearn.base import BaseEstimator
+from _digests import outcome
+from _pairwise import pairwise
+from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.exceptions import ConvergenceWarning
 
@@ -42,112 +40,6 @@ try:
     import dask.array
 except ImportError:
     dask = None
-
-# -- digests -----------------------------------------------------------------------
-
-
-def absorb(digest, value):
-    """Add a value, its type and all that it contains to a hash."""
-    if isinstance(value, BaseEstimator):
-        digest.update(type(value).__name__.encode())
-        absorb(digest, fitted(value))
-    elif isinstance(value, Mapping):
-        digest.update(b"mapping")
-        for key in sorted(value, key=str):
-            absorb(digest, [key, value[key]])
-    elif isinstance(value, list | tuple):
-        digest.update(f"{len(value)} values".encode())
-        for part in value:
-            absorb(digest, part)
-    elif issparse(value):
-        absorb(digest, [value.format, value.shape, value.toarray()])
-    elif isinstance(value, np.ndarray) and value.dtype == object:
-        absorb(digest, [value.shape, value.ravel().tolist()])
-    elif isinstance(value, np.ndarray):
-        digest.update(f"{value.dtype.str} {value.shape}".encode())
-        digest.update(value.tobytes(order="C"))
-    elif isinstance(value, np.generic):
-        absorb(digest, np.asarray(value))
-    elif value is None or isinstance(value, bool | int | float | str):
-        digest.update(f"{type(value).__name__} {value!r}".encode())
-    else:
-        raise TypeError(f"no digest of a {type(value).__name__}: {value!r}")
-
-
-def fitted(estimator):
-    """All public attributes that fitting set."""
-    names = vars(estimator)
-    return {n: names[n] for n in names if n.endswith("_") and not n.startswith("_")}
-
-
-METHODS = ("transform", "predict", "predict_proba", "score_samples", "jacobian_norm")
-
-
-def outcome(estimator, X, y=None):
-    """A digest of a fitted estimator and of what it makes of a few rows."""
-    made = {
-        name: getattr(estimator, name)(X)
-        for name in METHODS
-        if hasattr(estimator, name)
-    }
-    made["score"] = estimator.score(X) if y is None else estimator.score(X, y)
-    if hasattr(estimator, "corrupt") and not issparse(X) and type(X) is np.ndarray:
-        made["corrupt"] = estimator.corrupt(X, random_state=1)
-    made = {n: v.compute() if hasattr(v, "compute") else v for n, v in made.items()}
-    if hasattr(estimator, "inverse_transform"):
-        made["inverse_transform"] = estimator.inverse_transform(made["transform"])
-    digest = hashlib.sha256()
-    absorb(digest, [estimator, made])
-    return digest.hexdigest()[:16]
-
-
-# -- every pair of values ------------------------------------------------------------
-
-
-def pairwise(choices, allowed):
-    """Combinations in which each pair of values occurs that ``allowed`` lets occur.
-
-    Greedy: a combination starts from a pair not seen yet, and takes for each other
-    parameter the value that adds most of such pairs.
-
-    Parameters
-    ----------
-    choices : dict of str to sequence
-        The values of each parameter; the first is the one that is never refused.
-    allowed : callable
-        Says of a dict of some parameters whether they go together.
-    """
-    pairs = {
-        frozenset([(one, i), (other, j)])
-        for one, other in combinations(choices, 2)
-        for i in range(len(choices[one]))
-        for j in range(len(choices[other]))
-    }
-
-    def values(indices):
-        return {name: choices[name][i] for name, i in indices.items()}
-
-    def seen(indices):
-        return {frozenset(pair) for pair in combinations(indices.items(), 2)}
-
-    def completed(indices):
-        for name in choices:
-            if name not in indices:
-                options = [indices | {name: i} for i in range(len(choices[name]))]
-                options = [o for o in options if allowed(values(o))]
-                if not options:
-                    return None
-                indices = max(options, key=lambda o: len(seen(o) & pairs))
-        return indices
-
-    for pair in sorted(map(sorted, pairs)):
-        if frozenset(pair) not in pairs or not allowed(values(dict(pair))):
-            continue
-        indices = completed(dict(pair))
-        if indices is not None:
-            pairs -= seen(indices)
-            yield {name: choices[name][indices[name]] for name in choices}
-
 
 # -- data ----------------------------------------------------------------------------
 
