@@ -123,7 +123,8 @@ class Suite:
         for context in contexts:
             if context.endswith("|setup"):  # of a fixture that others may share
                 tests |= set(self.cases[context.partition("::")[0]])
-        return [t for t in tests if SLOW in file or SLOW not in t.partition("::")[0]]
+        slow = SLOW in file
+        return sorted(t for t in tests if slow or SLOW not in t.partition("::")[0])
 
     def ordered(self, file, line, budget):
         """Tests for a mutant, and their seconds, most telling first."""
@@ -182,8 +183,9 @@ def run_forked(copy, tests, failure, limit):
     return failure.read_text() if status else None
 
 
-def copied(root, session):
-    copy = session / "copy"
+def copied(root, session, share=1):
+    """The copy of the checkout that is for one of several processes."""
+    copy = session / f"copy-{share}"
     if not copy.exists():
         ignored = shutil.ignore_patterns(".git", "__pycache__", "_build", ".hypothesis")
         shutil.copytree(root, copy, ignore=ignored)
@@ -221,9 +223,11 @@ def results(session):
     return {tuple(r["mutant"]): r for r in map(json.loads, lines)}
 
 
-def run(root, session, sample, seed, budget, survivors_of):
-    """Run the mutants of the sample that are not killed yet."""
-    copy, suite, known = copied(root, session), Suite(root, session), results(session)
+def run(root, session, sample, seed, budget, survivors_of, share):
+    """Run the mutants of the sample that are not killed yet, or a share of them."""
+    number, shares = map(int, share.split("/"))
+    copy, failure = copied(root, session, number), session / f"failure-{number}.txt"
+    suite, known = Suite(root, session), results(session)
     places = mutants(root)
     chosen = random.Random(seed).sample(sorted(places), min(sample, len(places)))
     if survivors_of is not None:
@@ -232,7 +236,7 @@ def run(root, session, sample, seed, budget, survivors_of):
     print(f"{len(chosen)} of {len(places)} mutants", flush=True)
     for module in PRELOADED:  # once, not in every child
         importlib.import_module(module)
-    for file, operator, occurrence in chosen:
+    for file, operator, occurrence in chosen[number - 1 :: shares]:
         mutant = file, operator, occurrence
         before = known.get(mutant)
         if before and (before["killed_by"] or before["all_tests"]):
@@ -241,10 +245,10 @@ def run(root, session, sample, seed, budget, survivors_of):
         original = (root / file).read_text()
         changed = mutate_code(original, plugins.get_operator(operator)(), occurrence)
         began, killer = time.monotonic(), None
-        if tests:
-            with replaced(copy / file, changed, original):
-                failure, limit = session / "failure.txt", 60 + 5 * seconds
-                killer = run_forked(copy, tests, failure, limit)
+        with replaced(copy / file, changed, original):
+            for part in tests[:30], tests[30:]:  # few files to import at first
+                if part and not killer:
+                    killer = run_forked(copy, part, failure, 60 + 5 * seconds)
         lines = [text.splitlines(keepends=True) for text in (original, changed)]
         result = {
             "mutant": mutant,
@@ -283,12 +287,13 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=float, default=60, help="seconds of tests")
     parser.add_argument("--survivors-of", type=Path)
+    parser.add_argument("--share", default="1/1", help="2/3: the second of three")
     given = parser.parse_args()
     if given.command == "measure":
         return measure(given.root, given.session)
     if given.command == "run":
         sampling = given.sample, given.seed, given.budget, given.survivors_of
-        run(given.root, given.session, *sampling)
+        run(given.root, given.session, *sampling, given.share)
     return report(given.session)
 
 
