@@ -186,9 +186,11 @@ def run_forked(copy, tests, failure, limit):
 def copied(root, session, share=1):
     """The copy of the checkout that is for one of several processes."""
     copy = session / f"copy-{share}"
-    if not copy.exists():
-        ignored = shutil.ignore_patterns(".git", "__pycache__", "_build", ".hypothesis")
-        shutil.copytree(root, copy, ignore=ignored)
+    ignored = shutil.ignore_patterns(".git", "__pycache__", "_build", ".hypothesis")
+    # Also one that is there: who was stopped may have left a mutant in it.
+    shutil.copytree(root, copy, ignore=ignored, dirs_exist_ok=True)
+    for compiled in copy.glob("skae/**/__pycache__"):
+        shutil.rmtree(compiled)
     return copy
 
 
@@ -223,7 +225,7 @@ def results(session):
     return {tuple(r["mutant"]): r for r in map(json.loads, lines)}
 
 
-def run(root, session, sample, seed, budget, survivors_of, share):
+def run(root, session, sample, seed, budget, survivors_of, without, share):
     """Run the mutants of the sample that are not killed yet, or a share of them."""
     number, shares = map(int, share.split("/"))
     copy, failure = copied(root, session, number), session / f"failure-{number}.txt"
@@ -233,13 +235,14 @@ def run(root, session, sample, seed, budget, survivors_of, share):
     if survivors_of is not None:
         others = results(survivors_of)
         chosen = [m for m in others if not others[m]["killed_by"]]
+    chosen = [m for m in chosen if not without or without not in m[0]]
     print(f"{len(chosen)} of {len(places)} mutants", flush=True)
     for module in PRELOADED:  # once, not in every child
         importlib.import_module(module)
     for file, operator, occurrence in chosen[number - 1 :: shares]:
         mutant = file, operator, occurrence
         before = known.get(mutant)
-        if before and (before["killed_by"] or before["all_tests"]):
+        if before and (before["killed_by"] or before["budget"] >= budget):
             continue
         tests, seconds, every = suite.ordered(file, places[mutant], budget)
         original = (root / file).read_text()
@@ -255,6 +258,7 @@ def run(root, session, sample, seed, budget, survivors_of, share):
             "killed_by": killer,
             "tests": len(tests),
             "all_tests": every,
+            "budget": budget,
             "seconds": round(time.monotonic() - began, 1),
             "diff": "".join(difflib.unified_diff(*lines, file, file, n=2)),
         }
@@ -287,13 +291,14 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=float, default=60, help="seconds of tests")
     parser.add_argument("--survivors-of", type=Path)
+    parser.add_argument("--without", help="leave out files with this in their name")
     parser.add_argument("--share", default="1/1", help="2/3: the second of three")
     given = parser.parse_args()
     if given.command == "measure":
         return measure(given.root, given.session)
     if given.command == "run":
-        sampling = given.sample, given.seed, given.budget, given.survivors_of
-        run(given.root, given.session, *sampling, given.share)
+        drawn = given.sample, given.seed, given.budget, given.survivors_of
+        run(given.root, given.session, *drawn, given.without, given.share)
     return report(given.session)
 
 
