@@ -1,1 +1,1 @@
-"""Who evaluates blocks of rows: threads of this machine, or a cluster by dask."""
+"""Who evaluates the blocks of rows: threads, a cluster, or one batch at a time."""

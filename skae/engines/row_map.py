@@ -11,7 +11,7 @@ from skae.core.layers import Layers
 from skae.engines.blas import single_threaded_blas
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS
 from skae.rows.data import LocalRows, Rows
-from skae.rows.lengths import block_rows, even
+from skae.rows.lengths import block_rows, even_length
 from skae.rows.protocols import Cost, Weights, Write
 from skae.rows.source import source
 
@@ -31,7 +31,7 @@ def row_blocks(n_samples: int, n_components: int) -> list[slice]:
     equally busy.
     """
     most = int(np.clip(_BLOCK_NUMBERS // n_components, 128, 2048))
-    rows = even(n_samples, most)
+    rows = even_length(n_samples, most)
     return [slice(start, start + rows) for start in range(0, n_samples, rows)]
 
 

@@ -87,14 +87,15 @@ class ThreadEngine:
         if objective.gathers:
             if code_memory is None:
                 code_memory = int(np.clip(self._blocks.nbytes // 5, *_CODE_MEMORY))
-            self._keep_memory(code_memory)
+            self._make_room(code_memory)
 
     @classmethod
     def of(cls, objective: Objective[Any], data: Data, **options: Any) -> Self:
         """The engine for ``Data``."""
         return cls(objective, data.X, data.weights, targets=data.targets, **options)
 
-    def _keep_memory(self, memory: int) -> None:
+    def _make_room(self, memory: int) -> None:
+        """For what blocks keep from one pass to the next, as far as memory goes."""
         for index in range(len(self._blocks)):
             shape = self.objective.kept_shape(self._blocks.length(index))
             memory -= int(np.prod(shape)) * self.objective.dtype.itemsize

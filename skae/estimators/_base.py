@@ -29,7 +29,7 @@ from skae.estimators._parameters import (
     DocLinkMixin,
     OutputMixin,
     check_works,
-    zeros,
+    fraction_of_zeros,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.rows.moments import Moments
@@ -186,8 +186,8 @@ class BaseAutoencoder(
 
         For data that come in pieces. The first piece sets what is relative to the
         scale of the data (``alpha_``, the penalties' weights and Adam's units), so it
-        should be as mixed as the whole. After ``fit``, they are those of ``fit``. Rows
-        are not held out here.
+        should be as mixed as the whole. After ``fit``, they are those of ``fit``, and
+        Adam's averages begin anew. Rows are not held out here.
 
         Parameters
         ----------
@@ -302,8 +302,8 @@ class BaseAutoencoder(
                 **weights,
                 "n_iter_": trained.n_iter,
                 "sparsity_of_weights_": {
-                    "encoder": zeros(weights["components_"]),
-                    "decoder": zeros(weights["decoder_components_"]),
+                    "encoder": fraction_of_zeros(weights["components_"]),
+                    "decoder": fraction_of_zeros(weights["decoder_components_"]),
                 },
                 "mean_activation_": trained.statistics.astype(objective.dtype),
                 "loss_": trained.loss,

@@ -128,6 +128,6 @@ class SparsityMixin:
         return [term], {"sparsity_weight_": weight}
 
 
-def zeros(weight):
+def fraction_of_zeros(weight):
     """The fraction of entries that are exactly zero."""
     return 1 - int(np.count_nonzero(weight)) / weight.size

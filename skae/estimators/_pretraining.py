@@ -195,7 +195,8 @@ def pretrain(autoencoders, rows, weights, verbose=0, task=None):
 
 def _fit_layer(autoencoder, rows, options, layer):
     """Fit; a start for fine-tuning need not have converged, but must be a fit."""
-    if not isinstance(autoencoder, BaseAutoencoder):
+    if getattr(type(autoencoder), "fit", None) is not BaseAutoencoder.fit:
+        # Somebody else's, a subclass's too, says itself how it went.
         autoencoder.fit(rows.given, **options)
         return
     trained = autoencoder._learn(rows.given, **options)

@@ -405,10 +405,10 @@ class SparseCoding(
 
     def _constants(self, data):
         """Those of J, with numbers for what is "scale", and a row's typical length."""
+        k, grid, window = self._units(data.X.shape[1])
         moments = data.moments
         moments.check_magnitude(data.n_rows, data.X.dtype)
         size = moments.size or 1.0
-        k, grid, window = self._units(data.X.shape[1])
         weight, penalty = self.sparsity_weight, self.dictionary_penalty
         if weight == "scale":
             # A code that is active alone counts in window² pools.

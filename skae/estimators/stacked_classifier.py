@@ -348,7 +348,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         return self._fit(X, y, X_unlabeled, sample_weight)
 
     def _targets(self, given):
-        given.class_weighted(self.class_weight)
+        given.weigh_classes(self.class_weight)
         known = None
         if self._continues and not self._multilabel:
             known = self.classes_

@@ -49,7 +49,7 @@ def _is_frame(X: Any) -> bool:
 
 
 class Chunks(Given):
-    """Dask's collections, of which nothing is computed before ``data``.
+    """Dask's collections, of which nothing is computed before it is asked for.
 
     Parameters
     ----------
@@ -65,6 +65,8 @@ class Chunks(Given):
         Whether this is the first fit.
     supervised : bool
         Whether there must be targets.
+    dtype : dtype, optional
+        That the rows are to have; by default ``float_dtype``.
     """
 
     engine = "dask"
@@ -79,6 +81,7 @@ class Chunks(Given):
         *,
         reset: bool,
         supervised: bool = False,
+        dtype: np.dtype | None = None,
     ) -> None:
         if supervised and y is None:
             raise ValueError(
@@ -87,7 +90,8 @@ class Chunks(Given):
             )
         self.shown = X, X if y is None else y, sample_weight
         self._X = _with_whole_rows(estimator, X, reset)
-        self.dtype, self.weights, self._y = float_dtype(X), sample_weight, y
+        self.dtype = dtype or float_dtype(X)
+        self.weights, self._y = sample_weight, y
 
     def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and targets as blocks that dask computes and holds."""
@@ -109,7 +113,7 @@ class Chunks(Given):
             return values
         return np.repeat(values[:, np.newaxis], self._y.shape[1], axis=1)
 
-    def class_weighted(self, class_weight: Any) -> None:
+    def weigh_classes(self, class_weight: Any) -> None:
         """Refuse weights of classes."""
         if class_weight is not None:
             raise ValueError(
@@ -162,7 +166,7 @@ class Held(Given):
         """There are none."""
         raise NotImplementedError
 
-    def class_weighted(self, class_weight: Any) -> None:
+    def weigh_classes(self, class_weight: Any) -> None:
         """There are none."""
 
     def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
@@ -181,14 +185,14 @@ def _data(blocks: Blocks, n_features: int, dtype: np.dtype) -> Data:
     )
 
 
-def read_more_chunks(estimator: Any, X: Any, name: str) -> Rows:
-    """More rows beside those of dask's collections."""
+def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows:
+    """More rows beside those of dask's collections, in the dtype of those."""
     if not is_dask(X):
         raise ValueError(
             f"{name} must be a dask collection where X is one, got "
             f"{type(X).__name__}; dask.array.from_array makes one of it."
         )
-    return Chunks(estimator, X, None, None, reset=False).data().X
+    return Chunks(estimator, X, None, None, reset=False, dtype=dtype).data().X
 
 
 def _error_sums(

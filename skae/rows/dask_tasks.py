@@ -97,7 +97,7 @@ class Runner(ABC):
     ) -> list[Task]:
         """Tasks of ``function`` on the entries of lists of equal length.
 
-        ``places`` are the workers that had best compute them.
+        ``places`` are the workers that had best compute them, None where any may.
         Otherwise dask weighs its guesses of times, and may move rows to where the
         parameters are.
         """

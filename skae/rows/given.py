@@ -58,7 +58,7 @@ class Given(ABC):
         """An array as wide as y that has all its values, of rows that count."""
 
     @abstractmethod
-    def class_weighted(self, class_weight: Any) -> None:
+    def weigh_classes(self, class_weight: Any) -> None:
         """Multiply the weights of the rows by those of their classes."""
 
     @abstractmethod
@@ -73,7 +73,7 @@ class Arrays(Given):
         self.rows, self.dtype = source(X), X.dtype
         self.weights = check_sample_weight(sample_weight, X)
         self.shown = X, X if y is None else y, self.weights
-        self.y: Any = None if y is None else _that_count(self.weights, y)
+        self.y: Any = None if y is None else _only_targets_that_count(self.weights, y)
 
     def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and the targets ``encode(y)``, in the dtype of X."""
@@ -94,7 +94,7 @@ class Arrays(Given):
         """The targets of rows that count."""
         return self.y
 
-    def class_weighted(self, class_weight: Any) -> None:
+    def weigh_classes(self, class_weight: Any) -> None:
         """Multiply the weights of the rows by those of their classes."""
         if class_weight is None:
             return
@@ -116,7 +116,7 @@ class Arrays(Given):
         return mean, self.rows.moments(self.weights)
 
 
-def _that_count(weights: np.ndarray | None, y: Any) -> Any:
+def _only_targets_that_count(weights: np.ndarray | None, y: Any) -> Any:
     """Targets, with that of a row that counts for rows of weight zero.
 
     So they stay where they are beside the rows, and absent from classes and ranges.

@@ -24,7 +24,7 @@ _CODES = 2**19
 _ENTRIES_PER_COLUMN = 8
 
 
-def even(n_samples: int, most: int) -> int:
+def even_length(n_samples: int, most: int) -> int:
     """Rows of blocks of equal size, even in number where there are several.
 
     That keeps two threads equally busy.
@@ -39,7 +39,7 @@ def block_rows(n_samples: int, numbers_per_row: int) -> int:
     """Rows of a block of dense rows, each with so many numbers to be kept in cache."""
     most = int(np.clip(_BLOCK_NUMBERS // numbers_per_row, 128, 4096))
     most = max(most, min(_ENOUGH_ROWS, 4 * _BLOCK_NUMBERS // numbers_per_row))
-    return even(n_samples, most)
+    return even_length(n_samples, most)
 
 
 def sparse_block_rows(X: Any, objective: SparseObjective[Any]) -> int:

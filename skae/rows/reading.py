@@ -88,11 +88,14 @@ def read_rows(estimator: Any, X: Any) -> LocalRows:
 
 
 def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
-    """More rows beside those of ``given``, with the same columns, or None for None."""
+    """More rows beside those of ``given``, with their columns and in their dtype.
+
+    None for None.
+    """
     if X is None:
         return None
     if not given.local:
-        return read_more_chunks(estimator, X, name)
+        return read_more_chunks(estimator, X, given.dtype, name)
     if is_dask(X):
         raise ValueError(
             f"{name} must be an array or sparse matrix where X is one, got a dask "

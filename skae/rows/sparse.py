@@ -18,7 +18,7 @@ from skae.core.sparse_rows import SparseRows
 from skae.rows.data import LocalRows, Rows
 from skae.rows.dense import DenseRows, computed_rows
 from skae.rows.errors import LinearErrors, write_errors_of_sparse
-from skae.rows.lengths import block_rows, even, sparse_block_rows
+from skae.rows.lengths import block_rows, even_length, sparse_block_rows
 from skae.rows.memory_map import Release
 from skae.rows.moments import Moments, sparse_moments
 from skae.rows.protocols import Compute, Cost, RowMap, Write
@@ -108,7 +108,7 @@ class CsrRows(LocalRows):
         length = rows or block_rows(n_samples, objective.numbers_per_row)
         if by_column:
             multiplications = sparse_multiplications(X, objective)
-            length = rows or even(n_samples, sparse_block_rows(X, objective))
+            length = rows or even_length(n_samples, sparse_block_rows(X, objective))
         blocks = SparseRowsInBlocks(X, weights, y, length, by_column)
         blocks.nbytes = CsrRows(X).nbytes
         blocks.multiplications = multiplications

@@ -172,8 +172,8 @@ def improve(
     ----------
     engine : RowEngine
     A : ndarray of shape (n_components, n_features)
-        In the dtype of the rows.
     rows : PickedRows
+        In the dtype of A.
     objective : DictionaryObjective
     sums : _Sums
         What of earlier rounds is to count; this round is added.
@@ -184,8 +184,12 @@ def improve(
     sums : _Sums
     loss : float
         J of this round's rows, before the dictionary changed.
+
+    Raises
+    ------
+    NotFiniteError
+        If codes or the dictionary are not finite.
     """
-    A = A.astype(rows.dtype, copy=False)
     codes = objective.codes(A)
 
     def compute(block: slice) -> tuple[np.ndarray, np.ndarray, float, float]:
@@ -199,25 +203,19 @@ def improve(
         return SS, SX, float(total), float(weight)
 
     total = weight = 0.0
-    try:
-        blocks = row_blocks(len(rows), len(A))
-        for SS, SX, part, part_weight in engine.map(compute, blocks):
-            sums.SS += SS
-            sums.SX += SX
-            total += part
-            weight += part_weight
-        sums.weight += weight
-        loss = total / weight
-        penalty = objective.dictionary_penalty
-        loss += penalty * float(np.vdot(A, A))
-        step = dictionary_step(sums.SS / sums.weight, sums.SX / sums.weight, penalty)
-    except NotFiniteError:
-        step = np.full_like(A, np.nan)
-    if not np.isfinite(step := step.astype(rows.dtype)).all():
-        raise ValueError(
-            f"Codes or dictionary of X overflow {rows.dtype}; scale X, for instance "
-            "with StandardScaler, or raise dictionary_penalty."
-        )
+    blocks = row_blocks(len(rows), len(A))
+    for SS, SX, part, part_weight in engine.map(compute, blocks):
+        sums.SS += SS
+        sums.SX += SX
+        total += part
+        weight += part_weight
+    sums.weight += weight
+    penalty = objective.dictionary_penalty
+    loss = total / weight + penalty * float(np.vdot(A, A))
+    step = dictionary_step(sums.SS / sums.weight, sums.SX / sums.weight, penalty)
+    step = step.astype(A.dtype)
+    if not np.isfinite(step).all():
+        raise NotFiniteError
     return step, sums, loss
 
 

@@ -107,9 +107,8 @@ class HeldOutLoss:
     ) -> None:
         self._objective, self._data, self._unit = objective, data, unit
         self._draw = draw
-        self._engine: Engine | None = (
-            None  # a run makes its own: it serves one thread only
-        )
+        # A run makes its own: it serves one thread only.
+        self._engine: Engine | None = None
 
     def __call__(self, theta: np.ndarray) -> float:
         if self._engine is None:

@@ -44,8 +44,8 @@ class Method:
         Names of the engines on whose rows it works.
     elsewhere : str
         What to do on other rows.
-    remedy : str
-        What to do where the loss overflows.
+    overflow : str
+        What to say, and to do, where numbers leave the range of ``{dtype}``.
     """
 
     train: Callable[
@@ -61,7 +61,7 @@ class Method:
     measure: str
     engines: frozenset[str]
     elsewhere: str
-    remedy: str
+    overflow: str
 
 
 SOLVERS = {
@@ -73,7 +73,8 @@ SOLVERS = {
         measure="gradient",
         engines=frozenset({"threads", "dask"}),
         elsewhere="",
-        remedy="scale X, for instance with StandardScaler, or lower the weights of the "
+        overflow="The loss or its gradient overflows {dtype} with solver='lbfgs'; "
+        "scale X, for instance with StandardScaler, or lower the weights of the "
         "penalties.",
     ),
     "adam": Method(
@@ -86,8 +87,8 @@ SOLVERS = {
         elsewhere="solver='adam' draws its batches from rows in this process, but X is "
         "a dask collection; use solver='lbfgs', or partial_fit on one computed chunk "
         "after the other.",
-        remedy="lower learning_rate_init, or scale X, for instance with "
-        "StandardScaler.",
+        overflow="The loss or its gradient overflows {dtype} with solver='adam'; "
+        "lower learning_rate_init, or scale X, for instance with StandardScaler.",
     ),
 }
 
@@ -102,8 +103,8 @@ METHODS = SOLVERS | {
         engines=frozenset({"threads"}),
         elsewhere="SparseCoding does not take dask collections in fit; pass the rows "
         "as an array, X.compute(), or some of them.",
-        remedy="scale X, for instance with StandardScaler, or raise "
-        "dictionary_penalty.",
+        overflow="Codes or dictionary of X overflow {dtype}; scale X, for instance "
+        "with StandardScaler, or raise dictionary_penalty.",
     )
 }
 
@@ -144,16 +145,21 @@ def fit(
         trained = _train(problem, engine, starts[0], seeds[0], state)
     else:
         trained = _best(problem, engine, starts, seeds, n_jobs)
-    if not np.isfinite(trained.theta).all():
-        raise ValueError(
-            f"The weights that fit X overflow {trained.theta.dtype}; scale X, for "
-            "instance with StandardScaler."
-        )
+    refuse_overflow(trained.theta)
     if problem.objective.n_statistics:
         with engine() as evaluate:
             statistics = evaluate.statistics(trained.theta)
         trained = replace(trained, statistics=statistics)
     return trained
+
+
+def refuse_overflow(theta: np.ndarray) -> None:
+    """Refuse weights that are not finite."""
+    if not np.isfinite(theta).all():
+        raise ValueError(
+            f"The weights that fit X overflow {theta.dtype}; scale X, for instance "
+            "with StandardScaler."
+        )
 
 
 def _train(
@@ -171,10 +177,7 @@ def _train(
             problem, engine, start, seed, state, progress
         )
     except NotFiniteError:
-        raise ValueError(
-            f"The loss or its gradient overflows {start.dtype} with "
-            f"solver={settings.solver!r}; {method.remedy}"
-        ) from None
+        raise ValueError(method.overflow.format(dtype=start.dtype)) from None
     # Of batches the result is that of an epoch, whose loss is a mean over them.
     loss, terms = result.aux or (progress.losses[-1], progress.terms[-1])
     watch = progress.watch

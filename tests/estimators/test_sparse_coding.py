@@ -403,6 +403,14 @@ def test_refuses_magnitudes_that_overflow():
         coder().fit(X.astype(np.float32) * np.float32(1e30))
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_dictionary_that_overflows_is_an_error(method):
+    fit = getattr(coder(dictionary_penalty=1e-80), method)
+    with pytest.raises(ValueError, match=r"Codes or dictionary.*float32.*dictionary_p"):
+        fit(X.astype(np.float32))
+
+
 EDGES = {
     "zeros": np.zeros((5, 4)),
     "ones": np.ones((5, 4)),
