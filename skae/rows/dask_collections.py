@@ -25,6 +25,7 @@ from skae.rows.dask import (
     Blocks,
     DaskRows,
     HeldBlock,
+    NoRowsError,
     prepare_block,
     refuse_sparse,
 )
@@ -67,6 +68,8 @@ class Chunks(Given):
         Whether there must be targets.
     dtype : dtype, optional
         That the rows are to have; by default ``float_dtype``.
+    name : str
+        Of X, for messages.
     """
 
     engine = "dask"
@@ -82,6 +85,7 @@ class Chunks(Given):
         reset: bool,
         supervised: bool = False,
         dtype: np.dtype | None = None,
+        name: str = "X",
     ) -> None:
         if supervised and y is None:
             raise ValueError(
@@ -91,12 +95,13 @@ class Chunks(Given):
         self.shown = X, X if y is None else y, sample_weight
         self._X = _with_whole_rows(estimator, X, reset)
         self.dtype = dtype or float_dtype(X)
-        self.weights, self._y = sample_weight, y
+        self.weights, self._y, self._name = sample_weight, y, name
 
     def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and targets as blocks that dask computes and holds."""
         y = None if encode is None else self._y
-        chunks = _chunks(self._X, y, self.weights, self.dtype, encode)
+        told = self.dtype, encode, self._name
+        chunks = _chunks(self._X, y, self.weights, *told)
         sources = self._X, y, self.weights
         blocks = Blocks.compute(chunks, self.weights is not None, sources)
         return _data(blocks, self._X.shape[1], self.dtype)
@@ -185,14 +190,21 @@ def _data(blocks: Blocks, n_features: int, dtype: np.dtype) -> Data:
     )
 
 
-def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows:
-    """More rows beside those of dask's collections, in the dtype of those."""
+def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows | None:
+    """More rows beside those of dask's collections, in the dtype of those.
+
+    None where there are none.
+    """
     if not is_dask(X):
         raise ValueError(
             f"{name} must be a dask collection where X is one, got "
             f"{type(X).__name__}; dask.array.from_array makes one of it."
         )
-    return Chunks(estimator, X, None, None, reset=False, dtype=dtype).data().X
+    chunks = Chunks(estimator, X, None, None, reset=False, dtype=dtype, name=name)
+    try:
+        return chunks.data().X
+    except NoRowsError:
+        return None
 
 
 def _error_sums(
@@ -249,7 +261,12 @@ def float_dtype(X: Any) -> np.dtype:
 
 
 def _chunks(
-    X: Any, y: Any, sample_weight: Any, dtype: np.dtype, encode: Encode | None
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    dtype: np.dtype,
+    encode: Encode | None,
+    name: str = "X",
 ) -> list[Task]:
     """Delayed blocks, a chunk of X each."""
     from dask import delayed
@@ -258,7 +275,7 @@ def _chunks(
     columns = [_column(c, X, lengths, len(parts)) for c in (sample_weight, y)]
     prepare = delayed(prepare_block, pure=False)
     return [
-        prepare(part, weights, targets, dtype, encode)
+        prepare(part, weights, targets, dtype, encode, name)
         for part, weights, targets in zip(parts, *columns, strict=True)
     ]
 

@@ -6,6 +6,7 @@ after it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def read_rows(estimator: Any, X: Any) -> LocalRows:
 def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
     """More rows beside those of ``given``, with their columns and in their dtype.
 
-    None for None.
+    None for None and for an array without rows.
     """
     if X is None:
         return None
@@ -107,7 +108,8 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
         rows = check_array(X, ensure_all_finite=False, **options)
         _check_finite(X, name)
     else:
-        rows = _without_duplicates(check_array(X, accept_sparse="csr", **options))
+        options |= {"accept_sparse": "csr", "ensure_min_samples": 0}
+        rows = _without_duplicates(_named(name, check_array, X, **options))
     n_features = estimator.n_features_in_
     if rows.shape[1] != n_features:
         raise ValueError(
@@ -116,7 +118,17 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
         )
     if hasattr(X, "columns"):  # a data frame: in the same order, too
         validate_data(estimator, X, reset=False, skip_check_array=True)
-    return source(rows)
+    return source(rows) if rows.shape[0] else None
+
+
+def _named(name: str, check: Callable[..., Any], X: Any, **options: Any) -> Any:
+    """``check(X)``, whose complaints say of which array they are."""
+    try:
+        return check(X, **options)
+    except ValueError as error:
+        if name in str(error):
+            raise
+        raise ValueError(f"{name}: {error}") from error
 
 
 def validate_rows(
