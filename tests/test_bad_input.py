@@ -9,6 +9,7 @@ from covering import every_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn import config_context
 
 from skae import SparseAutoencoder, StackedAutoencoder
 
@@ -58,6 +59,20 @@ def test_nan_and_inf(method, bad):
     model = autoencoder() if method == "fit" else autoencoder().fit(X)
     with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
         getattr(model, method)(data)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
+def test_nan_that_nobody_looks_for_is_named(bad, container):
+    """Under ``assume_finite``, and so are numbers that no sum can hold."""
+    data = X.copy()
+    data[3:5, 1] = bad, -bad  # of infinities the sum is NaN
+    message = "contains NaN" if np.isnan(bad) else "too large.* infinity"
+    with config_context(assume_finite=True), pytest.raises(ValueError, match=message):
+        autoencoder().fit(container(data))
+    with config_context(assume_finite=True):
+        with pytest.raises(ValueError, match="sample_weight"):
+            autoencoder().fit(X, sample_weight=np.full(30, bad))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
