@@ -23,6 +23,7 @@ from skae.core.network import NetworkObjective
 from skae.rows.dask_tasks import Runner, Task, runner
 from skae.rows.data import Rows
 from skae.rows.dense import DenseRows
+from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments, total_weight
 from skae.rows.protocols import Compute, Encode, Weights
 
@@ -69,6 +70,8 @@ def prepare_block(
         Of X, for messages.
     """
     refuse_sparse(X)  # of which dask's meta need not tell
+    for part, its_name in ((X, name), (weights, "sample_weight"), (targets, "y")):
+        refuse_masked(part, its_name)
     X = check_array(X, dtype=dtype, order="C", ensure_min_samples=0, input_name=name)
     if targets is not None:
         assert encode is not None, "what makes them numbers"

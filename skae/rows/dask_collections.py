@@ -33,6 +33,7 @@ from skae.rows.dask_tasks import Task
 from skae.rows.data import Data, Rows
 from skae.rows.dense import DenseRows
 from skae.rows.given import Given
+from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments, total_weight
 from skae.rows.protocols import Compute, Encode
 
@@ -225,7 +226,7 @@ def _distinct(y: Any) -> np.ndarray:
     import dask
 
     if not is_dask(y):
-        values = np.unique(np.asarray(y))
+        values = _unique(y)
     else:
         unique = dask.delayed(_unique, pure=False)
         values = np.unique(np.concatenate(dask.compute(*map(unique, parts_of(y)))))
@@ -234,6 +235,7 @@ def _distinct(y: Any) -> np.ndarray:
 
 
 def _unique(part: Any) -> np.ndarray:
+    refuse_masked(part, "y")
     return np.unique(np.asarray(part))
 
 
@@ -272,7 +274,10 @@ def _chunks(
     from dask import delayed
 
     parts, lengths = parts_of(X), cache(partial(_lengths, X))
-    columns = [_column(c, X, lengths, len(parts)) for c in (sample_weight, y)]
+    columns = [
+        _column(c, its_name, X, lengths, len(parts))
+        for c, its_name in ((sample_weight, "sample_weight"), (y, "y"))
+    ]
     prepare = delayed(prepare_block, pure=False)
     return [
         prepare(part, weights, targets, dtype, encode, name)
@@ -309,7 +314,11 @@ def _lengths(X: Any) -> tuple[int, ...]:
 
 
 def _column(
-    other: Any, X: Any, lengths: Callable[[], tuple[int, ...]], n_parts: int
+    other: Any,
+    name: str,
+    X: Any,
+    lengths: Callable[[], tuple[int, ...]],
+    n_parts: int,
 ) -> list[Task]:
     """Parts of y or of the weights that lie beside those of X; None for None.
 
@@ -320,6 +329,7 @@ def _column(
     if other is None:
         return [None] * n_parts
     if not is_dask(other):
+        refuse_masked(other, name)
         other = da.from_array(np.asarray(other), chunks=-1)
     elif _beside(other, X):
         return parts_of(other)

@@ -19,6 +19,7 @@ from skae.rows.dask import DaskRows
 from skae.rows.dask_collections import Chunks, Held, is_dask, read_more_chunks
 from skae.rows.data import LocalRows
 from skae.rows.given import Arrays, Given
+from skae.rows.masked import refuse_masked
 from skae.rows.memory_map import blocks_of, is_large_map
 from skae.rows.source import source
 
@@ -102,6 +103,7 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
             f"{name} must be an array or sparse matrix where X is one, got a dask "
             f"{type(X).__name__}; use {name}.compute()."
         )
+    refuse_masked(X, name)
     options = {"dtype": given.dtype, "order": "C", "input_name": name}
     if is_large_map(X):
         _check_needs_no_copy(estimator, X, "C", name, [given.dtype])
@@ -145,6 +147,8 @@ def validate_rows(
     is not: it is refused then, and it is read a block at a time. Sparse X becomes CSR
     without duplicate entries, where the estimator's tags say that it takes such.
     """
+    refuse_masked(X, "X")
+    refuse_masked(options.get("y"), "y")
     options |= {"dtype": DTYPES, "order": order, "reset": reset}
     if not is_large_map(X):
         takes_sparse = get_tags(estimator).input_tags.sparse

@@ -326,3 +326,13 @@ def test_unlabeled_rows_are_named():
         StackedAutoencoderClassifier(4, **SHORT).fit(
             DASK_X, on_chunks(Y), X_unlabeled=on_chunks(more)
         )
+
+
+def test_masked_entries_are_missing_values():
+    hidden = np.zeros(X.shape, bool)
+    hidden[150, 3] = True
+    with pytest.raises(ValueError, match="X is a masked array with 1 masked"):
+        SparseAutoencoder(6, **SHORT).fit(da.ma.masked_where(hidden, DASK_X))
+    weights = np.ma.masked_array(WEIGHTS, hidden[:, 3])
+    with pytest.raises(ValueError, match="sample_weight is a masked array"):
+        SparseAutoencoder(6, **SHORT).fit(DASK_X, sample_weight=weights)
