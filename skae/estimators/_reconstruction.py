@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae.engines.row_map import apply_layers, fill
 from skae.estimators._lazy import on_chunks
+from skae.rows.masked import refuse_masked
 from skae.rows.reading import DTYPES, MatrixLike, read, read_rows
 from skae.rows.source import source
 
@@ -56,6 +57,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             The rows that the codes stand for.
         """
         check_is_fitted(self, "n_iter_")
+        refuse_masked(X, "X")
         codes = check_array(X, dtype=DTYPES)
         if codes.shape[1] != self._n_features_out:
             raise ValueError(

@@ -296,6 +296,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
             More rows to pre-train on, in the units in which this step sees X: a
             Pipeline scales them only if told to, by ``transform_input``. A search
             hands them to every fold whole, unless they are as many as X's rows.
+            An array without rows counts as None.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative weights of the rows with a target, zero for absence.
             Pre-training heeds them where the autoencoder takes weights; rows without a

@@ -25,6 +25,7 @@ from skae.rows.dask import (
     Blocks,
     DaskRows,
     HeldBlock,
+    NoRowsError,
     prepare_block,
     refuse_sparse,
 )
@@ -32,6 +33,7 @@ from skae.rows.dask_tasks import Task
 from skae.rows.data import Data, Rows
 from skae.rows.dense import DenseRows
 from skae.rows.given import Given
+from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments, total_weight
 from skae.rows.protocols import Compute, Encode
 
@@ -67,6 +69,8 @@ class Chunks(Given):
         Whether there must be targets.
     dtype : dtype, optional
         That the rows are to have; by default ``float_dtype``.
+    name : str
+        Of X, for messages.
     """
 
     engine = "dask"
@@ -82,6 +86,7 @@ class Chunks(Given):
         reset: bool,
         supervised: bool = False,
         dtype: np.dtype | None = None,
+        name: str = "X",
     ) -> None:
         if supervised and y is None:
             raise ValueError(
@@ -91,12 +96,13 @@ class Chunks(Given):
         self.shown = X, X if y is None else y, sample_weight
         self._X = _with_whole_rows(estimator, X, reset)
         self.dtype = dtype or float_dtype(X)
-        self.weights, self._y = sample_weight, y
+        self.weights, self._y, self._name = sample_weight, y, name
 
     def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and targets as blocks that dask computes and holds."""
         y = None if encode is None else self._y
-        chunks = _chunks(self._X, y, self.weights, self.dtype, encode)
+        told = self.dtype, encode, self._name
+        chunks = _chunks(self._X, y, self.weights, *told)
         sources = self._X, y, self.weights
         blocks = Blocks.compute(chunks, self.weights is not None, sources)
         return _data(blocks, self._X.shape[1], self.dtype)
@@ -185,14 +191,21 @@ def _data(blocks: Blocks, n_features: int, dtype: np.dtype) -> Data:
     )
 
 
-def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows:
-    """More rows beside those of dask's collections, in the dtype of those."""
+def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows | None:
+    """More rows beside those of dask's collections, in the dtype of those.
+
+    None where there are none.
+    """
     if not is_dask(X):
         raise ValueError(
             f"{name} must be a dask collection where X is one, got "
             f"{type(X).__name__}; dask.array.from_array makes one of it."
         )
-    return Chunks(estimator, X, None, None, reset=False, dtype=dtype).data().X
+    chunks = Chunks(estimator, X, None, None, reset=False, dtype=dtype, name=name)
+    try:
+        return chunks.data().X
+    except NoRowsError:
+        return None
 
 
 def _error_sums(
@@ -213,7 +226,7 @@ def _distinct(y: Any) -> np.ndarray:
     import dask
 
     if not is_dask(y):
-        values = np.unique(np.asarray(y))
+        values = _unique(y)
     else:
         unique = dask.delayed(_unique, pure=False)
         values = np.unique(np.concatenate(dask.compute(*map(unique, parts_of(y)))))
@@ -222,6 +235,7 @@ def _distinct(y: Any) -> np.ndarray:
 
 
 def _unique(part: Any) -> np.ndarray:
+    refuse_masked(part, "y")
     return np.unique(np.asarray(part))
 
 
@@ -249,16 +263,24 @@ def float_dtype(X: Any) -> np.dtype:
 
 
 def _chunks(
-    X: Any, y: Any, sample_weight: Any, dtype: np.dtype, encode: Encode | None
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    dtype: np.dtype,
+    encode: Encode | None,
+    name: str = "X",
 ) -> list[Task]:
     """Delayed blocks, a chunk of X each."""
     from dask import delayed
 
     parts, lengths = parts_of(X), cache(partial(_lengths, X))
-    columns = [_column(c, X, lengths, len(parts)) for c in (sample_weight, y)]
+    columns = [
+        _column(c, its_name, X, lengths, len(parts))
+        for c, its_name in ((sample_weight, "sample_weight"), (y, "y"))
+    ]
     prepare = delayed(prepare_block, pure=False)
     return [
-        prepare(part, weights, targets, dtype, encode)
+        prepare(part, weights, targets, dtype, encode, name)
         for part, weights, targets in zip(parts, *columns, strict=True)
     ]
 
@@ -292,7 +314,11 @@ def _lengths(X: Any) -> tuple[int, ...]:
 
 
 def _column(
-    other: Any, X: Any, lengths: Callable[[], tuple[int, ...]], n_parts: int
+    other: Any,
+    name: str,
+    X: Any,
+    lengths: Callable[[], tuple[int, ...]],
+    n_parts: int,
 ) -> list[Task]:
     """Parts of y or of the weights that lie beside those of X; None for None.
 
@@ -303,6 +329,7 @@ def _column(
     if other is None:
         return [None] * n_parts
     if not is_dask(other):
+        refuse_masked(other, name)
         other = da.from_array(np.asarray(other), chunks=-1)
     elif _beside(other, X):
         return parts_of(other)

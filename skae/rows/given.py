@@ -15,6 +15,7 @@ from sklearn.utils import compute_sample_weight
 from skae._sklearn import check_sample_weight
 from skae.rows.data import Data
 from skae.rows.dense import DenseRows
+from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments
 from skae.rows.protocols import Compute, Encode
 from skae.rows.source import source
@@ -71,6 +72,7 @@ class Arrays(Given):
 
     def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
         self.rows, self.dtype = source(X), X.dtype
+        refuse_masked(sample_weight, "sample_weight")
         self.weights = check_sample_weight(sample_weight, X)
         self.shown = X, X if y is None else y, self.weights
         self.y: Any = None if y is None else _only_targets_that_count(self.weights, y)
