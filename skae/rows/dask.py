@@ -21,9 +21,10 @@ from sklearn.utils import check_array
 from skae.core.autoencoder import AutoencoderObjective
 from skae.core.network import NetworkObjective
 from skae.rows.dask_tasks import runner
-from skae.rows.data import Rows
+from skae.rows.data import Data, Rows
 from skae.rows.dense import DenseRows
 from skae.rows.moments import Moments, total_weight
+from skae.rows.samples import here_and_there
 
 X, WEIGHTS, TARGETS = range(3)
 
@@ -123,6 +124,11 @@ def _with_weights(block):
     if block[WEIGHTS] is not None:
         return block
     return block[X], np.ones(len(block[X]), block[X].dtype), block[TARGETS]
+
+
+def _picked(index, block):
+    """Rows of a block, with all that lies beside them."""
+    return tuple(None if array is None else aligned(array)[index] for array in block)
 
 
 def _ranges(array, weights):
@@ -272,3 +278,21 @@ class DaskRows(Rows):
         """The rows of ``other`` after these."""
         blocks = self.blocks.joined(other.blocks)
         return DaskRows(blocks, self._position, self.shape[1], self.dtype)
+
+    def sample(self, size: int, weights: Any = None, targets: Any = None) -> Data:
+        """About ``size`` rows, fetched; blocks have their weights and targets."""
+        blocks = self.blocks
+        there = here_and_there(self.shape[0], size)
+        cuts = np.searchsorted(there, blocks.starts)
+        parts = np.split(there, cuts[1:])
+        index = [part - start for part, start in zip(parts, blocks.starts, strict=True)]
+        picked = blocks.run.gather(
+            blocks.run.map(_picked, index, blocks.tasks), needs=blocks.tasks
+        )
+        X_, weights, targets = (
+            None if arrays[0] is None else np.concatenate(arrays)
+            for arrays in zip(*picked, strict=True)
+        )
+        return Data(
+            DenseRows(X_), weights, None if targets is None else DenseRows(targets)
+        )

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from skae.rows.deviations import Deviations
 from skae.rows.moments import Moments
+from skae.rows.samples import here_and_there
 
 
 class Rows(ABC):
@@ -82,9 +84,26 @@ class Rows(ABC):
     def joined(self, other: Rows) -> Rows:
         """The rows of ``other`` after these."""
 
+    @abstractmethod
+    def sample(self, size: int, weights: Any = None, targets: Any = None) -> Data:
+        """About ``size`` rows that count, here and there, in this process."""
+
 
 class LocalRows(Rows):
     """Rows in this process: parts of them can be taken."""
+
+    def sample(self, size: int, weights: Any = None, targets: Any = None) -> Data:
+        """So many rows that count, all if they are fewer; see ``here_and_there``."""
+        data = Data(self, weights, targets)
+        if data.n_rows <= size:
+            return data
+        index = data.counted
+        index = index[here_and_there(len(index), size)]
+        return Data(
+            self.picked(index),
+            None if weights is None else weights[index],
+            None if targets is None else targets.picked(index),
+        )
 
     @abstractmethod
     def __getitem__(self, rows: slice) -> Any:
@@ -111,6 +130,10 @@ class LocalRows(Rows):
     @abstractmethod
     def picked(self, index: np.ndarray) -> LocalRows:
         """A copy of some rows."""
+
+    @abstractmethod
+    def deviations(self, weights: Any, moments: Moments) -> Deviations:
+        """How these rows, few enough for a copy, deviate from the mean of them."""
 
     @abstractmethod
     def layers(self, layers: Any) -> Any:
@@ -162,6 +185,10 @@ class Data:
         if self.weights is None:
             return np.arange(len(self.X))
         return np.flatnonzero(self.weights)
+
+    def sample(self, size: int) -> Data:
+        """About ``size`` of the rows that count, in this process; all if fewer."""
+        return self.X.sample(size, self.weights, self.targets)
 
     def joined(self, more_rows: Rows) -> Data:
         """These and more rows without targets, which weigh one."""

@@ -13,6 +13,7 @@ from skae.core.autoencoder import AutoencoderObjective
 from skae.core.blocks import Block
 from skae.core.network import NetworkObjective
 from skae.rows.data import LocalRows, Rows
+from skae.rows.deviations import DenseDeviations
 from skae.rows.errors import write_squared_errors
 from skae.rows.lengths import block_rows
 from skae.rows.memory_map import Release
@@ -107,6 +108,10 @@ class DenseRows(LocalRows):
     def picked(self, index: np.ndarray) -> DenseRows:
         """A copy of some rows."""
         return DenseRows(self.X[index])
+
+    def deviations(self, weights: Any, moments: Moments) -> DenseDeviations:
+        """How these rows deviate from the mean of them."""
+        return DenseDeviations(self.X, weights, moments)
 
     def layers(self, layers: Any) -> Any:
         """``layers`` themselves."""

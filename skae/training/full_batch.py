@@ -10,6 +10,7 @@ import numpy as np
 from skae.solvers import Result, minimize_lbfgs
 from skae.training.problem import Problem
 from skae.training.progress import Progress
+from skae.training.stages import in_stages
 
 # Runs on fresh noise without a lower loss before training counts as converged.
 _PATIENCE = 5
@@ -41,29 +42,15 @@ def train_on_all_rows(
     Returns
     -------
     result : Result
-        Of the solver, in its coordinates; its ``aux`` is (loss, terms).
+        Of the solver, in its last coordinates; its ``aux`` is (loss, terms).
     theta : ndarray
         The point, in the units of the data.
     state : None
         There is nothing to go on from.
     """
-    coordinates = problem.coordinates
-    buffer = np.empty_like(start)
-
-    def evaluate(inner):
-        progress.begin()
-        loss, gradient, terms = on_all_rows(coordinates.to_data(inner, out=buffer))
-        smooth = loss - terms.get("l1", 0.0)  # which the solver adds itself
-        return smooth / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
-
-    def each_iteration(iteration):
-        progress(iteration, lambda: coordinates.to_data(iteration.x))
-
-    with engine() as on_all_rows:
-        once = problem.settings.redraw_every is None
-        minimise = _in_one_run if once else _in_rounds
-        result = minimise(problem, on_all_rows, evaluate, start, each_iteration)
-    return result, coordinates.to_data(result.x), None
+    once = problem.settings.redraw_every is None
+    minimise = _in_one_run if once else _in_rounds
+    return in_stages(problem, engine, start, progress, minimise)
 
 
 def _in_one_run(problem, engine, evaluate, start, each_iteration):
