@@ -90,6 +90,11 @@ class Coordinates:
         other.factors = [] if all(K is None for K in factors) else [*factors]
         return other
 
+    @property
+    def measured(self) -> tuple[list[np.ndarray], list[Factor | None]] | None:
+        """What ``followed_by`` takes; None without factors."""
+        return (self.means, self.factors) if self.factors else None
+
     def _layers(self, theta: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         return self.objective.parameters(theta).layers
 
@@ -122,6 +127,13 @@ class Coordinates:
         for W, b, mean in self._centred(theta):
             b -= W @ mean
         return theta
+
+    def centred(self, theta: np.ndarray) -> np.ndarray:
+        """The form for centred inputs of θ, a copy."""
+        centred = theta.copy()
+        for W, b, mean in self._centred(centred):
+            b += W @ mean
+        return centred
 
     def to_data(self, inner: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """θ for θ′, written to ``out`` if given.

@@ -23,6 +23,7 @@ class Settings:
     max_iter: int = 1000
     max_fun: int = 15000
     tol: float = 2e-4
+    growing_samples: bool = False
     redraw_every: int | None = None
     batch_size: int = _BATCH
     learning_rate: str = "constant"

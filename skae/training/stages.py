@@ -1,32 +1,50 @@
-"""Stages of training on all rows: in each of them the solver starts afresh.
+"""Stages of training on whole samples: in each of them the solver starts afresh.
 
 A stage has rows, coordinates and a limit of iterations, and goes on from where the one
-before has ended. What the solver remembers of the curvature is of other coordinates
-then, and begins again.
+before has ended. What the solver remembers of the curvature is of other rows and
+coordinates then, and begins again. Where rows are many the first stages have samples of
+them, each several times as large as the one before [1]_: far from the minimum the
+gradient of a few rows leads about as far as that of all. The last stage has all rows,
+so that it ends at a minimum of the whole.
+
+References
+----------
+.. [1] R. Bollapragada, J. Nocedal, D. Mudigere, H.-J. Shi and P. T. P. Tang, A
+   progressive batching L-BFGS method for machine learning, ICML 2018.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from skae.engines.choice import engine_for
+from skae.rows.data import Data
 from skae.solvers import Iteration, Result
 from skae.training.problem import Problem
 from skae.training.progress import Progress
 from skae.training.whitening import Whitening
 
 # Iterations after which the codes are no longer those of random weights.
-_UNTIL_RECODED = 30
-# How a stage may end that is to be the last, wherever it is.
+_UNTIL_RECODED = 20
+# Rows of the first sample, how many times more the next one has, what part of all the
+# last one is at most, and its bytes.
+_FIRST, _TIMES, _PART, _BYTES = 1000, 4, 0.4, 2**28
+# Iterations on each: what they gain there, the rows that come next agree with.
+_ON_SAMPLES = 30
+# How a stage may end that is then the last, whatever its rows.
 _ENDS = ("interrupted", "stopped", "max_fun")
+# From so many rows on samples grow.
+MANY_ROWS = 10_000
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Iterations in the same coordinates.
+    """Iterations on the same rows, in the same coordinates.
 
     Parameters
     ----------
@@ -34,18 +52,43 @@ class Stage:
         At most.
     recoded : bool
         Whether codes are decorrelated.
+    sample : Data or None
+        The rows; None are all.
     """
 
     max_iter: int
     recoded: bool
+    sample: Data | None = None
 
 
 def stages(problem: Problem) -> list[Stage]:
-    """How to minimise ``problem``; limits add up to ``max_iter``."""
-    max_iter = problem.settings.max_iter
-    first = min(_UNTIL_RECODED, max_iter)
-    plan = [Stage(first, False), Stage(max_iter - first, True)]
+    """How to minimise ``problem``; the limits add up to ``max_iter``."""
+    max_iter, plan = problem.settings.max_iter, []
+    samples = growing_samples(problem.data) if problem.settings.growing_samples else []
+    if samples:
+        on_each = min(_ON_SAMPLES, max_iter // (len(samples) + 1))
+        plan = [Stage(on_each, i > 0, sample) for i, sample in enumerate(samples)]
+    else:
+        plan = [Stage(min(_UNTIL_RECODED, max_iter), False)]
+    plan.append(Stage(max_iter - sum(stage.max_iter for stage in plan), True))
     return [stage for stage in plan if stage.max_iter]
+
+
+def growing_samples(data: Data) -> list[Data]:
+    """Samples of the rows, each a part of the next, as far as they are worth it."""
+    n_rows = data.n_rows
+    if n_rows < MANY_ROWS:
+        return []
+    most = min(_PART * n_rows, _BYTES * len(data.X) / data.X.nbytes)
+    sizes, size = [], _FIRST
+    while size <= most:
+        sizes.append(size)
+        size *= _TIMES
+    samples: list[Data] = []
+    for size in reversed(sizes):
+        data = data.sample(size)
+        samples.insert(0, data)
+    return samples
 
 
 def in_stages(
@@ -71,18 +114,24 @@ def in_stages(
     plan = stages(problem)
     for stage in plan:
         done = (0, 0) if result is None else (result.n_iter, result.n_fun)
-        of_stage = _problem_of(problem, stage, whitening.at(theta, stage.recoded), done)
+        coordinates = whitening.at(theta, stage.recoded)
+        of_stage = _problem_of(problem, stage, coordinates, done)
+        of_rows = engine
+        if stage.sample is not None:
+            of_rows = partial(engine_for, problem.objective, stage.sample)
         try:
-            run = _run(of_stage, engine, theta, progress, minimise, done)
+            run = _run(of_stage, of_rows, theta, progress, minimise, done)
         except KeyboardInterrupt:
             # The solver has nothing to keep before its first value; we may.
             if result is None:
                 raise
             return replace(result, status="interrupted"), theta, None
-        theta = of_stage.coordinates.to_data(run.x)
+        theta = coordinates.to_data(run.x)
         n_iter, n_fun = done
         result = replace(run, n_iter=run.n_iter + n_iter, n_fun=run.n_fun + n_fun)
-        if run.status != "max_iter":
+        if stage.sample is None and run.status != "max_iter":
+            break
+        if run.status in _ENDS and not progress.forgets():
             break
     return result, theta, None
 
@@ -92,10 +141,11 @@ def _problem_of(
 ) -> Problem:
     settings = replace(
         problem.settings,
-        max_iter=stage.max_iter,
+        max_iter=min(stage.max_iter, problem.settings.max_iter - done[0]),
         max_fun=problem.settings.max_fun - done[1],
     )
-    return replace(problem, coordinates=coordinates, settings=settings)
+    data = problem.data if stage.sample is None else stage.sample
+    return replace(problem, data=data, coordinates=coordinates, settings=settings)
 
 
 def _run(
