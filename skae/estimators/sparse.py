@@ -100,6 +100,12 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         Most evaluations of J and its gradient by L-BFGS, at least one an
         iteration. Not used by Adam.
 
+    growing_samples : bool, default=True
+        Whether L-BFGS begins on samples of the rows that grow, where there are 10,000
+        rows or more: 30 iterations on 1000 rows, then on four times as many, and so
+        on, before those on all rows. ``max_iter`` counts all of them. Not where
+        ``warm_start`` goes on from weights, and not used by Adam.
+
     tol : float, default=2e-4
         L-BFGS has converged when no entry of the gradient exceeds it (where X has
         more than 64 columns, √(64 / n_features) of it). The gradient is taken in
@@ -297,6 +303,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         solver="lbfgs",
         max_iter=1000,
         max_fun=15000,
+        growing_samples=True,
         tol=2e-4,
         batch_size="auto",
         learning_rate="constant",
@@ -324,6 +331,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         self.solver = solver
         self.max_iter = max_iter
         self.max_fun = max_fun
+        self.growing_samples = growing_samples
         self.tol = tol
         self.batch_size = batch_size
         self.learning_rate = learning_rate

@@ -61,6 +61,7 @@ class Problem:
     settings: Settings
     # θ -> score on held-out rows, higher is better; None is no early stopping.
     validate: Callable[[np.ndarray], float] | None = None
+    goes_on: bool = False  # from weights that have been trained
     task: Any = None  # whose parts are the iterations; None where nobody follows them
     # (θ, n_iter) -> attributes of an estimator that stopped there.
     attributes: Callable[[np.ndarray, int], dict] | None = None

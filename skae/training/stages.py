@@ -64,11 +64,13 @@ class Stage:
 def stages(problem: Problem) -> list[Stage]:
     """How to minimise ``problem``; the limits add up to ``max_iter``."""
     max_iter, plan = problem.settings.max_iter, []
+    if problem.goes_on:
+        return [Stage(max_iter, True)]
     samples = growing_samples(problem.data) if problem.settings.growing_samples else []
     if samples:
         on_each = min(_ON_SAMPLES, max_iter // (len(samples) + 1))
         plan = [Stage(on_each, i > 0, sample) for i, sample in enumerate(samples)]
-    else:
+    elif problem.objective.penalty_weights is None:
         plan = [Stage(min(_UNTIL_RECODED, max_iter), False)]
     plan.append(Stage(max_iter - sum(stage.max_iter for stage in plan), True))
     return [stage for stage in plan if stage.max_iter]

@@ -40,6 +40,16 @@ from skae.training.problem import Problem
 # From so many columns on, only so many directions are looked for, so often.
 _WIDE, _DIRECTIONS, _OVERSAMPLING, _ITERATIONS = 1200, 192, 16, 2
 _SEED = 1789
+# ε of the data, which are noisy where they vary least; of weights that are tied, and
+# must suit the outputs, which are as they are; of codes; and of linear ones, all of
+# whose directions are the data's.
+_DAMPING, _TIED_DAMPING, _CODES_DAMPING, _LINEAR_DAMPING = 0.1, 2.0, 0.5, 1e-3
+# Directions of less variance, beside ε, are taken together; and all but so many, lest
+# they cost more than a tenth of an evaluation of n rows, 5 n k d.
+_FLOOR = 2.5
+_FEW_DIRECTIONS, _ROWS_A_DIRECTION = 32, 8
+# Of the sample.
+_ROWS, _BYTES = 10_000, 2**27
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ class Root:
 
 
 def root_of(
-    deviations: Deviations, damping: float, floor: float, factor: float, dtype: Any
+    deviations: Deviations, damping: float, most: int, factor: float, dtype: Any
 ) -> Root:
     """K of inputs that deviate so.
 
@@ -88,9 +98,9 @@ def root_of(
     deviations : Deviations
         Of which C is the covariance.
     damping : float
-        ε.
-    floor : float
-        Directions of a smaller variance are taken together.
+        ε, where the variance lies along several directions.
+    most : int
+        Directions to be told apart.
     factor : float
         What K is multiplied by.
     dtype : dtype
@@ -98,9 +108,11 @@ def root_of(
     """
     with single_threaded_blas():
         values, Q = _principal(deviations)
-    many = values > floor
-    values, Q = values[many], Q[:, many]
     d = deviations.shape[1]
+    damping *= _evenness(values, d)
+    # Values ascend.
+    count = min(most, np.count_nonzero(values > _FLOOR * damping))
+    values, Q = values[len(values) - count :], Q[:, len(values) - count :]
     others = d - len(values)
     rest = max(0.0, d - float(values.sum())) / others if others else 0.0
     inside, outside = 1 / np.sqrt(values + damping), 1 / np.sqrt(rest + damping)
@@ -109,6 +121,16 @@ def root_of(
     omega = inside / outside - 1
     Q = np.ascontiguousarray(Q, dtype)
     return Root(Q, omega.astype(dtype), float(kappa))
+
+
+def _evenness(values: np.ndarray, d: int) -> float:
+    """1 where the variance d lies along three directions or more, nearly 0 along one.
+
+    Then columns are in different units, and what varies little beside the largest need
+    not be noise.
+    """
+    directions = d**2 / float(values @ values)  # if they were alike
+    return float(np.clip((directions - 1) / 2, 0.01, 1))
 
 
 def _principal(deviations: Deviations) -> tuple[np.ndarray, np.ndarray]:
@@ -133,11 +155,6 @@ def _orthonormal(B: np.ndarray) -> np.ndarray:
     return np.linalg.qr(B)[0]
 
 
-# ε of the first layer's inputs, which are noisy where they vary least, and of codes.
-_DAMPING, _CODES_DAMPING = 0.2, 0.5
-# Directions of less variance, beside ε, are taken together.
-_FLOOR = 2.5
-_ROWS, _BYTES = 10_000, 2**27
 
 
 class Whitening:
@@ -157,7 +174,10 @@ class Whitening:
         # Whatever is penalised entry by entry must stay a sum of entries.
         self._factors = problem.objective.penalty_weights is None
         rows = self._sample.X
-        self._first = self._root(rows, rows.moments(self._sample.weights), _DAMPING)
+        self._most = max(_FEW_DIRECTIONS, len(X) // _ROWS_A_DIRECTION)
+        tied = getattr(problem.objective, "tied_weights", False)
+        damping = _TIED_DAMPING if tied else _DAMPING
+        self._first = self._root(rows, rows.moments(self._sample.weights), damping)
 
     def at(self, theta: np.ndarray, recoded: bool) -> Coordinates:
         """Coordinates that centre the codes at θ and, if ``recoded``, decorrelate them.
@@ -183,7 +203,8 @@ class Whitening:
             means.append(moments.mean)
             K = None
             if recoded:
-                K = self._root(codes, moments, _CODES_DAMPING, f.code_spread)
+                damping = _LINEAR_DAMPING if f.is_linear else _CODES_DAMPING
+                K = self._root(codes, moments, damping, f.code_spread)
             factors.append(K)
         return self._plain.followed_by(means, factors)
 
@@ -200,4 +221,4 @@ class Whitening:
             return None
         deviations = rows.deviations(self._sample.weights, moments)
         factor = 1.0 if spread is None else (spread / moments.spread) ** 0.5
-        return root_of(deviations, damping, _FLOOR * damping, factor, rows.dtype)
+        return root_of(deviations, damping, self._most, factor, rows.dtype)
