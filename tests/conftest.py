@@ -1,6 +1,17 @@
-"""The option ``--every-case``, and the mark of tests that it lengthens."""
+"""The option ``--every-case``, and the cluster of dask that tests share."""
 
 import covering
+import pytest
+
+
+@pytest.fixture(scope="session")
+def threads():
+    """A client of two workers in this process; others may have made theirs active."""
+    pytest.importorskip("dask.distributed")
+    from dask_data import cluster
+
+    with cluster() as client:
+        yield client
 
 
 def pytest_addoption(parser):

@@ -1,18 +1,39 @@
 """Clusters of this machine, and arrays cut into chunks, for the tests on dask."""
 
 import logging
+import multiprocessing
 import os
 import signal
 from contextlib import contextmanager, suppress
+from functools import cache
 
 import numpy as np
+
+
+@cache
+def start_method():
+    """How processes of workers start: forked, where they can be, of one made ready.
+
+    It has imported what they need, which takes a worker that is spawned seconds.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return "spawn"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["distributed", "pandas", "skae", "skae.rows.dask"])
+    first = context.Process()
+    first.start()
+    first.join()
+    return "forkserver"
 
 
 @contextmanager
 def cluster(**options):
     """A client of two quiet workers; it is for the caller to make it the active one."""
+    import dask
     from distributed import Client, LocalCluster
 
+    if options.get("processes"):
+        dask.config.set({"distributed.worker.multiprocessing-method": start_method()})
     settings = {
         "n_workers": 2,
         "threads_per_worker": 1,

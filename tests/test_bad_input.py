@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import scipy.sparse
+from covering import every_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -235,7 +236,6 @@ FLAVOURS = [
     {"activation": "identity", "sparsity": None},
     {"tied_weights": True},
 ]
-flavours = pytest.mark.parametrize("flavour", FLAVOURS, ids=str)
 
 EDGES = {
     "one row": X[:1],
@@ -259,9 +259,7 @@ EDGES = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("edge", EDGES)
-@flavours
+@every_pair(edge=list(EDGES), flavour=FLAVOURS, dtype=DTYPES)
 def test_edges_fit(edge, flavour, dtype):
     data = EDGES[edge].astype(dtype)
     model = autoencoder(**flavour).fit(data)

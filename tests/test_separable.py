@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 from problems import problems
-from scipy.optimize import minimize
+from scipy_minima import MANY, TOL, scipy_lbfgs, scipy_minimum
 from threadpoolctl import threadpool_limits
 
 from skae.solvers import NotFiniteError, minimize_separable
-
-TOL = 1e-6
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -58,18 +56,6 @@ def roots(k=12, n=40, dtype=np.float64, seed=0):
     return Roots(a.astype(dtype), c.astype(dtype)), a.astype(dtype)
 
 
-def by_scipy(function, x0):
-    options = {
-        "maxcor": 10,
-        "gtol": TOL,
-        "ftol": 0,
-        "maxiter": 20_000,
-        "maxfun": 30_000,
-    }
-    with np.errstate(all="ignore"):
-        return minimize(function, x0, jac=True, method="L-BFGS-B", options=options)
-
-
 def by_length():
     """The problems of one number of unknowns, side by side.
 
@@ -88,13 +74,13 @@ def test_reaches_the_minima_scipy_reaches(group):
     result = minimize_separable(
         Columns([problem.fun for problem in group]),
         X0,
-        max_iter=20_000,
+        max_iter=MANY,
         tol=TOL,
         n_corrections=10,
     )
     assert result.converged.all()
     for i, problem in enumerate(group):
-        oracle = by_scipy(problem.fun, problem.x0)
+        oracle = scipy_minimum(problem.name)
         start = problem.fun(problem.x0)[0]
         value = problem.fun(result.X[:, i])[0]
         assert result.value[i] == value
@@ -119,7 +105,7 @@ def test_kinks_are_found_by_their_curvature(dtype):
             value = column(x[:, np.newaxis], G, C)
             return value[0], G[:, 0]
 
-        oracle = by_scipy(one, x0[:, i])
+        oracle = scipy_lbfgs(one, x0[:, i])
         needed.append(oracle.nit)
         found = one(result.X[:, i].astype(np.float64))[0]
         assert found <= oracle.fun + (1e-9 if dtype == np.float64 else 1e-5)

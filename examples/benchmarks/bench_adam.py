@@ -37,9 +37,9 @@ from _common import (
 )
 
 from skae import DenoisingAutoencoder, SparseAutoencoder
-from skae.core.blocks import Data
+from skae.rows.data import Data
+from skae.rows.source import source
 from skae.training.mini_batch import MiniBatches
-from skae.training.run import random_start
 
 try:
     import torch
@@ -85,16 +85,14 @@ class Ours:
 
     def __init__(self, row, X):
         random_state = np.random.RandomState(0)
-        self._problem = row.model()._problem(Data(X), random_state)
+        self._problem, *_ = row.model()._problem(Data(source(X)), random_state)
         self._batches = MiniBatches(self._problem, 0)
-        start = random_start(self._problem.objective, 0)
+        start = self._problem.objective.start(random_state)
         self.theta = self._problem.coordinates.to_centred(start)
         self.start = self._problem.coordinates.decentred(self.theta)
 
     def __call__(self):
-        result = self._batches.run(
-            self._problem, self.theta, None, lambda: None, lambda _: None
-        )
+        result = self._batches.run(self.theta, None, lambda: None, lambda _: None)
         self.theta = result.x
 
     def parameters(self):

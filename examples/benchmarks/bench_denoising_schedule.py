@@ -40,10 +40,10 @@ from _images import (
 from skae.core.autoencoder import AutoencoderObjective
 from skae.core.corruptions import CORRUPTIONS, Noise
 from skae.engines.threads import ThreadEngine
-from skae.rows.moments import Moments
-from skae.solvers import lbfgs
+from skae.rows.source import source
+from skae.solvers import minimize_lbfgs
+from skae.solvers import run as solver
 from skae.training.coordinates import Coordinates
-from skae.training.run import random_start
 
 FRACTIONS = (0.25, 0.5, 1.0)
 ALPHA = 1e-4  # about the estimator's default for these data
@@ -141,7 +141,7 @@ def both_noises(levels, **task):
 @contextmanager
 def surviving_history(keep):
     """Within the block, runs of L-BFGS continue with the history of the last run."""
-    original, last = lbfgs.History, []
+    original, last = solver.History, []
 
     def continued(gradient, n_corrections):
         if keep == "nothing" or not last:
@@ -153,11 +153,11 @@ def surviving_history(keep):
         history._Wg[: history._rows] = history._W[: history._rows] @ gradient
         return history
 
-    lbfgs.History = continued
+    solver.History = continued
     try:
         yield
     finally:
-        lbfgs.History = original
+        solver.History = original
 
 
 # -- training with an eye on the held-out error ----------------------------------------
@@ -175,7 +175,7 @@ class Training:
             CORRUPTIONS[task.corruption](task.level, X.min(axis=0), X.max(axis=0)),
             seed,
         )
-        moments = Moments.of(X, None)
+        moments = source(X).moments()
         self.objective = AutoencoderObjective(
             X.shape[1],
             task.n_components,
@@ -208,7 +208,7 @@ class Training:
 
     def run(self):
         schedule = self.schedule
-        x = random_start(self.objective, self.seed)
+        x = self.objective.start(np.random.RandomState(self.seed))
         X = np.tile(self.task.images.X_train, (schedule.copies, 1))
 
         def evaluate(inner):
@@ -228,7 +228,7 @@ class Training:
         ):
             self.began = time.process_time()
             while self.evaluations < self.task.evaluations:
-                x = lbfgs.minimize_lbfgs(
+                x = minimize_lbfgs(
                     evaluate,
                     x,
                     max_iter=schedule.every or self.task.evaluations,

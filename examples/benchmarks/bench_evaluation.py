@@ -38,7 +38,8 @@ from _common import (
 
 from skae.core.autoencoder import AutoencoderObjective
 from skae.core.penalties import KullbackLeibler
-from skae.engines.threads import ThreadEngine, block_rows
+from skae.engines.threads import ThreadEngine
+from skae.rows.lengths import block_rows
 
 TARGETS = {"784-196": 1.15, "64-25": 2.3}
 SECONDS_A_REPETITION = 0.2

@@ -1,1 +1,1 @@
-"""Who evaluates the blocks of rows: threads of this machine."""
+"""Who evaluates the blocks of rows: threads, a cluster, or one batch at a time."""

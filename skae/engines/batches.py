@@ -9,9 +9,13 @@ those of centred rows. For a whole fit ``Coordinates`` does the same to the
 parameters, which is cheaper there and dearer here.
 """
 
+from typing import Any
+
 import numpy as np
 
 from skae.core.blocks import Block
+from skae.core.protocols import Objective
+from skae.rows.data import Data
 
 # Of the running mean of the codes: it remembers about ten batches.
 _DECAY = 0.9
@@ -27,7 +31,7 @@ class BatchEngine:
 
     Parameters
     ----------
-    objective : AutoencoderObjective or NetworkObjective
+    objective : Objective
         What to evaluate.
     batch_size : int
         Rows of the largest batch.
@@ -38,8 +42,8 @@ class BatchEngine:
     ----------
     draw : int
         Batches so far. Each meets noise of its own.
-    mean_statistics : ndarray of shape (n_components,) or None
-        The running mean.
+    mean_statistics : ndarray of shape (n_statistics,) or None
+        The running mean, in float64; None before the first batch.
 
     References
     ----------
@@ -47,23 +51,28 @@ class BatchEngine:
        UTML TR 2010-003, section 11: a decaying average of the mean activity.
     """
 
-    def __init__(self, objective, batch_size, centers):
+    def __init__(
+        self, objective: Objective[Any], batch_size: int, centers: list[np.ndarray]
+    ) -> None:
         self.objective = objective
         self.centers = centers
         self.draw = 0
-        self.mean_statistics = None
+        self.mean_statistics: np.ndarray | None = None
         self._workspace = objective.workspace(batch_size)
-        self._batch_size, self._rows = batch_size, None
+        self._batch_size = batch_size
+        self._buffer: Any = None  # for the rows of a batch
 
-    def __call__(self, theta, data, index, weight_sum):
-        """Loss, gradient and terms of a batch; see ``finish``.
+    def __call__(
+        self, theta: np.ndarray, data: Data, index: np.ndarray, weight_sum: float
+    ) -> tuple[float, np.ndarray, dict[str, float]]:
+        """Loss, gradient and terms of a batch; see ``finish`` of the objective.
 
         Parameters
         ----------
-        theta : ndarray
+        theta : ndarray of shape (size,)
             Parameters of centred rows.
         data : Data
-            All rows.
+            All rows, in this process.
         index : ndarray of int of shape (rows,)
             The rows of the batch.
         weight_sum : float
@@ -79,29 +88,34 @@ class BatchEngine:
         if objective.gathers:
             H = self._workspace["kept", len(index)]
             sums = objective.statistics(parameters, block, H, self._workspace)
-            self._update_mean(sums, block)
+            self.mean_statistics = self._updated_mean(sums, block)
             objective.set_statistics(parameters, self.mean_statistics)
         total = objective.block(parameters, block, H, self._workspace)
         self.draw += 1
         return objective.finish(parameters, total, weight_sum, self.mean_statistics)
 
-    def _block(self, data, index):
-        if self._rows is None:
-            self._rows = data.X.buffer(self._batch_size)
+    def _block(self, data: Data, index: np.ndarray) -> Block:
+        rows = data.local_rows
+        if self._buffer is None:
+            self._buffer = rows.buffer(self._batch_size)
         weights = None if data.weights is None else data.weights[index]
-        targets = None if data.targets is None else data.targets.X[index]
-        return Block(data.X.batch(index, self._rows), weights, 0, targets)
+        targets = None if data.targets is None else data.targets.given[index]
+        return Block(rows.batch(index, self._buffer), weights, 0, targets)
 
-    def _update_mean(self, sums, block):
+    def _updated_mean(self, sums: np.ndarray, block: Block) -> np.ndarray:
         weights = block.weights
         mean = sums / (len(block.X) if weights is None else weights.sum())
         if self.mean_statistics is None:
-            self.mean_statistics = mean
-        else:
-            self.mean_statistics = _DECAY * self.mean_statistics + (1 - _DECAY) * mean
+            return mean
+        return _DECAY * self.mean_statistics + (1 - _DECAY) * mean
 
 
-def shuffled_batches(n_rows, batch_size, random_state, shuffle=True):
+def shuffled_batches(
+    n_rows: int,
+    batch_size: int,
+    random_state: np.random.RandomState,
+    shuffle: bool = True,
+) -> list[np.ndarray]:
     """Index arrays of an epoch's batches, whose sizes differ by one at most."""
     order = random_state.permutation(n_rows) if shuffle else np.arange(n_rows)
     return np.array_split(order, -(-n_rows // batch_size))

@@ -14,21 +14,23 @@ gives it back.
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
 
 class _BlasLimit:
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._controller = None
-        self._limiter = None
-        self._active = Counter()  # of entries, by thread
+        self._controller: Any = None
+        self._limiter: Any = None
+        self._active: Counter[int] = Counter()  # of entries, by thread
         self._allowed = 1
 
     @contextmanager
-    def __call__(self):
+    def __call__(self) -> Iterator[int]:
         me = threading.get_ident()
         with self._lock:
             if not self._active:
@@ -48,7 +50,7 @@ class _BlasLimit:
                     self._limiter.restore_original_limits()
                     self._free_control()
 
-    def _enter_first(self):
+    def _enter_first(self) -> None:
         if self._controller is None:
             # Finding the libraries takes about 20 ms, setting a limit 0.01 ms.
             self._controller = ThreadpoolController().select(user_api="blas")
@@ -58,7 +60,7 @@ class _BlasLimit:
         self._free_control()
         self._limiter = self._controller.limit(limits=1)
 
-    def _free_control(self):
+    def _free_control(self) -> None:
         for library in self._controller.lib_controllers:
             if hasattr(library, "clear_controlling_thread"):
                 library.clear_controlling_thread(force=True)

@@ -1,6 +1,10 @@
 """Which engine evaluates an objective: the one where the rows lie."""
 
 from importlib import import_module
+from typing import Any
+
+from skae.core.protocols import Engine, Objective
+from skae.rows.data import Data
 
 # Imported when first asked for: dask need not be there.
 ENGINES = {
@@ -9,7 +13,7 @@ ENGINES = {
 }
 
 
-def engine_for(objective, data, **options):
+def engine_for(objective: Objective[Any], data: Data, **options: Any) -> Engine:
     """A context manager that evaluates ``objective`` over all rows of ``data``.
 
     Parameters
@@ -20,11 +24,6 @@ def engine_for(objective, data, **options):
         Rows, weights and targets.
     **options : dict
         Of that engine.
-
-    Returns
-    -------
-    engine : Engine
-        See ``skae.core.protocols``.
     """
     module, name = ENGINES[data.X.engine].split(":")
     return getattr(import_module(module), name).of(objective, data, **options)

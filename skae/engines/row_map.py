@@ -1,14 +1,21 @@
 """Independent blocks of rows on this machine, in as many threads as BLAS may use."""
 
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from skae.core.layers import Layers
 from skae.engines.blas import single_threaded_blas
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS
-from skae.rows.lengths import block_rows, even
+from skae.rows.data import LocalRows, Rows
+from skae.rows.lengths import block_rows, even_length
+from skae.rows.protocols import Cost, Weights, Write
 from skae.rows.source import source
+
+Computed = TypeVar("Computed")
 
 # Numbers of one (rows x n_components) array: a dozen of them should fit a cache.
 _BLOCK_NUMBERS = 2**16
@@ -17,14 +24,14 @@ _BLOCK_NUMBERS = 2**16
 _MULTIPLICATIONS_WORTH_A_LIMIT = 2**13
 
 
-def row_blocks(n_samples, n_components):
+def row_blocks(n_samples: int, n_components: int) -> list[slice]:
     """Slices of equal length; a function of the shapes alone.
 
     Where there are several they are even in number, which keeps two threads
     equally busy.
     """
     most = int(np.clip(_BLOCK_NUMBERS // n_components, 128, 2048))
-    rows = even(n_samples, most)
+    rows = even_length(n_samples, most)
     return [slice(start, start + rows) for start in range(0, n_samples, rows)]
 
 
@@ -40,23 +47,25 @@ class RowEngine:
         By default as many as BLAS is allowed.
     """
 
-    def __init__(self, most_threads=None):
+    def __init__(self, most_threads: int | None = None) -> None:
         self._most_threads = most_threads
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._limit = single_threaded_blas()
         share = self._limit.__enter__()
         share = min(share, self._most_threads or share)
         self._pool = ThreadPoolExecutor(share, "skae-rows") if share > 1 else None
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         # After Ctrl-C too, nobody may go on working when we have returned.
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._limit.__exit__(*exception)
 
-    def map(self, compute, blocks):
+    def map(
+        self, compute: Callable[[slice], Computed], blocks: Sequence[slice]
+    ) -> Iterator[Computed]:
         """Yield ``compute(block)`` of every block, in order."""
         if self._pool is None or len(blocks) == 1:
             return map(compute, blocks)
@@ -64,20 +73,19 @@ class RowEngine:
         return self._pool.map(np.errstate(**np.geterr())(compute), blocks)
 
 
-def fill(out, compute, rows, cost):
-    """Let ``compute(rows[b], out[b])`` write every block b of ``out``.
+def fill(out: np.ndarray, write: Write, rows: Any, cost: Cost) -> np.ndarray:
+    """Let ``write(rows[b], out[b])`` fill every block b of ``out``.
 
     Parameters
     ----------
     out : ndarray of shape (n_samples, ...)
         Written once, block by block.
-    compute : callable
+    write : callable
         It runs in several threads at a time.
-    rows : LocalRows or array of shape (n_samples, ...)
+    rows : LocalRows, ndarray or CSR matrix of shape (n_samples, ...)
         Only ever read.
-    cost : object
-        What a row costs, as ``numbers_per_row`` and ``multiplications_per_row``;
-        ``Layers`` and objectives know theirs.
+    cost : Cost
+        What a row costs; ``Layers`` and objectives know theirs.
 
     Returns
     -------
@@ -88,26 +96,26 @@ def fill(out, compute, rows, cost):
     n_samples = len(out)
     multiplications = n_samples * cost.multiplications_per_row
     if multiplications < _MULTIPLICATIONS_WORTH_A_LIMIT:
-        compute(rows[:], out)
+        write(rows[:], out)
         return out
 
     release = rows.release()
 
-    def compute_block(b):
+    def write_block(b: slice) -> None:
         part = rows[b]
-        compute(part, out[b])
+        write(part, out[b])
         release(part)
 
     length = block_rows(n_samples, cost.numbers_per_row)
     blocks = [slice(start, start + length) for start in range(0, n_samples, length)]
     alone = multiplications < MULTIPLICATIONS_WORTH_THREADS
     with RowEngine(1 if alone else None) as engine:
-        for _ in engine.map(compute_block, blocks):
+        for _ in engine.map(write_block, blocks):
             pass
     return out
 
 
-def apply_layers(layers, rows, weights=None):
+def apply_layers(layers: Layers, rows: Rows, weights: Weights = None) -> Rows:
     """Outputs of ``Layers`` for every row, as rows that lie where these do.
 
     Of rows of weight zero, zeros.
@@ -115,7 +123,7 @@ def apply_layers(layers, rows, weights=None):
     return rows.mapped(partial(_outputs, layers), layers.n_outputs, weights)
 
 
-def _outputs(layers, rows):
-    layers = rows.layers(layers)
+def _outputs(layers: Layers, rows: LocalRows) -> np.ndarray:
     out = np.empty((len(rows), layers.n_outputs), layers.dtype)
-    return fill(out, layers, rows, layers)
+    of_slices = rows.layers(layers)
+    return fill(out, of_slices, rows, of_slices)

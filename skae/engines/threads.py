@@ -7,14 +7,20 @@ and on sixty-four.
 """
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from skae.core.blocks import Sums
+from skae.core.blocks import Block, Sums, Workspace
+from skae.core.protocols import Objective, Parameters
 from skae.engines.blas import single_threaded_blas
+from skae.rows.data import Data
 from skae.rows.source import source
+
+Computed = TypeVar("Computed")
 
 # Below this many multiplications an evaluation is done before a second thread
 # has woken up (64-25: 0.55 ms alone, 0.61 ms in two threads at 1797 rows;
@@ -29,14 +35,14 @@ class ThreadEngine:
 
     Parameters
     ----------
-    objective : AutoencoderObjective or NetworkObjective
-        What to evaluate; see ``skae.core.blocks`` for what it is asked.
+    objective : Objective
+        What to evaluate.
     X : LocalRows, ndarray or CSR matrix of shape (n_samples, n_features)
         C-contiguous rows in the objective's dtype; only ever read. Sparse rows are
         for an objective that takes such.
     sample_weight : ndarray of shape (n_samples,), optional
         In the objective's dtype. Rows of weight zero are left out.
-    targets : ndarray of shape (n_samples, n_outputs), optional
+    targets : LocalRows or ndarray of shape (n_samples, n_outputs), optional
         What a network's outputs are compared with, in the objective's dtype; by
         default X itself.
     rows : int, optional
@@ -48,40 +54,48 @@ class ThreadEngine:
         Bytes in which codes may be kept between the two passes of a penalty on
         the mean code. The blocks that do not fit are encoded twice: same bits,
         a sixth matrix product. By default a fifth of X, within 16 MB and 1 GB.
+
+    Attributes
+    ----------
+    draw : int or None
+        Of the noise, if the objective has any; None is none.
     """
+
+    _pool: ThreadPoolExecutor | None  # from enter to exit, as the two below
+    _total: np.ndarray
+    _stack: ExitStack
 
     def __init__(
         self,
-        objective,
-        X,
-        sample_weight=None,
+        objective: Objective[Any],
+        X: Any,
+        sample_weight: np.ndarray | None = None,
         *,
-        targets=None,
-        rows=None,
-        n_threads=None,
-        code_memory=None,
-    ):
+        targets: Any = None,
+        rows: int | None = None,
+        n_threads: int | None = None,
+        code_memory: int | None = None,
+    ) -> None:
         self.objective = objective
-        self.draw = 0  # of the noise, if the objective has any
-        self._workspaces = []
-        all_rows = source(X)
+        self.draw: int | None = 0
+        self._workspaces: list[Workspace] = []
         y = None if targets is None else source(targets)
-        self._blocks = all_rows.in_blocks(objective, sample_weight, y, rows)
+        self._blocks = source(X).in_blocks(objective, sample_weight, y, rows)
         self._weight_sum = self._blocks.weight_sum
         self._n_threads = n_threads
-        self._codes = [None] * len(self._blocks)
+        self._codes: list[np.ndarray | None] = [None] * len(self._blocks)
         if objective.gathers:
             if code_memory is None:
-                of_rows = all_rows.nbytes * self._blocks.n_samples // len(all_rows)
-                code_memory = int(np.clip(of_rows // 5, *_CODE_MEMORY))
-            self._keep_memory(code_memory)
+                code_memory = int(np.clip(self._blocks.nbytes // 5, *_CODE_MEMORY))
+            self._make_room(code_memory)
 
     @classmethod
-    def of(cls, objective, data, **options):
+    def of(cls, objective: Objective[Any], data: Data, **options: Any) -> Self:
         """The engine for ``Data``."""
         return cls(objective, data.X, data.weights, targets=data.targets, **options)
 
-    def _keep_memory(self, memory):
+    def _make_room(self, memory: int) -> None:
+        """For what blocks keep from one pass to the next, as far as memory goes."""
         for index in range(len(self._blocks)):
             shape = self.objective.kept_shape(self._blocks.length(index))
             memory -= int(np.prod(shape)) * self.objective.dtype.itemsize
@@ -89,13 +103,13 @@ class ThreadEngine:
                 break
             self._codes[index] = np.empty(shape, self.objective.dtype)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._prepare(stack.enter_context(single_threaded_blas()), stack)
             self._stack = stack.pop_all()
         return self
 
-    def _prepare(self, share, stack):
+    def _prepare(self, share: int, stack: ExitStack) -> None:
         """Buffers and threads; what is to be undone at the end goes on the stack."""
         if self._n_threads is not None:
             share = self._n_threads
@@ -111,11 +125,11 @@ class ThreadEngine:
             self._pool = ThreadPoolExecutor(n_threads - 1, "skae-block")
             stack.callback(self._pool.shutdown)
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         self._stack.close()
 
-    def __call__(self, theta):
-        """Loss, gradient and terms at ``theta``; see ``finish``.
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
+        """Loss, gradient and terms at ``theta``; see ``finish`` of the objective.
 
         The gradient is a buffer that the next call overwrites.
         """
@@ -130,58 +144,62 @@ class ThreadEngine:
         total = Sums({}, self._total)
         total.gradient.fill(0)
 
-        def compute(index, block, workspace):
+        def compute(index: int, block: Block, workspace: Workspace) -> Sums:
             return objective.block(parameters, block, self._codes[index], workspace)
 
-        def add(sums):
+        def add(sums: Sums) -> None:
             nonlocal total
             total += sums
 
         self._each_block(compute, add)
         return objective.finish(parameters, total, self._weight_sum, mean)
 
-    def data_loss(self, theta):
+    def data_loss(self, theta: np.ndarray) -> float:
         """Mean loss of the rows at ``theta``: no penalties, and no gradient."""
         parameters = self.objective.parameters(theta)
         parameters.draw = self.draw
         self.objective.prepare(parameters)
         total = 0.0
 
-        def compute(index, block, workspace):
+        def compute(index: int, block: Block, workspace: Workspace) -> float:
             return self.objective.data_loss(parameters, block, workspace)
 
-        def add(loss):
+        def add(loss: float) -> None:
             nonlocal total
             total += loss
 
         self._each_block(compute, add)
         return total / self._weight_sum
 
-    def statistics(self, theta):
+    def statistics(self, theta: np.ndarray) -> np.ndarray:
         """Means over all rows, uncorrupted, (n_statistics,) in float64."""
         parameters = self.objective.parameters(theta)
         self.objective.prepare(parameters)
         return self._statistics(parameters)
 
-    def _statistics(self, parameters):
+    def _statistics(self, parameters: Parameters) -> np.ndarray:
         total = np.zeros(self.objective.n_statistics)
 
-        def compute(index, block, workspace):
+        def compute(index: int, block: Block, workspace: Workspace) -> np.ndarray:
             H = self._codes[index]
             if H is None:
                 H = workspace["kept", len(block.X)]
             return self.objective.statistics(parameters, block, H, workspace)
 
-        def add(sums):
+        def add(sums: np.ndarray) -> None:
             np.add(total, sums, out=total)
 
         self._each_block(compute, add)
         return total / self._weight_sum
 
-    def _each_block(self, compute, add):
+    def _each_block(
+        self,
+        compute: Callable[[int, Block, Workspace], Computed],
+        add: Callable[[Computed], None],
+    ) -> None:
         """``add(compute(index, block, workspace))`` for every one, in block order."""
 
-        def compute_block(index, workspace):
+        def compute_block(index: int, workspace: Workspace) -> Computed:
             block = self._blocks.take(index, workspace)
             result = compute(index, block, workspace)
             self._blocks.release(index)
@@ -190,12 +208,21 @@ class ThreadEngine:
         if self._pool is None:
             for index in range(len(self._blocks)):
                 add(compute_block(index, self._workspaces[0]))
-            return
+        else:
+            self._in_threads(self._pool, compute_block, add)
+
+    def _in_threads(
+        self,
+        pool: ThreadPoolExecutor,
+        compute_block: Callable[[int, Workspace], Computed],
+        add: Callable[[Computed], None],
+    ) -> None:
+        """Each thread, this one too, takes blocks until there are no more."""
         queue = _OrderedQueue(len(self._blocks))
 
         # Solvers try steps that are too long; threads inherit no errstate.
         @np.errstate(**np.geterr())
-        def work(workspace):
+        def work(workspace: Workspace) -> None:
             try:
                 while (index := queue.take()) is not None:
                     result = compute_block(index, workspace)
@@ -209,7 +236,7 @@ class ThreadEngine:
         others = []
         try:
             for workspace in self._workspaces[1:]:
-                others.append(self._pool.submit(work, workspace))
+                others.append(pool.submit(work, workspace))
             work(self._workspaces[0])
         except BaseException:
             queue.stop()
@@ -224,12 +251,12 @@ class ThreadEngine:
 class _OrderedQueue:
     """Hands out indices in order and lets their holders take turns in order."""
 
-    def __init__(self, n):
+    def __init__(self, n: int) -> None:
         self._n, self._next, self._turn = n, 0, 0
         self._stopped = False
         self._condition = threading.Condition()
 
-    def take(self):
+    def take(self) -> int | None:
         """Return the next index, or None when there is no more to do."""
         with self._condition:
             if self._stopped or self._next == self._n:
@@ -237,19 +264,19 @@ class _OrderedQueue:
             self._next += 1
             return self._next - 1
 
-    def wait_for_turn(self, index):
+    def wait_for_turn(self, index: int) -> bool:
         """Block until it is this index's turn; False if everything stopped."""
         with self._condition:
             self._condition.wait_for(lambda: self._stopped or self._turn == index)
             return not self._stopped
 
-    def end_turn(self):
+    def end_turn(self) -> None:
         """Pass the turn to the next index."""
         with self._condition:
             self._turn += 1
             self._condition.notify_all()
 
-    def stop(self):
+    def stop(self) -> None:
         """Release everyone who waits: an exception is on its way."""
         with self._condition:
             self._stopped = True

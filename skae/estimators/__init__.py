@@ -1,1 +1,1 @@
-"""What people import: parameters, validation, docstrings, fitted attributes."""
+"""What people import: parameters, docstrings, fitted attributes, targets."""

@@ -4,8 +4,10 @@ from abc import ABCMeta, abstractmethod
 from dataclasses import asdict, replace
 from functools import partial
 from numbers import Integral
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -27,11 +29,11 @@ from skae.estimators._parameters import (
     DocLinkMixin,
     OutputMixin,
     check_works,
-    zeros,
+    fraction_of_zeros,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.rows.moments import Moments
-from skae.rows.reading import read
+from skae.rows.reading import MatrixLike, read
 from skae.training.early_stopping import HeldOutLoss, hold_out
 from skae.training.problem import Problem, Settings
 from skae.training.run import SOLVERS, fit
@@ -84,7 +86,12 @@ class BaseAutoencoder(
             Fitted attributes.
         """
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """Learn the weights from X.
 
         Parameters
@@ -170,13 +177,18 @@ class BaseAutoencoder(
         return trained
 
     @available_if(_is_stochastic)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """Go through X once, in mini-batches, and improve the weights.
 
         For data that come in pieces. The first piece sets what is relative to the
         scale of the data (``alpha_``, the penalties' weights and Adam's units), so it
-        should be as mixed as the whole. After ``fit``, they are those of ``fit``. Rows
-        are not held out here.
+        should be as mixed as the whole. After ``fit``, they are those of ``fit``, and
+        Adam's averages begin anew. Rows are not held out here.
 
         Parameters
         ----------
@@ -291,8 +303,8 @@ class BaseAutoencoder(
                 **weights,
                 "n_iter_": trained.n_iter,
                 "sparsity_of_weights_": {
-                    "encoder": zeros(weights["components_"]),
-                    "decoder": zeros(weights["decoder_components_"]),
+                    "encoder": fraction_of_zeros(weights["components_"]),
+                    "decoder": fraction_of_zeros(weights["decoder_components_"]),
                 },
                 "mean_activation_": trained.statistics.astype(objective.dtype),
                 "loss_": trained.loss,

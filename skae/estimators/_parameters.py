@@ -10,6 +10,7 @@ from skae.core.losses import LOSSES
 from skae.core.penalties import L1, KullbackLeibler
 from skae.training.run import METHODS, SOLVERS
 
+Seed = int | np.random.RandomState | None  # what ``random_state`` may be
 # What those parameters may be that say how to train.
 TRAINING_CONSTRAINTS = {
     "solver": [StrOptions(set(SOLVERS))],
@@ -128,6 +129,6 @@ class SparsityMixin:
         return [term], {"sparsity_weight_": weight}
 
 
-def zeros(weight):
+def fraction_of_zeros(weight):
     """The fraction of entries that are exactly zero."""
     return 1 - int(np.count_nonzero(weight)) / weight.size

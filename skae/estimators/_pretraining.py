@@ -1,7 +1,9 @@
 """Greedy layer-wise pre-training: each autoencoder learns the codes of the last."""
 
+from collections.abc import Sequence
+
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import BernoulliRBM
 from sklearn.utils.validation import has_fit_parameter
@@ -22,6 +24,8 @@ _CLASSES = {
     "contractive": ContractiveAutoencoder,
 }
 NAMES = (*_CLASSES, "rbm")
+# What users may ask for: one for all layers, or one for each.
+Pretraining = str | BaseEstimator | Sequence[str | BaseEstimator] | None
 # Parameters that an autoencoder asked for by name takes from the stack.
 _SHARED = (
     "solver",
@@ -192,7 +196,8 @@ def pretrain(autoencoders, rows, weights, verbose=0, task=None):
 
 def _fit_layer(autoencoder, rows, options, layer):
     """Fit; a start for fine-tuning need not have converged, but must be a fit."""
-    if not isinstance(autoencoder, BaseAutoencoder):
+    if getattr(type(autoencoder), "fit", None) is not BaseAutoencoder.fit:
+        # Somebody else's, a subclass's too, says itself how it went.
         autoencoder.fit(rows.given, **options)
         return
     trained = autoencoder._learn(rows.given, **options)

@@ -4,13 +4,14 @@ from copy import copy
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skae.engines.row_map import apply_layers, fill
 from skae.estimators._lazy import on_chunks
-from skae.rows.reading import DTYPES, read, read_rows
+from skae.rows.reading import DTYPES, MatrixLike, read, read_rows
 from skae.rows.source import source
 
 
@@ -23,7 +24,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """
 
     @on_chunks
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> np.ndarray:
         """Encode X.
 
         Parameters
@@ -41,7 +42,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return self._fill(codes, _write_codes, rows)
 
     @on_chunks
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: npt.ArrayLike) -> np.ndarray:
         """Decode codes.
 
         Parameters
@@ -64,7 +65,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return apply_layers(self._decoder(codes.dtype), source(codes)).given
 
     @on_chunks
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Reconstruct X: ``inverse_transform(transform(X))``.
 
         Parameters
@@ -82,7 +83,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return self._fill(np.empty(rows.shape, rows.dtype), _write_rows, rows)
 
     @on_chunks
-    def score_samples(self, X):
+    def score_samples(self, X: MatrixLike) -> np.ndarray:
         """Negative squared reconstruction error of each row.
 
         Higher is more like the training data.
@@ -99,7 +100,12 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return -self._squared_errors(self._rows(X))
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
         """Fraction of the variance of X that the reconstruction explains.
 
         R² = 1 − Σ_i s_i ‖x̂_i − x_i‖² / Σ_i s_i ‖x_i − x̄‖², to be read beside

@@ -4,6 +4,7 @@ from abc import ABCMeta, abstractmethod
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -25,13 +26,13 @@ from skae.estimators._parameters import (
     PENALTY_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
     DocLinkMixin,
-    zeros,
+    fraction_of_zeros,
 )
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
 from skae.rows.reading import read_rows
 from skae.training.early_stopping import hold_out
 from skae.training.problem import Problem, Settings
-from skae.training.run import METHODS, fit
+from skae.training.run import METHODS, fit, refuse_overflow
 from skae.training.scale import NetworkScale, layer_penalties
 
 _MAX_SEED = np.iinfo(np.int32).max
@@ -95,7 +96,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
     def _check_data(self, data):
         """Refuse rows or targets that are not what they should be."""
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, as of any scikit-learn estimator.
 
         Parameters
@@ -223,7 +224,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             trained = None
             if self.fine_tune:
                 self._set_anchors(objective, autoencoders)
-                last = trained = self._fine_tuned(problem, theta, seed, held_out, task)
+                last = trained = self._fine_tune(problem, theta, seed, held_out, task)
                 theta = trained.theta
                 curves = {**curves, "fine-tuning": trained.loss_curve}
             self._keep(problem, autoencoders, theta, trained, curves)
@@ -264,7 +265,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             curves["output"] = above.loss_curve
         return theta, curves, above
 
-    def _fine_tuned(self, problem, theta, seed, held_out, task):
+    def _fine_tune(self, problem, theta, seed, held_out, task):
         """Train all weights together."""
         if held_out is not None:
             unit = problem.coordinates.unit
@@ -332,6 +333,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
 
     def _keep(self, problem, autoencoders, theta, trained, curves):
         """Set the fitted attributes, in one step."""
+        refuse_overflow(theta)  # which may be an autoencoder's as it is
         objective = problem.objective
         n_iter = 0 if trained is None else trained.n_iter
         attributes = problem.attributes(theta, n_iter)
@@ -344,7 +346,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
                     "squares": [*objective.alphas],
                     "absolute": [*objective.l1],
                 },
-                "sparsity_of_weights_": [zeros(W) for W in coefs],
+                "sparsity_of_weights_": [fraction_of_zeros(W) for W in coefs],
                 "loss_": None if trained is None else trained.loss,
                 "loss_curve_": None if trained is None else trained.loss_curve,
                 "loss_curves_": curves,

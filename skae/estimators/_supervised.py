@@ -15,7 +15,7 @@ from skae.estimators._parameters import check_works
 from skae.estimators._pretraining import activation_of
 from skae.estimators._stack import BaseStack
 from skae.rows.data import Data
-from skae.rows.reading import read, read_more
+from skae.rows.reading import MatrixLike, read, read_more
 from skae.training.problem import Problem, Settings
 from skae.training.run import fit
 from skae.training.scale import NetworkScale
@@ -35,7 +35,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
     }
 
     @on_chunks
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> np.ndarray:
         """Compute the codes of the top hidden layer.
 
         Parameters

@@ -24,7 +24,7 @@ class Targets:
 
 def numbers(y):
     """Numbers as (rows, n_outputs)."""
-    if y.dtype.kind not in "biuf":
+    if y.dtype.kind not in "biufO":  # a chunk's objects are tried, as those of arrays
         raise ValueError(
             f"y must be numbers, got {y.dtype}; for classes, use "
             "StackedAutoencoderClassifier."

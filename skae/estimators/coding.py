@@ -1,9 +1,12 @@
 """Sparse coding, plain and topographic."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
@@ -20,10 +23,9 @@ from skae.core.coding import NoPooling, TorusPooling
 from skae.core.layers import Layers
 from skae.estimators._callbacks import fit_task
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
-from skae.estimators._parameters import DocLinkMixin, check_works
+from skae.estimators._parameters import DocLinkMixin, Seed, check_works
 from skae.estimators._reconstruction import ReconstructionMixin
-from skae.rows.reading import read
-from skae.training.coordinates import Unchanged
+from skae.rows.reading import MatrixLike, read
 from skae.training.dictionary import MAX_ITER_ENCODE, DictionaryObjective, Encoder
 from skae.training.problem import Problem, Settings
 from skae.training.run import fit
@@ -217,21 +219,21 @@ class SparseCoding(
 
     def __init__(
         self,
-        n_components=None,
+        n_components: int | None = None,
         *,
-        sparsity_weight="scale",
-        dictionary_penalty="scale",
-        epsilon=1e-5,
-        topography=None,
-        pool_size=3,
-        max_iter=300,
-        code_max_iter=10,
-        batch_size=1000,
-        tol=0.05,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-    ):
+        sparsity_weight: float | str = "scale",
+        dictionary_penalty: float | str = "scale",
+        epsilon: float = 1e-5,
+        topography: Sequence[int] | None = None,
+        pool_size: int = 3,
+        max_iter: int = 300,
+        code_max_iter: int = 10,
+        batch_size: int | None = 1000,
+        tol: float = 0.05,
+        random_state: Seed = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.sparsity_weight = sparsity_weight
         self.dictionary_penalty = dictionary_penalty
@@ -246,7 +248,12 @@ class SparseCoding(
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """Learn the dictionary from X.
 
         Parameters
@@ -310,7 +317,12 @@ class SparseCoding(
             self._keep(problem, trained, constants)
         return trained
 
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """One round with these rows: their codes, then the dictionary.
 
         The dictionary fits the codes of earlier calls too, the more recent the
@@ -340,6 +352,7 @@ class SparseCoding(
         random_state = check_random_state(self.random_state)
         constants, size = self._constants(data)
         if continues:
+            self._check_shape((constants["n_components"], data.X.shape[1]))
             self._check_same(constants)
             constants = self._fitted_constants
         settings = Settings(
@@ -355,7 +368,7 @@ class SparseCoding(
             trained = replace(trained, loss_curve=curve, n_iter=n_iter)
         self._keep(problem, trained, constants)
 
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> np.ndarray:
         """Code X with the dictionary.
 
         The code of a row is the minimum of the row's part of J, so it depends neither
@@ -392,10 +405,10 @@ class SparseCoding(
 
     def _constants(self, data):
         """Those of J, with numbers for what is "scale", and a row's typical length."""
+        k, grid, window = self._units(data.X.shape[1])
         moments = data.moments
         moments.check_magnitude(data.n_rows, data.X.dtype)
         size = moments.size or 1.0
-        k, grid, window = self._units(data.X.shape[1])
         weight, penalty = self.sparsity_weight, self.dictionary_penalty
         if weight == "scale":
             # A code that is active alone counts in window² pools.
@@ -442,19 +455,20 @@ class SparseCoding(
         """The dictionary to start from, as a flat vector."""
         if not continues:
             return objective.start(random_state, size)
-        if self.components_.shape != objective.shape:
+        self._check_shape(objective.shape)
+        return self.components_.astype(objective.dtype).ravel()
+
+    def _check_shape(self, shape):
+        if self.components_.shape != shape:
             raise ValueError(
                 "Training continues from components_ of shape "
                 f"{self.components_.shape}, but X and n_components now ask for "
-                f"{objective.shape}; use warm_start=False, or clone, to start afresh."
+                f"{shape}; use warm_start=False, or clone, to start afresh."
             )
-        return self.components_.astype(objective.dtype).ravel()
 
     def _check_same(self, constants):
         """Refuse parameters of J that changed between two calls of partial_fit."""
         fitted = self._fitted_constants
-        if constants["n_components"] != fitted["n_components"]:
-            return  # which ``_start`` refuses
         for name in ("sparsity_weight", "dictionary_penalty"):
             given, used = getattr(self, name), fitted[name]
             if given != "scale" and float(given) != used:
@@ -520,4 +534,4 @@ def _problem(data, constants, settings, code_max_iter):
         own = {"_fitted_constants": constants, "n_iter_": n_iter}
         return {**objective.attributes(theta), **own}
 
-    return Problem(objective, data, Unchanged(), settings, attributes=attributes)
+    return Problem(objective, data, None, settings, attributes=attributes)

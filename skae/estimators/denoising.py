@@ -1,6 +1,8 @@
 """The denoising autoencoder."""
 
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -8,7 +10,8 @@ from sklearn.utils import check_random_state
 from skae._sklearn import Interval, StrOptions
 from skae.core.corruptions import CORRUPTIONS, Custom, Noise
 from skae.estimators._base import BaseAutoencoder
-from skae.estimators._parameters import SparsityMixin
+from skae.estimators._parameters import Seed, SparsityMixin
+from skae.rows.reading import MatrixLike
 
 
 class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
@@ -312,39 +315,39 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
 
     def __init__(
         self,
-        n_components=None,
+        n_components: int | None = None,
         *,
-        corruption="masking",
-        corruption_level=0.3,
-        emphasis=None,
-        redraw_every=20,
-        activation="logistic",
-        output_activation="identity",
-        loss="squared_error",
-        tied_weights=False,
-        alpha="scale",
-        l1_ratio=0.0,
-        sparsity=None,
-        sparsity_target=0.05,
-        sparsity_weight="scale",
-        solver="lbfgs",
-        max_iter=1000,
-        max_fun=15000,
-        growing_samples=True,
-        tol=2e-4,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=3e-3,
-        shuffle=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        n_init=1,
-        n_jobs=None,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-    ):
+        corruption: str | Callable[[np.ndarray, np.ndarray], np.ndarray] = "masking",
+        corruption_level: float = 0.3,
+        emphasis: Sequence[float] | None = None,
+        redraw_every: int | None = 20,
+        activation: str = "logistic",
+        output_activation: str = "identity",
+        loss: str = "squared_error",
+        tied_weights: bool = False,
+        alpha: float | str = "scale",
+        l1_ratio: float = 0.0,
+        sparsity: str | None = None,
+        sparsity_target: float = 0.05,
+        sparsity_weight: float | str = "scale",
+        solver: str = "lbfgs",
+        max_iter: int = 1000,
+        max_fun: int = 15000,
+        growing_samples: bool = True,
+        tol: float = 2e-4,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 3e-3,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        n_init: int = 1,
+        n_jobs: int | None = None,
+        random_state: Seed = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.corruption = corruption
         self.corruption_level = corruption_level
@@ -377,7 +380,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def corrupt(self, X, random_state=None):
+    def corrupt(self, X: MatrixLike, random_state: Seed = None) -> Any:
         """Corrupt X as training does.
 
         Parameters

@@ -1,14 +1,23 @@
 """A deep, mirrored autoencoder, pre-trained layer by layer."""
 
+from collections.abc import Sequence
+from typing import Self
+
+import numpy.typing as npt
+
 from skae._sklearn import StrOptions
 from skae.core.activations import ACTIVATIONS
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
-from skae.estimators._parameters import OutputMixin, check_works
-from skae.estimators._pretraining import activation_of, output_activation_of
+from skae.estimators._parameters import OutputMixin, Seed, check_works
+from skae.estimators._pretraining import (
+    Pretraining,
+    activation_of,
+    output_activation_of,
+)
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.estimators._stack import BaseStack
 from skae.estimators._targets import Targets
-from skae.rows.reading import read
+from skae.rows.reading import MatrixLike, read
 from skae.training.early_stopping import HeldOutLoss
 
 
@@ -232,34 +241,34 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         *,
-        autoencoder="denoising",
-        activation="logistic",
-        code_activation=None,
-        output_activation="identity",
-        loss="squared_error",
-        fine_tune=True,
-        solver="lbfgs",
-        alpha="scale",
-        l1_ratio=0.0,
-        max_iter=1000,
-        max_fun=15000,
-        growing_samples=True,
-        tol=2e-4,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=1e-3,
-        shuffle=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        input_dropout=0.0,
-        hidden_dropout=0.0,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-    ):
+        autoencoder: Pretraining = "denoising",
+        activation: str = "logistic",
+        code_activation: str | None = None,
+        output_activation: str = "identity",
+        loss: str = "squared_error",
+        fine_tune: bool = True,
+        solver: str = "lbfgs",
+        alpha: float | str = "scale",
+        l1_ratio: float = 0.0,
+        max_iter: int = 1000,
+        max_fun: int = 15000,
+        growing_samples: bool = True,
+        tol: float = 2e-4,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 1e-3,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        input_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        random_state: Seed = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.autoencoder = autoencoder
         self.activation = activation
@@ -287,7 +296,12 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """Pre-train the layers and fine-tune the whole.
 
         Parameters

@@ -1,5 +1,10 @@
 """A deep classifier, pre-trained layer by layer."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
 from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -8,8 +13,11 @@ from skae._sklearn import StrOptions
 from skae.core.layers import Layers
 from skae.engines.row_map import apply_layers
 from skae.estimators._lazy import on_chunks
+from skae.estimators._parameters import Seed
+from skae.estimators._pretraining import Pretraining
 from skae.estimators._supervised import SupervisedStack
 from skae.estimators._targets import class_targets
+from skae.rows.reading import MatrixLike
 from skae.rows.source import source
 from skae.training.early_stopping import HeldOutPrediction
 
@@ -231,38 +239,37 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         **SupervisedStack._parameter_constraints,
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
-    _y_numeric = False
     _unit_alpha = 1e-3
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         *,
-        autoencoder="denoising",
-        activation="logistic",
-        fine_tune=True,
-        solver="lbfgs",
-        alpha=1e-4,
-        l1_ratio=0.0,
-        decay="all",
-        max_iter=1000,
-        max_fun=15000,
-        growing_samples=True,
-        tol=2e-4,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=1e-3,
-        shuffle=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        input_dropout=0.0,
-        hidden_dropout=0.0,
-        class_weight=None,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-    ):
+        autoencoder: Pretraining = "denoising",
+        activation: str = "logistic",
+        fine_tune: bool = True,
+        solver: str = "lbfgs",
+        alpha: float | str = 1e-4,
+        l1_ratio: float = 0.0,
+        decay: str = "all",
+        max_iter: int = 1000,
+        max_fun: int = 15000,
+        growing_samples: bool = True,
+        tol: float = 2e-4,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 1e-3,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        input_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        class_weight: dict[Any, float] | Sequence[dict[Any, float]] | str | None = None,
+        random_state: Seed = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.autoencoder = autoencoder
         self.activation = activation
@@ -289,7 +296,13 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def fit(self, X, y, X_unlabeled=None, sample_weight=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        X_unlabeled: MatrixLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """Pre-train on all rows and fine-tune on the labelled ones.
 
         Parameters
@@ -342,7 +355,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         return self._fit(X, y, X_unlabeled, sample_weight)
 
     def _targets(self, given):
-        given.class_weighted(self.class_weight)
+        given.weigh_classes(self.class_weight)
         known = None
         if self._continues and not self._multilabel:
             known = self.classes_
@@ -358,7 +371,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         return HeldOutPrediction(objective, held_out, score)
 
     @on_chunks
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict the class, or the labels, of each row.
 
         Parameters
@@ -378,7 +391,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         return self.classes_[probabilities.argmax(axis=1)]
 
     @on_chunks
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Probability of each class, or of each label.
 
         Parameters
@@ -395,7 +408,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         return self._apply(X)
 
     @on_chunks
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Logarithm of ``predict_proba``, finite also where that is 0.
 
         Parameters

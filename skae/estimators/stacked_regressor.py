@@ -1,11 +1,19 @@
 """A deep regressor, pre-trained layer by layer."""
 
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skae.estimators._lazy import on_chunks
+from skae.estimators._parameters import Seed
+from skae.estimators._pretraining import Pretraining
 from skae.estimators._supervised import SupervisedStack
 from skae.estimators._targets import Targets, numbers
+from skae.rows.reading import MatrixLike
 from skae.training.early_stopping import HeldOutPrediction
 
 
@@ -218,37 +226,36 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
     True
     """
 
-    _y_numeric = True
     _unit_alpha = 2e-3
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         *,
-        autoencoder="denoising",
-        activation="logistic",
-        fine_tune=True,
-        solver="lbfgs",
-        alpha="scale",
-        l1_ratio=0.0,
-        decay="all",
-        max_iter=1000,
-        max_fun=15000,
-        growing_samples=True,
-        tol=2e-4,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=1e-3,
-        shuffle=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        input_dropout=0.0,
-        hidden_dropout=0.0,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-    ):
+        autoencoder: Pretraining = "denoising",
+        activation: str = "logistic",
+        fine_tune: bool = True,
+        solver: str = "lbfgs",
+        alpha: float | str = "scale",
+        l1_ratio: float = 0.0,
+        decay: str = "all",
+        max_iter: int = 1000,
+        max_fun: int = 15000,
+        growing_samples: bool = True,
+        tol: float = 2e-4,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 1e-3,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        input_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        random_state: Seed = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.autoencoder = autoencoder
         self.activation = activation
@@ -274,7 +281,13 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def fit(self, X, y, X_unlabeled=None, sample_weight=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: npt.ArrayLike,
+        X_unlabeled: MatrixLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """Pre-train on all rows and fine-tune on those with a target.
 
         Parameters
@@ -343,7 +356,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         return HeldOutPrediction(objective, held_out, r2_score)
 
     @on_chunks
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict the targets of each row.
 
         Parameters

@@ -20,13 +20,15 @@ from sklearn.utils import check_array
 
 from skae.core.autoencoder import AutoencoderObjective
 from skae.core.network import NetworkObjective
-from skae.rows.dask_tasks import runner
+from skae.rows.dask_tasks import Runner, Task, runner
 from skae.rows.data import Data, Rows
 from skae.rows.dense import DenseRows
 from skae.rows.moments import Moments, total_weight
+from skae.rows.protocols import Compute, Encode, Weights
 from skae.rows.samples import here_and_there
 
-X, WEIGHTS, TARGETS = range(3)
+ROWS, WEIGHTS, TARGETS = range(3)
+HeldBlock = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
 def aligned(array: Any) -> Any:
@@ -39,8 +41,8 @@ def aligned(array: Any) -> Any:
 
 
 def prepare_block(
-    X: Any, weights: Any, targets: Any, dtype: Any, encode: Callable | None
-) -> tuple:
+    X: Any, weights: Any, targets: Any, dtype: np.dtype, encode: Encode | None
+) -> HeldBlock:
     """Make a block of one chunk; on its worker.
 
     Parameters
@@ -54,15 +56,12 @@ def prepare_block(
     dtype : dtype
         Of the objective.
     encode : callable or None
-        ``encode(targets) -> ndarray of shape (rows, n_outputs)``.
-
-    Returns
-    -------
-    block : tuple
+        ``encode(targets) -> ndarray of shape (rows, n_outputs)``; for targets.
     """
     refuse_sparse(X)  # of which dask's meta need not tell
     X = check_array(X, dtype=dtype, order="C", ensure_min_samples=0, input_name="X")
     if targets is not None:
+        assert encode is not None, "what makes them numbers"
         targets = encode(np.asarray(targets))
         targets = check_array(
             targets, dtype=dtype, order="C", ensure_min_samples=0, input_name="y"
@@ -96,7 +95,7 @@ def refuse_sparse(X: Any) -> None:
         )
 
 
-def _same_length(X, other, name):
+def _same_length(X: Any, other: Any, name: str) -> None:
     if len(X) != len(other):
         raise ValueError(
             f"A chunk of X has {len(X)} rows, but the chunk of {name} beside it "
@@ -104,38 +103,45 @@ def _same_length(X, other, name):
         )
 
 
-def _size(block):
+def _size(block: HeldBlock) -> tuple[int, float, int]:
     """Rows, the sum of their weights, and columns of the targets."""
-    X_, weights, targets = block
-    total = total_weight(len(X_), weights)
-    return len(X_), total, 0 if targets is None else targets.shape[1]
+    X, weights, targets = block
+    total = total_weight(len(X), weights)
+    return len(X), total, 0 if targets is None else targets.shape[1]
 
 
-def _call(function, position, block):
+def _call(function: Callable[..., Any], position: int, block: HeldBlock) -> Any:
     return function(aligned(block[position]), aligned(block[WEIGHTS]))
 
 
-def _with_rows(function, block):
+def _with_rows(compute: Compute, block: HeldBlock) -> HeldBlock:
     # A copy of what it multiplies by is as good as aligned.
-    return deepcopy(function)(DenseRows(aligned(block[X]))), *block[1:]
+    X, weights, targets = block
+    return deepcopy(compute)(DenseRows(aligned(X))), weights, targets
 
 
-def _with_weights(block):
-    if block[WEIGHTS] is not None:
-        return block
-    return block[X], np.ones(len(block[X]), block[X].dtype), block[TARGETS]
+def _with_weights(block: HeldBlock) -> HeldBlock:
+    X, weights, targets = block
+    return X, np.ones(len(X), X.dtype) if weights is None else weights, targets
 
 
-def _picked(index, block):
+def _picked(index: np.ndarray, block: HeldBlock) -> HeldBlock:
     """Rows of a block, with all that lies beside them."""
-    return tuple(None if array is None else aligned(array)[index] for array in block)
+    X, weights, targets = block
+    return (
+        aligned(X)[index],
+        None if weights is None else aligned(weights)[index],
+        None if targets is None else aligned(targets)[index],
+    )
 
 
-def _ranges(array, weights):
+def _ranges(array: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     return np.stack([array.min(axis=0), array.max(axis=0)])
 
 
-def _moments_and_total(array, weights):
+def _moments_and_total(
+    array: np.ndarray, weights: np.ndarray | None
+) -> tuple[Moments, float]:
     return DenseRows(array).moments(weights), total_weight(len(array), weights)
 
 
@@ -143,15 +149,17 @@ def _moments_and_total(array, weights):
 class Blocks:
     """Blocks of rows, and the tasks that hold them, in the order of the rows."""
 
-    run: Any  # ClientRunner or LocalRunner, whose tasks they are
-    tasks: list
-    rows: list  # of each block
+    run: Runner
+    tasks: list[Task]
+    rows: list[int]  # of each block
     weight_sum: float
     weighted: bool
     n_outputs: int  # columns of the targets
 
     @classmethod
-    def compute(cls, chunks: list, weighted: bool, sources: Sequence = ()) -> Blocks:
+    def compute(
+        cls, chunks: list[Task], weighted: bool, sources: Sequence[Any] = ()
+    ) -> Blocks:
         """Have blocks computed and held, where dask finds room for them.
 
         Parameters
@@ -182,9 +190,9 @@ class Blocks:
         """Index of the first row of each block."""
         return [0, *np.cumsum(self.rows).tolist()][:-1]
 
-    def with_rows(self, function: Callable) -> Blocks:
-        """The same blocks, with ``function(rows)``, an array, for X."""
-        sent = self.run.send(function)
+    def with_rows(self, compute: Compute) -> Blocks:
+        """The same blocks, with ``compute(rows)``, an array, for X."""
+        sent = self.run.send(compute)
         tasks = self.run.map(_with_rows, [sent] * len(self.tasks), self.tasks)
         return replace(self, tasks=self.run.start(tasks))
 
@@ -209,7 +217,7 @@ class DaskRows(Rows):
     ----------
     blocks : Blocks
         Where the rows lie.
-    position : {X, WEIGHTS, TARGETS}
+    position : {ROWS, WEIGHTS, TARGETS}
         Which of a block's arrays.
     n_columns : int
         Of the array.
@@ -222,7 +230,7 @@ class DaskRows(Rows):
     ndim = 2
 
     def __init__(
-        self, blocks: Blocks, position: int, n_columns: int, dtype: Any
+        self, blocks: Blocks, position: int, n_columns: int, dtype: np.dtype
     ) -> None:
         self.blocks, self._position = blocks, position
         self.shape = sum(blocks.rows), n_columns
@@ -238,13 +246,13 @@ class DaskRows(Rows):
         """Themselves: an autoencoder here may learn from them."""
         return self
 
-    def each(self, function: Callable) -> list:
+    def each(self, function: Callable[..., Any]) -> list[Any]:
         """Results of ``function(array, weights)`` for each block, in order."""
         run, blocks = self.blocks.run, self.blocks.tasks
         tasks = run.map(partial(_call, function, self._position), blocks)
         return run.gather(tasks, needs=blocks)
 
-    def moments(self, weights: Any = None) -> Moments:
+    def moments(self, weights: Weights = None) -> Moments:
         """Weighted column means and variance; blocks have their weights."""
         return Moments.combined(*zip(*self.each(_moments_and_total), strict=True))
 
@@ -253,7 +261,7 @@ class DaskRows(Rows):
         low, high = np.stack(self.each(_ranges), axis=1)
         return np.stack([low.min(axis=0), high.max(axis=0)])
 
-    def ranges(self, weights: Any = None) -> np.ndarray:
+    def ranges(self, weights: Weights = None) -> np.ndarray:
         """Least and greatest of each column, (2, n_columns)."""
         return self._ranges
 
@@ -268,14 +276,15 @@ class DaskRows(Rows):
         return NetworkObjective(*args, **kwargs)
 
     def mapped(
-        self, compute: Callable, n_columns: int, weights: Any = None
+        self, compute: Compute, n_columns: int, weights: Weights = None
     ) -> DaskRows:
         """Rows of ``compute(rows)``, block by block where they lie."""
         blocks = self.blocks.with_rows(compute)
         return DaskRows(blocks, self._position, n_columns, self.dtype)
 
-    def joined(self, other: Any) -> DaskRows:
+    def joined(self, other: Rows) -> DaskRows:
         """The rows of ``other`` after these."""
+        assert isinstance(other, DaskRows), "both are read alike"
         blocks = self.blocks.joined(other.blocks)
         return DaskRows(blocks, self._position, self.shape[1], self.dtype)
 
@@ -289,10 +298,11 @@ class DaskRows(Rows):
         picked = blocks.run.gather(
             blocks.run.map(_picked, index, blocks.tasks), needs=blocks.tasks
         )
-        X_, weights, targets = (
+        X, weights, targets = (
             None if arrays[0] is None else np.concatenate(arrays)
             for arrays in zip(*picked, strict=True)
         )
+        assert X is not None, "only weights and targets may be absent"
         return Data(
-            DenseRows(X_), weights, None if targets is None else DenseRows(targets)
+            DenseRows(X), weights, None if targets is None else DenseRows(targets)
         )

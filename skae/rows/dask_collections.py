@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,18 +19,21 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae.rows.dask import (
+    ROWS,
     TARGETS,
     WEIGHTS,
     Blocks,
     DaskRows,
+    HeldBlock,
     prepare_block,
     refuse_sparse,
 )
-from skae.rows.dask import X as ROWS
-from skae.rows.data import Data
+from skae.rows.dask_tasks import Task
+from skae.rows.data import Data, Rows
 from skae.rows.dense import DenseRows
 from skae.rows.given import Given
 from skae.rows.moments import Moments, total_weight
+from skae.rows.protocols import Compute, Encode
 
 
 def is_dask(X: Any) -> bool:
@@ -38,7 +41,7 @@ def is_dask(X: Any) -> bool:
     return type(X).__module__.partition(".")[0] in ("dask", "dask_expr")
 
 
-def _is_frame(X):
+def _is_frame(X: Any) -> bool:
     return is_dask(X) and hasattr(X, "to_dask_array")
 
 
@@ -46,7 +49,7 @@ def _is_frame(X):
 
 
 class Chunks(Given):
-    """Dask's collections, of which nothing is computed before ``data``.
+    """Dask's collections, of which nothing is computed before it is asked for.
 
     Parameters
     ----------
@@ -62,6 +65,8 @@ class Chunks(Given):
         Whether this is the first fit.
     supervised : bool
         Whether there must be targets.
+    dtype : dtype, optional
+        That the rows are to have; by default ``float_dtype``.
     """
 
     engine = "dask"
@@ -76,6 +81,7 @@ class Chunks(Given):
         *,
         reset: bool,
         supervised: bool = False,
+        dtype: np.dtype | None = None,
     ) -> None:
         if supervised and y is None:
             raise ValueError(
@@ -84,9 +90,10 @@ class Chunks(Given):
             )
         self.shown = X, X if y is None else y, sample_weight
         self._X = _with_whole_rows(estimator, X, reset)
-        self.dtype, self.weights, self._y = float_dtype(X), sample_weight, y
+        self.dtype = dtype or float_dtype(X)
+        self.weights, self._y = sample_weight, y
 
-    def data(self, encode: Callable | None = None) -> Data:
+    def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and targets as blocks that dask computes and holds."""
         y = None if encode is None else self._y
         chunks = _chunks(self._X, y, self.weights, self.dtype, encode)
@@ -106,7 +113,7 @@ class Chunks(Given):
             return values
         return np.repeat(values[:, np.newaxis], self._y.shape[1], axis=1)
 
-    def class_weighted(self, class_weight: Any) -> None:
+    def weigh_classes(self, class_weight: Any) -> None:
         """Refuse weights of classes."""
         if class_weight is not None:
             raise ValueError(
@@ -115,7 +122,7 @@ class Chunks(Given):
                 "class_weight=None, and sample_weight."
             )
 
-    def mean_error(self, errors_of: Callable) -> tuple[float, Moments]:
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
         """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments.
 
         By sums over the chunks; nothing of them is kept.
@@ -146,7 +153,7 @@ class Held(Given):
         validate_data(estimator, rows, reset=reset, skip_check_array=True)
         self._rows, self.dtype = rows, rows.dtype
 
-    def data(self, encode: Callable | None = None) -> Data:
+    def data(self, encode: Encode | None = None) -> Data:
         """The rows and their weights."""
         return _data(self._rows.blocks, self._rows.shape[1], self.dtype)
 
@@ -159,16 +166,16 @@ class Held(Given):
         """There are none."""
         raise NotImplementedError
 
-    def class_weighted(self, class_weight: Any) -> None:
+    def weigh_classes(self, class_weight: Any) -> None:
         """There are none."""
 
-    def mean_error(self, errors_of: Callable) -> tuple[float, Moments]:
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
         """Nobody asks."""
         raise NotImplementedError
 
 
-def _data(blocks, n_features, dtype):
-    def array(position, n_columns):
+def _data(blocks: Blocks, n_features: int, dtype: np.dtype) -> Data:
+    def array(position: int, n_columns: int) -> DaskRows:
         return DaskRows(blocks, position, n_columns, dtype)
 
     return Data(
@@ -178,18 +185,20 @@ def _data(blocks, n_features, dtype):
     )
 
 
-def read_more_chunks(estimator: Any, X: Any, name: str) -> DaskRows:
-    """More rows beside those of dask's collections."""
+def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows:
+    """More rows beside those of dask's collections, in the dtype of those."""
     if not is_dask(X):
         raise ValueError(
             f"{name} must be a dask collection where X is one, got "
             f"{type(X).__name__}; dask.array.from_array makes one of it."
         )
-    return Chunks(estimator, X, None, None, reset=False).data().X
+    return Chunks(estimator, X, None, None, reset=False, dtype=dtype).data().X
 
 
-def _error_sums(errors_of, block):
-    """Σ s_i e_i of a block, Σ s_i, and moments."""
+def _error_sums(
+    errors_of: Compute, block: HeldBlock
+) -> tuple[float, float, Moments] | None:
+    """Σ s_i e_i of a block, Σ s_i, and moments; None where it has no rows."""
     X, weights, _ = block
     if not len(X):
         return None
@@ -199,7 +208,7 @@ def _error_sums(errors_of, block):
     return mean_error * total, total, rows.moments(weights)
 
 
-def _distinct(y):
+def _distinct(y: Any) -> np.ndarray:
     """The values of y, sorted, found chunk by chunk."""
     import dask
 
@@ -212,7 +221,7 @@ def _distinct(y):
     return values
 
 
-def _unique(part):
+def _unique(part: Any) -> np.ndarray:
     return np.unique(np.asarray(part))
 
 
@@ -239,16 +248,14 @@ def float_dtype(X: Any) -> np.dtype:
     return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
 
 
-def _chunks(X, y, sample_weight, dtype, encode):
+def _chunks(
+    X: Any, y: Any, sample_weight: Any, dtype: np.dtype, encode: Encode | None
+) -> list[Task]:
     """Delayed blocks, a chunk of X each."""
     from dask import delayed
 
-    others = [sample_weight, y]
-    lengths = None
-    if any(other is not None and not _beside(other, X) for other in others):
-        lengths = _lengths(X)
-    parts = parts_of(X)
-    columns = [_column(other, X, lengths, len(parts)) for other in others]
+    parts, lengths = parts_of(X), cache(partial(_lengths, X))
+    columns = [_column(c, X, lengths, len(parts)) for c in (sample_weight, y)]
     prepare = delayed(prepare_block, pure=False)
     return [
         prepare(part, weights, targets, dtype, encode)
@@ -256,12 +263,12 @@ def _chunks(X, y, sample_weight, dtype, encode):
     ]
 
 
-def parts_of(collection: Any) -> list:
+def parts_of(collection: Any) -> list[Task]:
     """Its chunks, delayed; of an array, those of the rows."""
     return list(np.ravel(collection.to_delayed()))
 
 
-def _beside(other, X):
+def _beside(other: Any, X: Any) -> bool:
     """Whether chunks of both are known, or have to be taken, to be of equal length.
 
     Blocks compare their lengths again when they are computed.
@@ -270,13 +277,12 @@ def _beside(other, X):
         return False
     if _is_frame(other) or _is_frame(X):
         return len(parts_of(other)) == len(parts_of(X))
-    return other.chunks[0] == X.chunks[0] or (
-        np.isnan([*other.chunks[0], *X.chunks[0]]).any()
-        and other.numblocks[0] == X.numblocks[0]
-    )
+    if np.isnan([*other.chunks[0], *X.chunks[0]]).any():
+        return bool(other.numblocks[0] == X.numblocks[0])
+    return bool(other.chunks[0] == X.chunks[0])
 
 
-def _lengths(X):
+def _lengths(X: Any) -> tuple[int, ...]:
     """Rows of each chunk, computed where they are not known."""
     import dask
 
@@ -285,33 +291,39 @@ def _lengths(X):
     return tuple(dask.compute(*(dask.delayed(len)(part) for part in parts_of(X))))
 
 
-def _column(other, X, lengths, n_parts):
-    """Parts of y or of the weights that lie beside those of X."""
+def _column(
+    other: Any, X: Any, lengths: Callable[[], tuple[int, ...]], n_parts: int
+) -> list[Task]:
+    """Parts of y or of the weights that lie beside those of X; None for None.
+
+    ``lengths()`` are the rows of each chunk of X.
+    """
     import dask.array as da
 
     if other is None:
         return [None] * n_parts
     if not is_dask(other):
         other = da.from_array(np.asarray(other), chunks=-1)
-    elif lengths is None or _beside(other, X):
+    elif _beside(other, X):
         return parts_of(other)
     elif _is_frame(other):
         other = other.to_dask_array(lengths=True)
     elif np.isnan(other.chunks[0]).any():
         other = other.compute_chunk_sizes()
-    if other.shape[0] != sum(lengths):
+    n_samples = sum(lengths())
+    if other.shape[0] != n_samples:
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: "
-            f"{[sum(lengths), other.shape[0]]}"
+            f"{[n_samples, other.shape[0]]}"
         )
     columns = {} if other.ndim == 1 else {1: -1}
-    return parts_of(other.rechunk({0: lengths, **columns}))
+    return parts_of(other.rechunk({0: lengths(), **columns}))
 
 
 # -- out: transform and its like -----------------------------------------------------
 
 
-def _apply(estimator, name, empty, X):
+def _apply(estimator: Any, name: str, empty: np.ndarray, X: Any) -> np.ndarray:
     if not len(X):
         return empty
     return np.asarray(getattr(estimator, name)(X))

@@ -7,13 +7,22 @@ object with the local scheduler. What is planned reaches the scheduler as one gr
 with the first call that needs it: each message costs milliseconds, a task less.
 """
 
+from __future__ import annotations
+
 import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from skae._version import __version__
 from skae._warnings import warn
+
+Task = Any  # see above; dask has no types
+Place = str | None  # name of a worker; None if it is unknown, or any will do
 
 _SECONDS_BETWEEN_LOOKS = 5.0
 _SECONDS_WITHOUT_WORKERS = 60.0
@@ -29,7 +38,7 @@ class LostError(Exception):
     """A value was lost together with its worker; what needed it may be repeated."""
 
 
-def runner():
+def runner() -> Runner:
     """The runner of the moment: the active client's, if there is one."""
     distributed = sys.modules.get("distributed")
     if distributed is not None:
@@ -44,51 +53,82 @@ def runner():
     return LocalRunner()
 
 
-def _same(value):
+def _same(value: Any) -> Any:
     return value
 
 
-def _where(worker):
+def _where(worker: Place) -> dict[str, Any]:
     """Options by which dask prefers a worker, but does without."""
     return {"workers": [worker], "allow_other_workers": True} if worker else {}
 
 
-class _Runner:
-    def map(self, function, *columns, places=None):
+class Runner(ABC):
+    """Plans tasks, has them computed, and fetches results."""
+
+    @property
+    @abstractmethod
+    def memory(self) -> float:
+        """Bytes that those who compute may hold together; infinity: no limit known."""
+
+    @abstractmethod
+    def start(self, tasks: Iterable[Task]) -> list[Task]:
+        """Have tasks computed and held."""
+
+    @abstractmethod
+    def spread(self, tasks: Sequence[Task], sources: Sequence[Any]) -> list[Task]:
+        """``start``, but tasks that follow each other on one worker if all may move.
+
+        ``sources`` are the collections that tasks compute.
+        """
+
+    @abstractmethod
+    def gather(self, tasks: Sequence[Task], needs: Sequence[Task] = ()) -> list[Any]:
+        """The results of tasks; ``needs`` are those that nothing can stand in for."""
+
+    @abstractmethod
+    def places(self, tasks: Sequence[Task]) -> list[Place]:
+        """Names of the workers that hold tasks."""
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        *columns: Sequence[Any],
+        places: Sequence[Place] | None = None,
+    ) -> list[Task]:
         """Tasks of ``function`` on the entries of lists of equal length.
 
-        ``places`` are names of workers that had best compute them, None if any may.
+        ``places`` are the workers that had best compute them, None where any may.
         Otherwise dask weighs its guesses of times, and may move rows to where the
         parameters are.
         """
         from dask import annotate, delayed
 
-        function = delayed(function, pure=False)
+        plan = delayed(function, pure=False)
         tasks = []
         places = places or [None] * len(columns[0])
         for place, *row in zip(places, *columns, strict=True):
             with annotate(**_where(place)):
-                tasks.append(function(*row))
+                tasks.append(plan(*row))
         return tasks
 
-    def bring(self, value, places):
+    def bring(self, value: np.ndarray, places: Sequence[Place]) -> list[Task]:
         """For each place a task whose result is ``value``; it leaves here once."""
         distinct = list(set(places))
         if len(distinct) > _SENT_BY_SCHEDULER:
             return self.map(_same, [value]) * len(places)
         copies = self.map(_same, [value] * len(distinct), places=distinct)
-        copies = dict(zip(distinct, copies, strict=True))
-        return [copies[place] for place in places]
+        copy_at = dict(zip(distinct, copies, strict=True))
+        return [copy_at[place] for place in places]
 
-    def send(self, value):
+    def send(self, value: Any) -> Task:
         """A task that holds ``value``, which leaves this process once."""
         return self.start(self.map(_same, [value]))[0]
 
 
-class ClientRunner(_Runner):
+class ClientRunner(Runner):
     """Tasks of a ``distributed.Client``."""
 
-    def __init__(self, client):
+    def __init__(self, client: Any) -> None:
         if client.asynchronous:
             raise ValueError(
                 "The active dask client is asynchronous, but fit and score wait for "
@@ -97,7 +137,7 @@ class ClientRunner(_Runner):
         self.client = client
         _check_versions(client)
 
-    def bring(self, value, places):
+    def bring(self, value: np.ndarray, places: Sequence[Place]) -> list[Task]:
         """For each place a task whose result is ``value``; it leaves here once."""
         if value.nbytes <= _BYTES_IN_A_GRAPH:
             return super().bring(value, places)
@@ -106,43 +146,42 @@ class ClientRunner(_Runner):
             # and this one with it.
             return [self.client.scatter(value, hash=False)] * len(places)
 
-    def start(self, tasks):
+    def start(self, tasks: Iterable[Task]) -> list[Task]:
         """Have tasks computed and held."""
         with _errors_in_words(self):
             return self.client.compute(list(tasks))
 
-    def spread(self, tasks, sources):
+    def spread(self, tasks: Sequence[Task], sources: Sequence[Any]) -> list[Task]:
         """``start``, but tasks that follow each other on one worker if all may move.
 
-        dask itself deals out what is ready to whoever is free. ``sources`` are the
-        collections that tasks compute.
+        dask itself deals out what is ready to whoever is free.
         """
         threads = self.client.nthreads()
         if not threads or not _may_move(tasks, sources):
             return self.start(tasks)
         ends = np.cumsum(list(threads.values())) * len(tasks) // sum(threads.values())
-        started = []
+        started: list[Task] = []
         with _errors_in_words(self):
             for worker, end in zip(threads, ends, strict=True):
                 own = tasks[len(started) : end]
                 started += self.client.compute(own, **_where(worker))
         return started
 
-    def gather(self, tasks, needs=()):
+    def gather(self, tasks: Sequence[Task], needs: Sequence[Task] = ()) -> list[Any]:
         """The results of tasks; ``needs`` are those that nothing can stand in for."""
         with _errors_in_words(self, needs):
             tasks = self.client.compute(tasks)
             self._wait(tasks)
             return self.client.gather(tasks)
 
-    def places(self, tasks):
-        """Names of the workers that hold tasks; None if unknown."""
+    def places(self, tasks: Sequence[Task]) -> list[Place]:
+        """Names of the workers that hold tasks."""
         with _errors_in_words(self, tasks):
             self._wait(tasks)
             found = self.client.who_has(tasks)
         return [min(found.get(task.key) or (None,)) for task in tasks]
 
-    def _wait(self, tasks):
+    def _wait(self, tasks: Sequence[Task]) -> None:
         """Wait, unless there is nobody left to wait for."""
         from distributed import wait
 
@@ -162,7 +201,7 @@ class ClientRunner(_Runner):
                     ) from None
 
     @property
-    def memory(self):
+    def memory(self) -> float:
         """Bytes that the workers may hold together, infinity where not limited."""
         try:
             info = self.client.scheduler_info(n_workers=-1)
@@ -172,7 +211,7 @@ class ClientRunner(_Runner):
         return sum(limits) if limits and all(limits) else np.inf
 
 
-def _may_move(tasks, sources):
+def _may_move(tasks: Sequence[Task], sources: Sequence[Any]) -> bool:
     """Whether nothing has its place, by its user's wish or as a result that is held.
 
     Nor may tasks share what they need: each worker would make its own.
@@ -190,13 +229,18 @@ def _may_move(tasks, sources):
 class _errors_in_words:
     """Turns dask's errors about workers and clients into what to do about them."""
 
-    def __init__(self, run, needs=()):
+    def __init__(self, run: ClientRunner, needs: Sequence[Task] = ()) -> None:
         self._run, self._needs = run, needs
 
-    def __enter__(self):
-        return self
+    def __enter__(self) -> None:
+        pass
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if kind is None or not issubclass(kind, Exception):
             return
         from distributed import KilledWorker
@@ -225,12 +269,12 @@ class _errors_in_words:
         raise LostError from error
 
 
-def _check_versions(client):
+def _check_versions(client: Any) -> None:
     """Refuse workers that would compute with another skae, NumPy or Python."""
 
     # Inside another function it travels as code, to where there may be no skae. dask
     # itself knows the versions of what is installed, which a checkout may not be.
-    def own_version():
+    def own_version() -> str | None:
         try:
             from skae._version import __version__
         except ImportError:
@@ -250,34 +294,34 @@ def _check_versions(client):
             )
 
 
-def _main_versions(report):
+def _main_versions(report: dict[str, Any]) -> dict[str, str]:
     """Python and NumPy as far as they make a difference: 3.11, not 3.11.7."""
     packages = report["packages"]
     versions = {name: str(packages.get(name)) for name in ("python", "numpy")}
     return {name: ".".join(v.split(".")[:2]) for name, v in versions.items()}
 
 
-class LocalRunner(_Runner):
+class LocalRunner(Runner):
     """Tasks of dask's local scheduler, by default threads of this process."""
 
     memory = np.inf
 
-    def start(self, tasks):
+    def start(self, tasks: Iterable[Task]) -> list[Task]:
         """Have tasks computed and held in memory."""
         import dask
 
         return list(dask.persist(*tasks))
 
-    def spread(self, tasks, sources):
+    def spread(self, tasks: Sequence[Task], sources: Sequence[Any]) -> list[Task]:
         """All are here."""
         return self.start(tasks)
 
-    def gather(self, tasks, needs=()):
+    def gather(self, tasks: Sequence[Task], needs: Sequence[Task] = ()) -> list[Any]:
         """The results of tasks."""
         import dask
 
         return list(dask.compute(*tasks))
 
-    def places(self, tasks):
+    def places(self, tasks: Sequence[Task]) -> list[Place]:
         """All are here."""
         return [None] * len(tasks)

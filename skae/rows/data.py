@@ -9,14 +9,20 @@ these methods and one line in ``skae.rows.source`` or ``skae.rows.reading``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from skae.core.autoencoder import AutoencoderObjective
+from skae.core.corruptions import Noise
+from skae.core.layers import Layers
+from skae.core.network import NetworkObjective
+from skae.core.protocols import Objective
 from skae.rows.deviations import Deviations
+from skae.rows.memory_map import Release
 from skae.rows.moments import Moments
+from skae.rows.protocols import BlockSequence, Compute, Cost, RowMap, Weights, Write
 from skae.rows.samples import here_and_there
 
 
@@ -29,8 +35,6 @@ class Rows(ABC):
         (n_samples, n_features).
     dtype : dtype
         float32 or float64.
-    nbytes : int
-        Bytes that they take where they lie.
     engine : str
         Name in ``skae.engines.choice.ENGINES`` of who evaluates objectives on them.
     local : bool
@@ -47,7 +51,8 @@ class Rows(ABC):
 
     @property
     @abstractmethod
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """Bytes that they take where they lie."""
 
     @property
     @abstractmethod
@@ -55,26 +60,28 @@ class Rows(ABC):
         """What ``fit`` of an estimator takes for these rows."""
 
     @abstractmethod
-    def moments(self, weights: Any = None) -> Moments:
+    def moments(self, weights: Weights = None) -> Moments:
         """Weighted column means and variance, in float64."""
 
     @abstractmethod
-    def ranges(self, weights: Any = None) -> np.ndarray:
+    def ranges(self, weights: Weights = None) -> np.ndarray:
         """Least and greatest of each column, (2, n_features), of rows that count."""
 
     @abstractmethod
-    def autoencoder(self, *args: Any, **kwargs: Any) -> Any:
+    def autoencoder(self, *args: Any, **kwargs: Any) -> AutoencoderObjective:
         """The objective for such rows, from arguments of ``AutoencoderObjective``."""
 
     @abstractmethod
-    def network(self, *args: Any, reconstructs: bool, **kwargs: Any) -> Any:
+    def network(
+        self, *args: Any, reconstructs: bool, **kwargs: Any
+    ) -> NetworkObjective:
         """The objective for such rows, from arguments of ``NetworkObjective``.
 
         ``reconstructs`` says whether the rows are their own targets.
         """
 
     @abstractmethod
-    def mapped(self, compute: Callable, n_columns: int, weights: Any = None) -> Rows:
+    def mapped(self, compute: Compute, n_columns: int, weights: Weights = None) -> Rows:
         """Rows of ``compute(rows)``, an array with that many columns.
 
         Of rows of weight zero, which may hold anything, zeros.
@@ -82,7 +89,7 @@ class Rows(ABC):
 
     @abstractmethod
     def joined(self, other: Rows) -> Rows:
-        """The rows of ``other`` after these."""
+        """The rows of ``other``, which lie where these do, after these."""
 
     @abstractmethod
     def sample(self, size: int, weights: Any = None, targets: Any = None) -> Data:
@@ -98,25 +105,24 @@ class LocalRows(Rows):
         if data.n_rows <= size:
             return data
         index = data.counted
-        index = index[here_and_there(len(index), size)]
-        return Data(
-            self.picked(index),
-            None if weights is None else weights[index],
-            None if targets is None else targets.picked(index),
-        )
+        return data.picked(index[here_and_there(len(index), size)])
 
     @abstractmethod
     def __getitem__(self, rows: slice) -> Any:
         """Consecutive rows, an array or a CSR matrix."""
 
     @abstractmethod
-    def release(self) -> Callable:
-        """A ``Release`` of the memory of rows that have been read."""
+    def release(self) -> Release:
+        """Gives back the memory of rows that have been read."""
 
     @abstractmethod
     def in_blocks(
-        self, objective: Any, weights: Any, targets: Any, rows: int | None
-    ) -> Any:
+        self,
+        objective: Objective[Any],
+        weights: np.ndarray | None,
+        targets: LocalRows | None,
+        rows: int | None = None,
+    ) -> BlockSequence:
         """Blocks of ``rows`` rows for an engine, by default as many as suit it."""
 
     @abstractmethod
@@ -132,27 +138,31 @@ class LocalRows(Rows):
         """A copy of some rows."""
 
     @abstractmethod
-    def deviations(self, weights: Any, moments: Moments) -> Deviations:
+    def deviations(self, weights: np.ndarray | None, moments: Moments) -> Deviations:
         """How these rows, few enough for a copy, deviate from the mean of them."""
 
     @abstractmethod
-    def layers(self, layers: Any) -> Any:
+    def after(self, dense: LocalRows) -> LocalRows:
+        """The rows of an array, and then these."""
+
+    @abstractmethod
+    def layers(self, layers: RowMap) -> RowMap:
         """What maps slices of these rows as ``layers``, which maps arrays, does."""
 
     @abstractmethod
-    def errors(self, encode: Any, decode: Any) -> tuple[Callable, Any]:
+    def errors(self, encode: RowMap, decode: Layers) -> tuple[Write, Cost]:
         """What writes ‖x̂_i − x_i‖² of a slice of rows, and what a row of it costs.
 
         Parameters
         ----------
-        encode : callable
-            ``encode(X)``: codes of a slice of these rows.
+        encode : RowMap
+            From slices of these rows to codes.
         decode : Layers
             From codes to reconstructions.
         """
 
     @abstractmethod
-    def corrupted(self, noise: Any) -> Any:
+    def corrupted(self, noise: Noise) -> Any:
         """A corrupted copy, sparse where the noise keeps zeros."""
 
 
@@ -164,7 +174,7 @@ class Data:
     """
 
     X: Rows
-    weights: Any = None  # ndarray of shape (n_samples,); of dask's rows a DaskRows
+    weights: Weights = None
     targets: Rows | None = None  # (n_samples, n_outputs)
 
     @property
@@ -173,6 +183,11 @@ class Data:
         if self.weights is None or not self.X.local:
             return self.X.shape[0]
         return int(np.count_nonzero(self.weights))
+
+    @property
+    def local_rows(self) -> LocalRows:
+        """X, for what is only done in the process in which it lies."""
+        return _local(self.X)
 
     @property
     def moments(self) -> Moments:
@@ -190,6 +205,14 @@ class Data:
         """About ``size`` of the rows that count, in this process; all if fewer."""
         return self.X.sample(size, self.weights, self.targets)
 
+    def picked(self, index: np.ndarray) -> Data:
+        """A copy of some rows of this process, their weights and their targets."""
+        return Data(
+            _local(self.X).picked(index),
+            None if self.weights is None else self.weights[index],
+            None if self.targets is None else _local(self.targets).picked(index),
+        )
+
     def joined(self, more_rows: Rows) -> Data:
         """These and more rows without targets, which weigh one."""
         weights = self.weights
@@ -197,3 +220,8 @@ class Data:
             ones = np.ones(len(more_rows), weights.dtype)
             weights = np.concatenate([weights, ones])
         return Data(self.X.joined(more_rows), weights)
+
+
+def _local(rows: Rows) -> LocalRows:
+    assert isinstance(rows, LocalRows), "whoever needs them here has asked ``local``"
+    return rows

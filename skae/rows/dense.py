@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from skae.core.autoencoder import AutoencoderObjective
-from skae.core.blocks import Block
+from skae.core.blocks import Block, Workspace
+from skae.core.corruptions import Noise
+from skae.core.layers import Layers
 from skae.core.network import NetworkObjective
+from skae.core.protocols import Objective
 from skae.rows.data import LocalRows, Rows
 from skae.rows.deviations import DenseDeviations
 from skae.rows.errors import write_squared_errors
 from skae.rows.lengths import block_rows
 from skae.rows.memory_map import Release
 from skae.rows.moments import Moments, dense_moments, dense_ranges
+from skae.rows.protocols import Compute, Cost, RowMap, Write
 
 
 class DenseRows(LocalRows):
@@ -46,7 +50,7 @@ class DenseRows(LocalRows):
         return self.X[rows]
 
     def release(self) -> Release:
-        """A ``Release`` of the memory of rows that have been read."""
+        """Gives back the memory of rows that have been read, if they are a map's."""
         return Release(self.X)
 
     def moments(self, weights: np.ndarray | None = None) -> Moments:
@@ -68,31 +72,35 @@ class DenseRows(LocalRows):
         return NetworkObjective(*args, **kwargs)
 
     def mapped(
-        self, compute: Callable, n_columns: int, weights: np.ndarray | None = None
+        self, compute: Compute, n_columns: int, weights: np.ndarray | None = None
     ) -> DenseRows:
         """Rows of ``compute(rows)``; zeros for rows of weight zero."""
         return computed_rows(self, compute, weights)
 
     def joined(self, other: Rows) -> LocalRows:
         """The rows of ``other`` after these; sparse if those are."""
-        if isinstance(other, DenseRows):
-            return DenseRows(np.concatenate([self.X, other.X]))
+        assert isinstance(other, LocalRows), "both are read alike"
         return other.after(self)
+
+    def after(self, dense: LocalRows) -> DenseRows:
+        """The rows of an array, and then these."""
+        return DenseRows(np.concatenate([dense.given, self.X]))
 
     def in_blocks(
         self,
-        objective: Any,
+        objective: Objective[Any],
         weights: np.ndarray | None,
-        targets: DenseRows | None,
+        targets: LocalRows | None,
         rows: int | None = None,
     ) -> RowsInBlocks:
         """Blocks of ``rows`` rows, by default as many as fit a cache."""
 
-        def rows_of(n_samples):
+        def rows_of(n_samples: int) -> int:
             return rows or block_rows(n_samples, objective.numbers_per_row)
 
-        y = None if targets is None else targets.X
+        y = None if targets is None else targets.given
         blocks = RowsInBlocks(self.X, weights, y, rows_of)
+        blocks.nbytes = self.nbytes * blocks.n_samples // len(self)
         blocks.multiplications = blocks.n_samples * objective.multiplications_per_row
         return blocks
 
@@ -109,19 +117,21 @@ class DenseRows(LocalRows):
         """A copy of some rows."""
         return DenseRows(self.X[index])
 
-    def deviations(self, weights: Any, moments: Moments) -> DenseDeviations:
+    def deviations(
+        self, weights: np.ndarray | None, moments: Moments
+    ) -> DenseDeviations:
         """How these rows deviate from the mean of them."""
         return DenseDeviations(self.X, weights, moments)
 
-    def layers(self, layers: Any) -> Any:
+    def layers(self, layers: RowMap) -> RowMap:
         """``layers`` themselves."""
         return layers
 
-    def errors(self, encode: Any, decode: Any) -> tuple[Callable, Any]:
+    def errors(self, encode: RowMap, decode: Layers) -> tuple[Write, Cost]:
         """What writes ‖x̂_i − x_i‖² of a slice of rows, and what a row of it costs."""
         return partial(write_squared_errors, encode, decode), encode
 
-    def corrupted(self, noise: Any) -> np.ndarray:
+    def corrupted(self, noise: Noise) -> np.ndarray:
         """A corrupted copy."""
         out = np.empty_like(self.X)
         noise(self.X, start=0, draw=0, out=out)
@@ -129,7 +139,7 @@ class DenseRows(LocalRows):
 
 
 def computed_rows(
-    rows: LocalRows, compute: Callable, weights: np.ndarray | None
+    rows: LocalRows, compute: Compute, weights: np.ndarray | None
 ) -> DenseRows:
     """Rows of ``compute(rows)``; zeros for rows of weight zero."""
     array = compute(rows)
@@ -139,7 +149,7 @@ def computed_rows(
 
 
 class RowsInBlocks:
-    """Hands out blocks of consecutive rows of X.
+    """Hands out blocks of consecutive rows of X: a ``BlockSequence``.
 
     They are views, unless some weights are zero: then a block is a copy of its rows
     with other weights, in a buffer, and is what it would be if the others had been
@@ -157,66 +167,62 @@ class RowsInBlocks:
         Of the rows.
     rows_of : callable
         ``rows_of(n_samples)``: rows of a block, if there are that many rows.
-
-    Attributes
-    ----------
-    n_samples : int
-        Rows in all blocks.
-    weight_sum : float
-        Their weights' sum.
-    multiplications : float
-        Of an evaluation's products, in time as many of dense ones.
     """
 
+    nbytes: int
     multiplications: float
 
-    def __init__(self, X, weights, targets, rows_of):
+    def __init__(
+        self,
+        X: np.ndarray,
+        weights: np.ndarray | None,
+        targets: np.ndarray | None,
+        rows_of: Callable[[int], int],
+    ) -> None:
         self._X, self._weights, self._targets = X, weights, targets
         self._release = Release(X)
-        some = weights is not None and not weights.all()
-        n = X.shape[0]
-        there = np.flatnonzero(weights) if some else range(n)
+        self._kept = None  # or weights, where 0 marks what is left out
+        there: Sequence[int] | np.ndarray = range(len(X))
+        if weights is not None and not weights.all():
+            self._kept, there = weights, np.flatnonzero(weights)
+            if (weights[there] == 1).all():
+                self._weights = None
         self.n_samples = len(there)
-        self._kept = weights if some else None  # 0 marks what is left out
-        if some and (weights[there] == 1).all():
-            self._weights = None
         self._length = rows_of(self.n_samples)
-        self._bounds = [*there[:: self._length], n]
+        self._bounds = [*there[:: self._length], len(X)]
         self.weight_sum = self._weight_sum()
 
-    def _weight_sum(self):
+    def _weight_sum(self) -> float:
         """Block by block, as a cluster must: so both come to the same bits."""
         if self._weights is None:
             return float(self.n_samples)
         parts = (self._weights[slice(*bounds)] for bounds in pairwise(self._bounds))
         return float(sum(part[part > 0].sum(dtype=np.float64) for part in parts))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._bounds) - 1
 
-    def length(self, index):
+    def length(self, index: int) -> int:
         """Rows of the block with this index."""
         return min(self._length, self.n_samples - index * self._length)
 
-    def take(self, index, workspace):
+    def take(self, index: int, workspace: Workspace) -> Block:
         """The block with this index; ``workspace["gathered"]`` may hold its rows."""
         start, stop = self._bounds[index : index + 2]
-        X = self._X[start:stop]
-        if self._kept is None:
-            there = slice(None)
-        else:
-            there = np.flatnonzero(self._kept[start:stop])
-            rows = workspace["gathered", len(there)]
-            # mode="clip" writes to out directly; the indices are always valid.
-            X = np.take(X, there, axis=0, out=rows, mode="clip")
-
-        def part(array):
-            return None if array is None else array[start:stop][there]
-
         first = index * self._length
-        return Block(X, part(self._weights), first, part(self._targets))
+        X = self._X[start:stop]
+        weights = None if self._weights is None else self._weights[start:stop]
+        targets = None if self._targets is None else self._targets[start:stop]
+        if self._kept is None:
+            return Block(X, weights, first, targets)
+        there = np.flatnonzero(self._kept[start:stop])
+        rows = workspace["gathered", len(there)]
+        # mode="clip" writes to out directly; the indices are always valid.
+        np.take(X, there, axis=0, out=rows, mode="clip")
+        weights = None if weights is None else weights[there]
+        return Block(rows, weights, first, None if targets is None else targets[there])
 
-    def release(self, index):
+    def release(self, index: int) -> None:
         """Give back the memory of the block with this index, if X is a large map."""
         start, stop = self._bounds[index : index + 2]
         self._release(self._X[start:stop])

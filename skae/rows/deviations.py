@@ -84,9 +84,7 @@ class SparseDeviations(Deviations):
     Parameters are those of ``DenseDeviations``.
     """
 
-    def __init__(
-        self, X: Any, weights: np.ndarray | None, moments: Moments
-    ) -> None:
+    def __init__(self, X: Any, weights: np.ndarray | None, moments: Moments) -> None:
         self.shape = X.shape
         self._shares = _shares(X.shape[0], weights)
         self._X = X.astype(np.float64) / moments.spread

@@ -5,21 +5,24 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.layers import Layers
 from skae.core.linear_decoder import LinearDecoder
 from skae.core.sparse_rows import SparseRows
 
+Map = Callable[[Any], np.ndarray]  # of slices of rows, or of their codes
+
 
 def write_squared_errors(
-    encode: Callable, decode: Callable, X: np.ndarray, errors: np.ndarray
+    encode: Map, decode: Map, X: np.ndarray, errors: np.ndarray
 ) -> None:
-    """Write ‖x̂_i − x_i‖² of the rows of an array."""
+    """Write ‖x̂_i − x_i‖² of the rows of an array, (rows,)."""
     residual = decode(encode(X))
     residual -= X
     np.vecdot(residual, residual, out=errors)
 
 
 def write_errors_of_sparse(
-    encode: Callable, decode: Callable, X: Any, errors: np.ndarray
+    encode: Map, decode: Map, X: Any, errors: np.ndarray
 ) -> None:
     """Write ‖x̂_i − x_i‖² of the rows of a CSR matrix, from dense reconstructions."""
     residual = decode(encode(X))
@@ -38,13 +41,13 @@ class LinearErrors:
         The last of them decodes the codes, with identity as activation.
     """
 
-    def __init__(self, encode: Callable, decode: Any) -> None:
+    def __init__(self, encode: Map, decode: Layers) -> None:
         weights, biases, _ = decode.layers[-1]  # Dᵀ and c
         self._encode = encode
         self._linear = LinearDecoder(np.column_stack([weights, biases]))
 
     def __call__(self, X: Any, errors: np.ndarray) -> None:
-        """Write ‖x̂_i − x_i‖² of the rows of a CSR matrix."""
+        """Write ‖x̂_i − x_i‖² of the rows of a CSR matrix, (rows,)."""
         codes = self._encode(X)
         H = np.ones((codes.shape[1] + 1, len(codes)))
         H[:-1] = codes.T

@@ -7,7 +7,6 @@ in the same few calls, wherever the rows lie.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from skae._sklearn import check_sample_weight
 from skae.rows.data import Data
 from skae.rows.dense import DenseRows
 from skae.rows.moments import Moments
+from skae.rows.protocols import Compute, Encode
 from skae.rows.source import source
 
 
@@ -31,7 +31,7 @@ class Given(ABC):
         Whether they lie in this process.
     dtype : dtype
         float32 or float64.
-    weights : array or None
+    weights : ndarray, or dask array or Series, of shape (n_samples,), or None
         Of the rows.
     shown : tuple
         (X, y, weights) as callbacks are shown them. The targets of an autoencoder are
@@ -42,10 +42,10 @@ class Given(ABC):
     local = True
     dtype: np.dtype
     weights: Any
-    shown: tuple
+    shown: tuple[Any, Any, Any]
 
     @abstractmethod
-    def data(self, encode: Callable | None = None) -> Data:
+    def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and the targets ``encode(y)``, an array (rows, n_outputs)."""
 
     @property
@@ -58,11 +58,11 @@ class Given(ABC):
         """An array as wide as y that has all its values, of rows that count."""
 
     @abstractmethod
-    def class_weighted(self, class_weight: Any) -> None:
+    def weigh_classes(self, class_weight: Any) -> None:
         """Multiply the weights of the rows by those of their classes."""
 
     @abstractmethod
-    def mean_error(self, errors_of: Callable) -> tuple[float, Moments]:
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
         """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments."""
 
 
@@ -73,9 +73,9 @@ class Arrays(Given):
         self.rows, self.dtype = source(X), X.dtype
         self.weights = check_sample_weight(sample_weight, X)
         self.shown = X, X if y is None else y, self.weights
-        self.y = None if y is None else _that_count(self.weights, y)
+        self.y: Any = None if y is None else _only_targets_that_count(self.weights, y)
 
-    def data(self, encode: Callable | None = None) -> Data:
+    def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and the targets ``encode(y)``, in the dtype of X."""
         targets = None
         if encode is not None:
@@ -94,7 +94,7 @@ class Arrays(Given):
         """The targets of rows that count."""
         return self.y
 
-    def class_weighted(self, class_weight: Any) -> None:
+    def weigh_classes(self, class_weight: Any) -> None:
         """Multiply the weights of the rows by those of their classes."""
         if class_weight is None:
             return
@@ -109,14 +109,14 @@ class Arrays(Given):
             )
         self.weights = total
 
-    def mean_error(self, errors_of: Callable) -> tuple[float, Moments]:
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
         """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments."""
         errors = errors_of(self.rows)
         mean = float(np.average(errors, weights=self.weights))
         return mean, self.rows.moments(self.weights)
 
 
-def _that_count(weights: np.ndarray | None, y: Any) -> Any:
+def _only_targets_that_count(weights: np.ndarray | None, y: Any) -> Any:
     """Targets, with that of a row that counts for rows of weight zero.
 
     So they stay where they are beside the rows, and absent from classes and ranges.

@@ -12,6 +12,8 @@ that were written to exist nowhere else: it is left to the kernel as it is.
 """
 
 import mmap
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -22,14 +24,16 @@ LARGE = 2**28
 _AROUND = 2**16
 # Of rows read here and there, this much is mapped before all is given back.
 _GATHERED = 2**26
+# Numbers that are read at a time where all are read once.
+_NUMBERS_AT_A_TIME = 2**18
 
 
-def is_large_map(X):
+def is_large_map(X: Any) -> bool:
     """Whether X lies in a memory map, of whatever mode, and is large."""
     return isinstance(X, np.ndarray) and X.nbytes >= LARGE and _map_of(X) is not None
 
 
-def _map_of(X):
+def _map_of(X: Any) -> np.memmap | None:
     """The ``numpy.memmap`` in which X lies, or None."""
     while isinstance(X, np.ndarray):
         # An array computed from a map is of the same class, but its memory is not.
@@ -44,24 +48,24 @@ class Release:
 
     Parameters
     ----------
-    X : array of shape (n_samples, n_features)
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
         Data in the main memory or in a map.
     """
 
-    def __init__(self, X):
-        self._memory = None
+    def __init__(self, X: Any) -> None:
+        self._memory: mmap.mmap | None = None
         self._X, self._gathered = X, 0
-        if not is_large_map(X):
+        owner = _map_of(X) if is_large_map(X) else None
+        if owner is None:
             return
         self._of_row = max(_AROUND, X.nbytes // len(X))
-        owner = _map_of(X)
-        memory = owner.base
+        memory: Any = owner.base
         if owner.mode != "c" and hasattr(memory, "madvise"):
             self._memory = memory
             at = np.frombuffer(memory, np.uint8)
             self._first = at.__array_interface__["data"][0]
 
-    def __call__(self, rows):
+    def __call__(self, rows: np.ndarray) -> None:
         """Give back ``rows``, a slice of X.
 
         Rows on the same pages that are still in use are read from the file again.
@@ -73,7 +77,7 @@ class Release:
         stop = high - self._first + _AROUND
         self._memory.madvise(mmap.MADV_DONTNEED, start, stop - start)
 
-    def after_gathering(self, n_rows):
+    def after_gathering(self, n_rows: int) -> None:
         """Note that so many rows here and there were read; give all back at times."""
         if self._memory is None:
             return
@@ -83,10 +87,10 @@ class Release:
             self._gathered = 0
 
 
-def blocks_of(X, numbers=2**18):
-    """Yield slices of X's rows, each of about so many numbers, to be read once."""
+def blocks_of(X: np.ndarray) -> Iterator[slice]:
+    """Yield slices of X's rows, a few at a time, to be read once."""
     release = Release(X)
-    step = max(1, numbers // X.shape[1])
+    step = max(1, _NUMBERS_AT_A_TIME // X.shape[1])
     for start in range(0, X.shape[0], step):
         rows = slice(start, start + step)
         yield rows

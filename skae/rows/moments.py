@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -93,7 +93,7 @@ def dense_moments(X: np.ndarray, weights: np.ndarray | None) -> Moments:
         deviations = X[b] - mean
         distances = np.vecdot(deviations, deviations)
         # Rows of weight zero may hold anything, and 0 times inf is nan.
-        squares += weights[b] @ np.where(weights[b] > 0, distances, 0)
+        squares += float(weights[b] @ np.where(weights[b] > 0, distances, 0))
     return Moments(mean, float(squares / total))
 
 
@@ -114,7 +114,9 @@ def sparse_moments(X: Any, weights: np.ndarray | None) -> Moments:
     bounds = np.searchsorted(X.indptr, np.arange(step, X.nnz, step))
     bounds = np.unique([0, *bounds, X.shape[0]])
 
-    def column_sums(values, weights=weights):
+    def column_sums(
+        values: Callable[[np.ndarray, np.ndarray], Any], weights: np.ndarray = weights
+    ) -> np.ndarray:
         """Σ_i s_i v_ij over the entries, where ``values(x_ij, j)`` gives v_ij."""
         sums = np.zeros(n_features)
         for start, stop in pairwise(bounds):

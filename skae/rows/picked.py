@@ -1,5 +1,9 @@
 """Some rows of a matrix, in blocks: those that count, or a batch of them."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from scipy.sparse import issparse
 
@@ -23,29 +27,33 @@ class PickedRows:
         The rows picked, by default all of them.
     """
 
-    def __init__(self, X, weights, index=None):
+    def __init__(
+        self, X: Any, weights: np.ndarray | None, index: np.ndarray | None = None
+    ) -> None:
         self.dtype = X.dtype
         self._X, self._weights, self._index = X, weights, index
         self._in_order = index is None
         self._release = Release(X)
 
     @classmethod
-    def that_count(cls, X, weights):
+    def that_count(cls, X: Any, weights: np.ndarray | None) -> PickedRows:
         """Those of weight zero left out, as if they had never been there."""
-        some = weights is not None and not weights.all()
-        rows = cls(X, weights, np.flatnonzero(weights) if some else None)
+        index = None
+        if weights is not None and not weights.all():
+            index = np.flatnonzero(weights)
+        rows = cls(X, weights, index)
         rows._in_order = True
         return rows
 
-    def pick(self, positions):
+    def pick(self, positions: np.ndarray) -> PickedRows:
         """Those at these positions among the rows picked here."""
         index = positions if self._index is None else self._index[positions]
         return PickedRows(self._X, self._weights, index)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._X.shape[0] if self._index is None else len(self._index)
 
-    def block(self, rows):
+    def block(self, rows: slice) -> tuple[Any, np.ndarray | None]:
         """The rows of a slice, an ndarray or ``SparseRows``, and their weights."""
         where = rows if self._index is None else self._index[rows]
         weights = None if self._weights is None else self._weights[where]
@@ -55,7 +63,7 @@ class PickedRows:
             return cut_sparse(self._X, rows.start, rows.stop, False), weights
         return SparseRows(self._X[where]), weights
 
-    def release(self, rows):
+    def release(self, rows: slice) -> None:
         """Give back the memory of a block in order of X, if X is a large map."""
         if not self._in_order:
             return  # its rows are here and there, see ``Release.after_gathering``

@@ -9,17 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
+import numpy.typing as npt
+from scipy.sparse import issparse, sparray, spmatrix
 from sklearn.utils import assert_all_finite, check_array, get_tags
 from sklearn.utils.validation import validate_data
 
+from skae.rows.dask import DaskRows
 from skae.rows.dask_collections import Chunks, Held, is_dask, read_more_chunks
-from skae.rows.data import LocalRows, Rows
+from skae.rows.data import LocalRows
 from skae.rows.given import Arrays, Given
 from skae.rows.memory_map import blocks_of, is_large_map
 from skae.rows.source import source
 
 DTYPES = [np.float64, np.float32]
+# Rows as users give them. Data frames and dask's collections have ``__array__`` and so
+# are array-like to a type checker; what maps rows to rows makes dask arrays of dask's.
+MatrixLike = npt.ArrayLike | sparray | spmatrix
 
 
 def read(
@@ -51,7 +56,7 @@ def read(
     order : {"C", None}
         Of an array in memory, which objectives need; None leaves it as it is.
     """
-    if isinstance(X, Rows):
+    if isinstance(X, DaskRows):
         return Held(estimator, X, reset)
     if is_dask(X):
         return Chunks(
@@ -83,11 +88,14 @@ def read_rows(estimator: Any, X: Any) -> LocalRows:
 
 
 def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
-    """More rows beside those of ``given``, with the same columns, or None for None."""
+    """More rows beside those of ``given``, with their columns and in their dtype.
+
+    None for None.
+    """
     if X is None:
         return None
     if not given.local:
-        return read_more_chunks(estimator, X, name)
+        return read_more_chunks(estimator, X, given.dtype, name)
     if is_dask(X):
         raise ValueError(
             f"{name} must be an array or sparse matrix where X is one, got a dask "
@@ -157,7 +165,7 @@ def _check_finite(X: np.ndarray, name: str) -> None:
 
 
 def _check_needs_no_copy(
-    estimator: Any, X: np.ndarray, order: str | None, given_as: str, dtypes: list
+    estimator: Any, X: np.ndarray, order: str | None, given_as: str, dtypes: list[Any]
 ) -> None:
     allowed = " or ".join(np.dtype(dtype).name for dtype in dtypes[::-1])
     remedy = (

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
-from skae.core.blocks import Block
-from skae.core.sparse_autoencoder import sparse_objective
-from skae.core.sparse_network import sparse_network
+from skae.core.blocks import Block, Workspace
+from skae.core.corruptions import Noise
+from skae.core.layers import Layers
+from skae.core.protocols import SparseObjective
+from skae.core.sparse_autoencoder import SparseRowsObjective, sparse_objective
+from skae.core.sparse_network import SparseNetworkObjective, sparse_network
 from skae.core.sparse_rows import SparseRows
 from skae.rows.data import LocalRows, Rows
 from skae.rows.dense import DenseRows, computed_rows
 from skae.rows.deviations import SparseDeviations
 from skae.rows.errors import LinearErrors, write_errors_of_sparse
-from skae.rows.lengths import block_rows, even, sparse_block_rows
+from skae.rows.lengths import block_rows, even_length, sparse_block_rows
 from skae.rows.memory_map import Release
 from skae.rows.moments import Moments, sparse_moments
+from skae.rows.protocols import Compute, Cost, RowMap, Write
 
 # A multiplication of a sparse product against one of a dense product, in time.
 _DEARER = 8
@@ -63,16 +66,18 @@ class CsrRows(LocalRows):
         X = self.X if weights is None else self.X[weights > 0]
         return np.stack([f(axis=0).toarray().ravel() for f in (X.min, X.max)])
 
-    def autoencoder(self, *args: Any, **kwargs: Any) -> Any:
+    def autoencoder(self, *args: Any, **kwargs: Any) -> SparseRowsObjective:
         """The objective for such rows, from arguments of ``AutoencoderObjective``."""
         return sparse_objective(*args, **kwargs)
 
-    def network(self, *args: Any, reconstructs: bool, **kwargs: Any) -> Any:
+    def network(
+        self, *args: Any, reconstructs: bool, **kwargs: Any
+    ) -> SparseNetworkObjective:
         """The objective for such rows, from arguments of ``NetworkObjective``."""
         return sparse_network(*args, reconstructs=reconstructs, **kwargs)
 
     def mapped(
-        self, compute: Callable, n_columns: int, weights: np.ndarray | None = None
+        self, compute: Compute, n_columns: int, weights: np.ndarray | None = None
     ) -> DenseRows:
         """Rows of ``compute(rows)``; zeros for rows of weight zero."""
         return computed_rows(self, compute, weights)
@@ -81,30 +86,32 @@ class CsrRows(LocalRows):
         """The rows of ``other`` after these."""
         return CsrRows(vstack([self.X, csr_array(other.given)], format="csr"))
 
-    def after(self, other: DenseRows) -> CsrRows:
-        """These rows after those of ``other``."""
-        return CsrRows(vstack([csr_array(other.given), self.X], format="csr"))
+    def after(self, dense: LocalRows) -> CsrRows:
+        """The rows of an array, and then these."""
+        return CsrRows(vstack([csr_array(dense.given), self.X], format="csr"))
 
     def in_blocks(
         self,
         objective: Any,
         weights: np.ndarray | None,
-        targets: DenseRows | None,
+        targets: LocalRows | None,
         rows: int | None = None,
     ) -> SparseRowsInBlocks:
         """Blocks of ``rows`` rows, by default as many as suit the objective's products.
 
-        All is as if rows of weight zero had never been there.
+        It is a ``SparseObjective``. All is as if rows of weight zero had never been
+        there.
         """
-        y = None if targets is None else targets.X
+        y = None if targets is None else targets.given
         X, weights, y = without_zero_weights(self.X, weights, y)
         n_samples, by_column = X.shape[0], objective.by_column
         multiplications = n_samples * objective.multiplications_per_row
         length = rows or block_rows(n_samples, objective.numbers_per_row)
         if by_column:
             multiplications = sparse_multiplications(X, objective)
-            length = rows or even(n_samples, sparse_block_rows(X, objective))
+            length = rows or even_length(n_samples, sparse_block_rows(X, objective))
         blocks = SparseRowsInBlocks(X, weights, y, length, by_column)
+        blocks.nbytes = CsrRows(X).nbytes
         blocks.multiplications = multiplications
         return blocks
 
@@ -119,23 +126,26 @@ class CsrRows(LocalRows):
         """A copy of some rows."""
         return CsrRows(self.X[index])
 
-    def deviations(self, weights: Any, moments: Moments) -> SparseDeviations:
+    def deviations(
+        self, weights: np.ndarray | None, moments: Moments
+    ) -> SparseDeviations:
         """How these rows deviate from the mean of them."""
         return SparseDeviations(self.X, weights, moments)
 
-    def layers(self, layers: Any) -> Any:
+    def layers(self, layers: RowMap) -> RowMap:
         """``layers`` for slices of these rows."""
         return layers.for_sparse(entries_per_row=self.X.nnz / self.shape[0])
 
-    def errors(self, encode: Any, decode: Any) -> tuple[Callable, Any]:
+    def errors(self, encode: RowMap, decode: Layers) -> tuple[Write, Cost]:
         """What writes ‖x̂_i − x_i‖² of a slice of rows, and what a row of it costs."""
         if not decode.layers[-1][2].is_linear:
             return partial(write_errors_of_sparse, encode, decode), decode
         if len(decode.layers) > 1:
+            assert isinstance(encode, Layers), "as the encoder of every stack is"
             encode = encode.followed_by(decode.layers[:-1])
         return LinearErrors(encode, decode), encode
 
-    def corrupted(self, noise: Any) -> Any:
+    def corrupted(self, noise: Noise) -> Any:
         """A corrupted copy, sparse where the noise keeps zeros."""
         if not noise.corruption.keeps_zeros:
             return DenseRows(self.X.toarray()).corrupted(noise)
@@ -144,7 +154,7 @@ class CsrRows(LocalRows):
         return masked
 
 
-def sparse_multiplications(X: Any, objective: Any) -> float:
+def sparse_multiplications(X: Any, objective: SparseObjective[Any]) -> float:
     """Of an evaluation's products, as many as take the time of dense ones."""
     dense = X.shape[0] * objective.dense_multiplications_per_row
     return _DEARER * X.nnz * sum(objective.product_columns) + dense
@@ -168,7 +178,7 @@ def cut_sparse(X: Any, start: int, stop: int, by_column: bool) -> SparseRows:
 
 def without_zero_weights(
     X: Any, weights: np.ndarray | None, targets: np.ndarray | None
-) -> tuple:
+) -> tuple[Any, np.ndarray | None, np.ndarray | None]:
     """The rows of a CSR matrix that count, their weights and their targets."""
     if weights is None or weights.all():
         return X, weights, targets
@@ -192,6 +202,7 @@ class SparseRowsInBlocks:
         The order in which a block is stored.
     """
 
+    nbytes: int
     multiplications: float
 
     def __init__(
@@ -207,7 +218,7 @@ class SparseRowsInBlocks:
         if weights is not None:
             self.weight_sum = float(weights.sum(dtype=np.float64))
 
-        def block(start):
+        def block(start: int) -> Block:
             rows = slice(start, start + length)
             return Block(
                 cut_sparse(X, start, start + length, by_column),
@@ -225,7 +236,7 @@ class SparseRowsInBlocks:
         """Rows of the block with this index."""
         return len(self._blocks[index].X)
 
-    def take(self, index: int, workspace: Any) -> Block:
+    def take(self, index: int, workspace: Workspace) -> Block:
         """The block with this index."""
         return self._blocks[index]
 

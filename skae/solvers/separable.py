@@ -18,7 +18,7 @@ _ONE_PER_COLUMN = "value tol here done stuck idle least_value least_norm".split(
 class Separable(Protocol):
     """A function of each column of a (k, n) array, for all columns together."""
 
-    def __call__(self, X: Matrix, gradient: Matrix, curvature: Matrix) -> Vector:
+    def __call__(self, X: Matrix, gradient: Matrix, curvature: Matrix, /) -> Vector:
         """Values at the columns of X, (n,); gradient and curvature are written.
 
         ``curvature`` is a positive guess of the diagonal of the Hessian, (k, n). It

@@ -21,6 +21,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from skae.core.protocols import Objective
+
 
 class Factor(Protocol):
     """A square matrix K with an inverse, by which weights are multiplied."""
@@ -44,7 +46,7 @@ class Coordinates:
 
     Parameters
     ----------
-    objective : object
+    objective : Objective
         Gives ``parameters`` and the dtype.
     scale, shift : ndarray of shape (size,)
         In float64.
@@ -67,7 +69,7 @@ class Coordinates:
 
     def __init__(
         self,
-        objective: Any,
+        objective: Objective[Any],
         scale: np.ndarray,
         shift: np.ndarray,
         means: list[np.ndarray],
@@ -175,13 +177,3 @@ class Coordinates:
             W[:] = K.transposed(W)
         gradient *= self._pull
         return gradient
-
-
-class Unchanged:
-    """θ′ = θ, of a solver that needs no other coordinates."""
-
-    unit = 1.0
-
-    def to_data(self, inner: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """θ for θ′."""
-        return inner

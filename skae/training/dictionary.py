@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 
 from skae.core.coding import (
     CodeObjective,
     NoPooling,
+    RowCodes,
     TorusPooling,
     code_sums,
     dictionary_step,
@@ -21,8 +21,14 @@ from skae.core.coding import (
 from skae.core.sparse_rows import SparseRows
 from skae.engines.row_map import RowEngine, row_blocks
 from skae.rows.picked import PickedRows
-from skae.solvers import Iteration, NotFiniteError, Result, minimize_separable
-from skae.training.problem import Problem
+from skae.solvers import (
+    Iteration,
+    NotFiniteError,
+    Result,
+    SeparableResult,
+    minimize_separable,
+)
+from skae.training.problem import MakeEngine, Problem, State
 from skae.training.progress import Progress
 
 # How fast sums of earlier rounds are forgotten: after t rounds about the last t/20
@@ -54,7 +60,7 @@ class DictionaryObjective:
         return CodeObjective(A, self.sparsity_weight, self.epsilon, self.pooling)
 
     def start(self, random_state: np.random.RandomState, size: float) -> np.ndarray:
-        """Gaussian atoms of one length, for rows of typical length ``size``.
+        """θ: Gaussian atoms of one length, for rows of typical length ``size``.
 
         It is the length at which the penalties of a dictionary and of the codes it
         would have are about equal, but at least one with which λ does not silence a
@@ -67,8 +73,12 @@ class DictionaryObjective:
         return A.astype(self.dtype).ravel()
 
     def attributes(self, theta: np.ndarray) -> dict[str, np.ndarray]:
-        """Fitted attributes."""
+        """Fitted attributes by name."""
         return {"components_": theta.reshape(self.shape).copy()}
+
+
+# It is minimised in the units of the data.
+DictionaryProblem = Problem[DictionaryObjective, None]
 
 
 @dataclass
@@ -88,13 +98,13 @@ class _Sums:
 
 
 def train_in_rounds(
-    problem: Problem,
-    engine: Callable,
+    problem: DictionaryProblem,
+    engine: MakeEngine,
     start: np.ndarray,
     seed: np.random.RandomState,
-    state: dict | None,
+    state: State | None,
     progress: Progress,
-) -> tuple[Result, np.ndarray, dict]:
+) -> tuple[Result, np.ndarray, State]:
     """Rounds until the dictionary stands still; see ``train_on_all_rows``.
 
     Parameters
@@ -110,7 +120,8 @@ def train_in_rounds(
     if state is not None:
         sums = _Sums(**state)
     rows = PickedRows.that_count(data.X.given, data.weights)
-    batches, release = Batches(len(rows), settings.batch_size, seed), data.X.release()
+    batches = Batches(len(rows), settings.batch_size, seed)
+    release = data.local_rows.release()
     # Rounds on all rows need none of the sums before.
     entirely = batches.all_rows and state is None
     loss, n_iter, status = np.inf, 0, "max_iter"
@@ -144,7 +155,7 @@ def train_in_rounds(
     return result, theta, vars(sums).copy()
 
 
-def _same(theta):
+def _same(theta: np.ndarray) -> np.ndarray:
     return theta
 
 
@@ -161,8 +172,8 @@ def improve(
     ----------
     engine : RowEngine
     A : ndarray of shape (n_components, n_features)
-        In the dtype of the rows.
     rows : PickedRows
+        In the dtype of A.
     objective : DictionaryObjective
     sums : _Sums
         What of earlier rounds is to count; this round is added.
@@ -173,11 +184,15 @@ def improve(
     sums : _Sums
     loss : float
         J of this round's rows, before the dictionary changed.
+
+    Raises
+    ------
+    NotFiniteError
+        If codes or the dictionary are not finite.
     """
-    A = A.astype(rows.dtype, copy=False)
     codes = objective.codes(A)
 
-    def compute(block):
+    def compute(block: slice) -> tuple[np.ndarray, np.ndarray, float, float]:
         x, w = rows.block(block)
         S, value = _solve(codes.of_rows(x), objective.code_max_iter, _CODE_TOL)[:2]
         value = value.astype(np.float64) + squared_norms(x)
@@ -188,26 +203,24 @@ def improve(
         return SS, SX, float(total), float(weight)
 
     total = weight = 0.0
-    try:
-        blocks = row_blocks(len(rows), len(A))
-        for SS, SX, part, part_weight in engine.map(compute, blocks):
-            sums.SS += SS
-            sums.SX += SX
-            total += part
-            weight += part_weight
-        sums.weight += weight
-        loss = total / weight
-        penalty = objective.dictionary_penalty
-        loss += penalty * float(np.vdot(A, A))
-        step = dictionary_step(sums.SS / sums.weight, sums.SX / sums.weight, penalty)
-    except NotFiniteError:
-        step = np.full_like(A, np.nan)
-    if not np.isfinite(step := step.astype(rows.dtype)).all():
-        raise ValueError(
-            f"Codes or dictionary of X overflow {rows.dtype}; scale X, for instance "
-            "with StandardScaler, or raise dictionary_penalty."
-        )
+    blocks = row_blocks(len(rows), len(A))
+    for SS, SX, part, part_weight in engine.map(compute, blocks):
+        sums.SS += SS
+        sums.SX += SX
+        total += part
+        weight += part_weight
+    sums.weight += weight
+    penalty = objective.dictionary_penalty
+    loss = total / weight + penalty * float(np.vdot(A, A))
+    step = dictionary_step(sums.SS / sums.weight, sums.SX / sums.weight, penalty)
+    step = step.astype(A.dtype)
+    if not np.isfinite(step).all():
+        raise NotFiniteError
     return step, sums, loss
+
+
+def _in_float64(X: np.ndarray) -> np.ndarray:
+    return X.astype(np.float64, copy=False)
 
 
 class Encoder:
@@ -216,13 +229,28 @@ class Encoder:
     In float64 whatever the dtype of X: where atoms are alike J is nearly flat, and in
     float32 the codes of a row would differ visibly by how rounding falls in its block.
 
+    Parameters
+    ----------
+    A : ndarray of shape (n_components, n_features)
+        The dictionary.
+    objective : DictionaryObjective
+        Its constants.
+    rows_of : callable
+        From a block of rows to what ``CodeObjective.of_rows`` takes.
+
     Attributes
     ----------
     converged : bool
         Whether all codes so far did.
     """
 
-    def __init__(self, A: np.ndarray, objective: DictionaryObjective) -> None:
+    def __init__(
+        self,
+        A: np.ndarray,
+        objective: DictionaryObjective,
+        rows_of: Callable[[Any], Any] = _in_float64,
+    ) -> None:
+        self._A, self._objective, self._rows_of = A, objective, rows_of
         self._codes = objective.codes(A.astype(np.float64, copy=False))
         self.converged = True
         n_components, n_features = A.shape
@@ -231,14 +259,12 @@ class Encoder:
         self.multiplications_per_row = 30 * n_components * n_features
 
     def for_sparse(self, entries_per_row: float) -> Encoder:
-        """Itself: it maps sparse rows too."""
-        return self
+        """The same for blocks of sparse rows."""
+        return Encoder(self._A, self._objective, SparseRows)
 
     def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Codes of the rows X, (n, n_components), written to ``out`` if given."""
-        sparse = issparse(X)
-        rows = SparseRows(X) if sparse else X.astype(np.float64, copy=False)
-        of_rows = self._codes.of_rows(rows)
+        of_rows = self._codes.of_rows(self._rows_of(X))
         found, _, _, converged = _solve(of_rows, MAX_ITER_ENCODE, _ENCODE_TOL)
         if not converged.all():
             self.converged = False
@@ -248,7 +274,7 @@ class Encoder:
         return out
 
 
-def _solve(codes: Any, max_iter: int, tol: float) -> Any:
+def _solve(codes: RowCodes, max_iter: int, tol: float) -> SeparableResult:
     return minimize_separable(
         codes, codes.start(), max_iter=max_iter, tol=tol * codes.scale()
     )
@@ -261,7 +287,7 @@ class Batches:
         self, n_samples: int, batch_size: int, rng: np.random.RandomState
     ) -> None:
         self._n, self._size, self._rng = n_samples, batch_size, rng
-        self._order, self._next = None, n_samples
+        self._order, self._next = np.arange(0), n_samples  # the first is yet to come
 
     @property
     def all_rows(self) -> bool:
@@ -269,7 +295,7 @@ class Batches:
         return self._size >= self._n
 
     def take(self, rows: PickedRows) -> PickedRows:
-        """The next batch of ``rows``, which are ``PickedRows``."""
+        """The next batch of ``rows``."""
         if self.all_rows:
             return rows
         # Batches are of one size; the few rows left over are other ones each time.

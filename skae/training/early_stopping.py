@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.network import NetworkObjective
+from skae.core.protocols import Engine, Objective
 from skae.engines.choice import engine_for
 from skae.engines.row_map import apply_layers
 from skae.rows.data import Data
@@ -86,7 +88,7 @@ class HeldOutLoss:
 
     Parameters
     ----------
-    objective : AutoencoderObjective or NetworkObjective
+    objective : Objective
         Its data term, without penalties, is the loss.
     data : Data
         The rows held out.
@@ -97,19 +99,24 @@ class HeldOutLoss:
     """
 
     def __init__(
-        self, objective: Any, data: Data, unit: float, draw: int | None = 0
+        self,
+        objective: Objective[Any],
+        data: Data,
+        unit: float,
+        draw: int | None = 0,
     ) -> None:
         self._objective, self._data, self._unit = objective, data, unit
         self._draw = draw
-        self._engine: Any = None  # a run makes its own: it serves one thread only
+        # A run makes its own: it serves one thread only.
+        self._engine: Engine | None = None
 
     def __call__(self, theta: np.ndarray) -> float:
         if self._engine is None:
             # The loss is one pass, for which no codes are kept.
             self._engine = engine_for(self._objective, self._data, code_memory=0)
             self._engine.draw = self._draw
-        with self._engine as engine:
-            return 1 - engine.data_loss(theta) / self._unit
+        with self._engine:
+            return 1 - self._engine.data_loss(theta) / self._unit
 
 
 class HeldOutPrediction:
@@ -125,16 +132,18 @@ class HeldOutPrediction:
         ``score(targets, outputs, sample_weight=weights)``, higher is better.
     """
 
-    def __init__(self, objective: Any, data: Data, score: Callable) -> None:
+    def __init__(
+        self, objective: NetworkObjective, data: Data, score: Callable[..., float]
+    ) -> None:
         self._objective, self._score = objective, score
-        there = data.counted
-        self._rows = data.X.picked(there)
-        self._weights = data.weights[there]
-        self._targets = data.targets.picked(there).given
+        self._held_out = data.picked(data.counted)
 
     def __call__(self, theta: np.ndarray) -> float:
-        outputs = apply_layers(self._objective.outputs(theta), self._rows).given
-        return self._score(self._targets, outputs, sample_weight=self._weights)
+        rows, targets = self._held_out.X, self._held_out.targets
+        assert targets is not None, "which its outputs are compared with"
+        outputs = apply_layers(self._objective.outputs(theta), rows).given
+        weights = self._held_out.weights
+        return self._score(targets.given, outputs, sample_weight=weights)
 
 
 class Watch:
@@ -156,8 +165,7 @@ class Watch:
         self._stale = 0
         self.scores: list[float] = []
         self.stopped = False
-        self.best_theta: np.ndarray | None = None
-        self.best_iteration: Iteration | None = None
+        self.best: tuple[np.ndarray, Iteration] | None = None  # θ, and how it came
 
     def score(self, iteration: Iteration, theta: np.ndarray) -> float:
         """Score θ, and keep it if it is the best so far."""
@@ -166,7 +174,7 @@ class Watch:
         self.scores.append(score)
         self._stale = 0 if score > best + self._settings.tol else self._stale + 1
         if score > best:
-            self.best_theta, self.best_iteration = theta.copy(), iteration
+            self.best = theta.copy(), iteration
         return score
 
     def forget(self) -> None:

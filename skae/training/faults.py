@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from skae.engines.choice import engine_for
-from skae.rows.data import Data
-from skae.training.problem import Problem
+from skae.solvers import Result
+from skae.training.problem import WeightsProblem
 
 # So many times the loss of constant predictions, and of the start, is no fit at all.
 _DIVERGED = 2
@@ -23,11 +23,11 @@ def never(*outcome: Any) -> None:
 
 
 def not_begun(
-    problem: Problem,
+    problem: WeightsProblem,
     start: np.ndarray,
     theta: np.ndarray,
     loss: float,
-    result: Any,
+    result: Result,
     data_term: float,
 ) -> str | None:
     """Whether a solver has taken its start for a minimum."""
@@ -37,7 +37,8 @@ def not_begun(
         return None
     # Where there is nothing to learn, a lower tol would not help.
     tol, used = problem.settings.tol, problem.tolerance
-    if result.gradient_norm <= _NO_GRADIENT * used:
+    norm = result.gradient_norm
+    if norm is not None and norm <= _NO_GRADIENT * used:
         return None
     share = "" if used == tol else f", times {used / tol:.2g} for the columns of X"
     return (
@@ -48,21 +49,19 @@ def not_begun(
 
 
 def diverged(
-    problem: Problem,
+    problem: WeightsProblem,
     start: np.ndarray,
     theta: np.ndarray,
     loss: float,
-    result: Any,
+    result: Result,
     data_term: float,
 ) -> str | None:
     """Whether steps have led far away, judged on some rows, with one noise."""
     unit, data = problem.coordinates.unit, problem.data
     if loss <= _DIVERGED * unit:
         return None
-    index = data.counted[:_ROWS_TO_TELL]
-    weights = None if data.weights is None else data.weights[index]
-    targets = None if data.targets is None else data.targets.picked(index)
-    engine = engine_for(problem.objective, Data(data.X.picked(index), weights, targets))
+    some_rows = data.picked(data.counted[:_ROWS_TO_TELL])
+    engine = engine_for(problem.objective, some_rows)
     with engine, np.errstate(over="ignore", invalid="ignore"):
         before = engine.data_loss(problem.coordinates.to_data(start))
         after = engine.data_loss(theta)

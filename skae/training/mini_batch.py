@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 
 from skae.engines.batches import BatchEngine, shuffled_batches
-from skae.solvers import Result
-from skae.solvers.adam import Adam, minimize_adam
-from skae.training.problem import Problem, Settings
+from skae.solvers import Adam, Iteration, Result, minimize_adam
+from skae.solvers.result import Callback
+from skae.training.problem import MakeEngine, Settings, State, WeightsProblem
 from skae.training.progress import Progress
 
 
 def train_on_batches(
-    problem: Problem,
-    engine: Callable,
+    problem: WeightsProblem,
+    engine: MakeEngine,
     start: np.ndarray,
     seed: int,
-    state: dict | None,
+    state: State | None,
     progress: Progress,
-) -> tuple[Result, np.ndarray, dict]:
+) -> tuple[Result, np.ndarray, State]:
     """Minimise by Adam; see ``train_on_all_rows`` for what else is the same.
 
     Parameters
@@ -37,7 +37,7 @@ def train_on_batches(
     coordinates = problem.coordinates
     batches = MiniBatches(problem, seed, state)
 
-    def each_epoch(iteration):
+    def each_epoch(iteration: Iteration) -> None:
         progress(iteration, lambda: coordinates.decentred(iteration.x))
 
     # Where rows are held out, it is their score that must not stand still.
@@ -53,7 +53,7 @@ class MiniBatches:
 
     Parameters
     ----------
-    problem : Problem
+    problem : WeightsProblem
         What to minimise.
     seed : int
         Of the order of the rows.
@@ -61,7 +61,9 @@ class MiniBatches:
         Of an earlier instance.
     """
 
-    def __init__(self, problem: Problem, seed: int, state: dict | None = None) -> None:
+    def __init__(
+        self, problem: WeightsProblem, seed: int, state: State | None = None
+    ) -> None:
         self._problem = problem
         objective, coordinates = problem.objective, problem.coordinates
         self._random_state = np.random.RandomState(seed)
@@ -84,7 +86,7 @@ class MiniBatches:
             self._engine.mean_statistics = state["mean_statistics"]
 
     @property
-    def _units(self) -> tuple:
+    def _units(self) -> tuple[Any, ...]:
         """What a state must agree in: the coordinates, and the order of parameters."""
         coordinates, objective = self._problem.coordinates, self._problem.objective
         scale, size = coordinates.scale, objective.layout.size
@@ -99,7 +101,7 @@ class MiniBatches:
         )
 
     @property
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """What another instance may go on from."""
         return {
             "units": self._units,
@@ -116,7 +118,7 @@ class MiniBatches:
         theta: np.ndarray,
         n_iter_no_change: int | None,
         begin: Callable[[], None],
-        callback: Callable,
+        callback: Callback,
     ) -> Result:
         """Minimise from θ, that of centred rows, for up to ``max_iter`` epochs.
 
@@ -131,9 +133,9 @@ class MiniBatches:
         mean_weight = 1.0
         if data.weights is not None:
             mean_weight = float(data.weights[rows].mean(dtype=np.float64))
-        epoch, release = _Mean(), data.X.release()
+        epoch, release = _Mean(), data.local_rows.release()
 
-        def batches():
+        def batches() -> Iterator[np.ndarray]:
             begin()
             epoch.clear()
             self._adam.learning_rate = next(rates)
@@ -142,14 +144,16 @@ class MiniBatches:
             )
             return (rows[index] for index in order)
 
-        def evaluate(theta, index):
+        def evaluate(
+            theta: np.ndarray, index: np.ndarray
+        ) -> tuple[float, np.ndarray, float]:
             weight = mean_weight * len(index)
             loss, gradient, terms = self._engine(theta, data, index, weight)
             release.after_gathering(len(index))
             epoch.add(weight, loss, terms)
             return loss / unit, gradient, weight
 
-        def each_epoch(iteration):
+        def each_epoch(iteration: Iteration) -> None:
             callback(iteration._replace(aux=epoch.mean()))
 
         return minimize_adam(
@@ -175,18 +179,19 @@ def _rates(settings: Settings) -> Iterator[float]:
 class _Mean:
     """Weighted mean of losses and of their terms over an epoch."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.clear()
 
-    def clear(self):
-        self._weight, self._loss, self._terms = 0.0, 0.0, {}
+    def clear(self) -> None:
+        self._weight = self._loss = 0.0
+        self._terms: dict[str, float] = {}
 
-    def add(self, weight, loss, terms):
+    def add(self, weight: float, loss: float, terms: dict[str, float]) -> None:
         self._weight += weight
         self._loss += weight * loss
         for name, value in terms.items():
             self._terms[name] = self._terms.get(name, 0.0) + weight * value
 
-    def mean(self):
+    def mean(self) -> tuple[float, dict[str, float]]:
         terms = {name: value / self._weight for name, value in self._terms.items()}
         return self._loss / self._weight, terms

@@ -11,7 +11,7 @@ import numpy as np
 
 from skae.solvers import Iteration, Result
 from skae.training.early_stopping import Watch
-from skae.training.problem import Problem
+from skae.training.problem import Problem, Task
 
 
 class Progress:
@@ -27,7 +27,7 @@ class Progress:
         What is printed beside its loss.
     """
 
-    def __init__(self, problem: Problem, unit: str, measure: str) -> None:
+    def __init__(self, problem: Problem[Any, Any], unit: str, measure: str) -> None:
         self.losses: list[float] = []
         self.terms: list[dict[str, float]] = []
         self.report = Report(problem.settings.verbose, unit, measure)
@@ -90,9 +90,8 @@ class Iterations:
 
     Parameters
     ----------
-    task : object
-        Of which they are parts: ``task.subtask(name)`` is one that has ``begin()`` and
-        ``end(attributes)``, which returns whether it is to be the last.
+    task : Task
+        Of which they are parts.
     name : str
         Of each.
     attributes : callable
@@ -100,10 +99,13 @@ class Iterations:
     """
 
     def __init__(
-        self, task: Any, name: str, attributes: Callable[[np.ndarray, int], dict]
+        self,
+        task: Task,
+        name: str,
+        attributes: Callable[[np.ndarray, int], dict[str, Any]],
     ) -> None:
         self._task, self._name, self._attributes = task, name, attributes
-        self._current = None
+        self._current: Task | None = None
 
     def begin(self) -> None:
         """An iteration begins, unless one is under way."""
@@ -113,9 +115,10 @@ class Iterations:
     def end(self, n_iter: int, theta: Callable[[], np.ndarray]) -> bool:
         """It has come to ``theta()``; returns whether it is to be the last."""
         current, self._current = self._current, None
+        assert current is not None, "which has begun"
         return current.end(partial(self._fitted, n_iter, theta))
 
-    def _fitted(self, n_iter, theta):
+    def _fitted(self, n_iter: int, theta: Callable[[], np.ndarray]) -> dict[str, Any]:
         return self._attributes(theta(), n_iter)
 
     def close(self) -> None:
@@ -138,7 +141,13 @@ class Report:
         if self._verbose and (iteration.n_iter % every == 0 or iteration.n_iter == 1):
             self._line(iteration, iteration.aux[0], iteration.gradient_norm, score)
 
-    def _line(self, at, loss, gradient_norm=None, score=None):
+    def _line(
+        self,
+        at: Iteration | Result,
+        loss: float,
+        gradient_norm: float | None,
+        score: float | None = None,
+    ) -> None:
         self._printed = at.n_iter
         parts = [f"{self._unit} {at.n_iter:5d}", f"loss {loss:.6e}"]
         if gradient_norm is not None:

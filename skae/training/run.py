@@ -11,14 +11,16 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from skae.engines.choice import engine_for
-from skae.solvers import NotFiniteError
+from skae.solvers import NotFiniteError, Result
 from skae.training import faults
 from skae.training.dictionary import train_in_rounds
 from skae.training.full_batch import train_on_all_rows
 from skae.training.messages import MESSAGES
 from skae.training.mini_batch import train_on_batches
-from skae.training.problem import Problem, Trained
+from skae.training.problem import MakeEngine, Problem, State, Trained
 from skae.training.progress import Progress
+
+AnyProblem = Problem[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,6 @@ class Method:
     ----------
     train : callable
         ``train(problem, engine, start, seed, state, progress)`` -> (result, θ, state).
-        ``engine()`` is the engine of all rows, made when first asked for.
     fault : callable
         ``fault(problem, start, theta, loss, result, data_term)`` -> what makes the
         outcome no fit at all, in words, or None.
@@ -43,18 +44,24 @@ class Method:
         Names of the engines on whose rows it works.
     elsewhere : str
         What to do on other rows.
-    remedy : str
-        What to do where the loss overflows.
+    overflow : str
+        What to say, and to do, where numbers leave the range of ``{dtype}``.
     """
 
-    train: Callable
-    fault: Callable
+    train: Callable[
+        [Any, MakeEngine, np.ndarray, Any, State | None, Progress],
+        tuple[Result, np.ndarray, State | None],
+    ]
+    fault: Callable[
+        [Any, np.ndarray, np.ndarray, float, Result, float],
+        str | None,
+    ]
     is_stochastic: bool
     unit: str
     measure: str
     engines: frozenset[str]
     elsewhere: str
-    remedy: str
+    overflow: str
 
 
 SOLVERS = {
@@ -66,7 +73,8 @@ SOLVERS = {
         measure="gradient",
         engines=frozenset({"threads", "dask"}),
         elsewhere="",
-        remedy="scale X, for instance with StandardScaler, or lower the weights of the "
+        overflow="The loss or its gradient overflows {dtype} with solver='lbfgs'; "
+        "scale X, for instance with StandardScaler, or lower the weights of the "
         "penalties.",
     ),
     "adam": Method(
@@ -79,8 +87,8 @@ SOLVERS = {
         elsewhere="solver='adam' draws its batches from rows in this process, but X is "
         "a dask collection; use solver='lbfgs', or partial_fit on one computed chunk "
         "after the other.",
-        remedy="lower learning_rate_init, or scale X, for instance with "
-        "StandardScaler.",
+        overflow="The loss or its gradient overflows {dtype} with solver='adam'; "
+        "lower learning_rate_init, or scale X, for instance with StandardScaler.",
     ),
 }
 
@@ -95,19 +103,19 @@ METHODS = SOLVERS | {
         engines=frozenset({"threads"}),
         elsewhere="SparseCoding does not take dask collections in fit; pass the rows "
         "as an array, X.compute(), or some of them.",
-        remedy="scale X, for instance with StandardScaler, or raise "
-        "dictionary_penalty.",
+        overflow="Codes or dictionary of X overflow {dtype}; scale X, for instance "
+        "with StandardScaler, or raise dictionary_penalty.",
     )
 }
 
 
 def fit(
-    problem: Problem,
+    problem: AnyProblem,
     starts: Sequence[np.ndarray],
     seeds: Sequence[Any] = (0,),
     *,
     n_jobs: int | None = None,
-    state: dict | None = None,
+    state: State | None = None,
 ) -> Trained:
     """Minimise from every start; the best is kept, as KMeans keeps it.
 
@@ -119,7 +127,7 @@ def fit(
     problem : Problem
         What to minimise, and how.
     starts : sequence of ndarray
-        θ′, in the solver's coordinates.
+        θ′, in the solver's coordinates, (size,) each.
     seeds : sequence of int or RandomState
         Of whatever the solver draws, one for each start.
     n_jobs : int, optional
@@ -137,11 +145,7 @@ def fit(
         trained = _train(problem, engine, starts[0], seeds[0], state)
     else:
         trained = _best(problem, engine, starts, seeds, n_jobs)
-    if not np.isfinite(trained.theta).all():
-        raise ValueError(
-            f"The weights that fit X overflow {trained.theta.dtype}; scale X, for "
-            "instance with StandardScaler."
-        )
+    refuse_overflow(trained.theta)
     if problem.objective.n_statistics:
         with engine() as evaluate:
             statistics = evaluate.statistics(trained.theta)
@@ -149,12 +153,21 @@ def fit(
     return trained
 
 
+def refuse_overflow(theta: np.ndarray) -> None:
+    """Refuse weights that are not finite."""
+    if not np.isfinite(theta).all():
+        raise ValueError(
+            f"The weights that fit X overflow {theta.dtype}; scale X, for instance "
+            "with StandardScaler."
+        )
+
+
 def _train(
-    problem: Problem,
-    engine: Callable,
+    problem: AnyProblem,
+    engine: MakeEngine,
     start: np.ndarray,
     seed: Any,
-    state: dict | None = None,
+    state: State | None = None,
 ) -> Trained:
     settings = problem.settings
     method = METHODS[settings.solver]
@@ -164,10 +177,7 @@ def _train(
             problem, engine, start, seed, state, progress
         )
     except NotFiniteError:
-        raise ValueError(
-            f"The loss or its gradient overflows {start.dtype} with "
-            f"solver={settings.solver!r}; {method.remedy}"
-        ) from None
+        raise ValueError(method.overflow.format(dtype=start.dtype)) from None
     # Of batches the result is that of an epoch, whose loss is a mean over them.
     loss, terms = result.aux or (progress.losses[-1], progress.terms[-1])
     status, scores = result.status, None
@@ -175,9 +185,9 @@ def _train(
         watch = progress.watch
         scores = np.array(watch.scores)
         status = "held_out" if watch.stopped else status
-        if watch.best_theta is not None:
-            theta = watch.best_theta
-            loss, terms = watch.best_iteration.aux
+        if watch.best is not None:
+            theta, iteration = watch.best
+            loss, terms = iteration.aux
     if status == "max_iter" and settings.learning_rate == "linear":
         # A rate that has fallen to nothing has come to the end it was given.
         status = "scheduled" if method.is_stochastic else status
@@ -198,19 +208,19 @@ def _train(
 
 
 def _best(
-    problem: Problem,
-    engine: Callable,
+    problem: AnyProblem,
+    engine: MakeEngine,
     starts: Sequence[np.ndarray],
-    seeds: Sequence[int],
+    seeds: Sequence[Any],
     n_jobs: int | None,
 ) -> Trained:
-    runs = []
+    runs: list[Trained] = []
     # Where rows lie elsewhere, one start keeps all who hold them busy.
     alone = not problem.data.X.local or effective_n_jobs(n_jobs) == 1
-    train = partial(_train_once, engine=engine) if alone else _train_once
     parallel = Parallel(n_jobs=1 if alone else n_jobs, return_as="generator")
+    shared = engine if alone else None
     for run in parallel(
-        delayed(train)(_with_task(problem, index), start, seed)
+        delayed(_train_once)(_with_task(problem, index), start, seed, shared)
         for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
     ):
         runs.append(run)
@@ -222,7 +232,7 @@ def _best(
     return best
 
 
-def _with_task(problem: Problem, index: int) -> Problem:
+def _with_task(problem: AnyProblem, index: int) -> AnyProblem:
     """The problem of one of several starts: each is a task."""
     if problem.task is None:
         return problem
@@ -231,9 +241,9 @@ def _with_task(problem: Problem, index: int) -> Problem:
 
 
 def _train_once(
-    problem: Problem, start: np.ndarray, seed: int, engine: Callable | None = None
+    problem: AnyProblem, start: np.ndarray, seed: Any, engine: MakeEngine | None
 ) -> Trained:
-    """Train from one of several starts, maybe in another process."""
+    """Train from one of several starts; without an engine, maybe in another process."""
     if engine is None:
         engine = cache(partial(engine_for, problem.objective, problem.data))
     if problem.task is not None:
@@ -244,6 +254,6 @@ def _train_once(
     return trained
 
 
-def _badness(run: Trained) -> Any:
+def _badness(run: Trained) -> float:
     scores = run.validation_scores
-    return run.loss if scores is None or not len(scores) else -scores.max()
+    return run.loss if scores is None or not len(scores) else -float(scores.max())

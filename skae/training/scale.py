@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.network import NetworkObjective
+from skae.core.protocols import Objective, TargetLoss
 from skae.rows.data import Data
 from skae.rows.moments import Moments
 from skae.training.coordinates import Coordinates
@@ -38,14 +40,14 @@ class Scale:
     spread: float
 
     @classmethod
-    def of(cls, moments: Moments, loss: Any, dtype: np.dtype) -> Scale:
+    def of(cls, moments: Moments, loss: TargetLoss, dtype: np.dtype) -> Scale:
         """Of rows with these moments, for one of ``LOSSES``."""
         if moments.no_variation(dtype):
             return cls(moments, 1.0, 1.0)
         unit = loss.at_mean(moments.mean, moments.variance)
         return cls(moments, unit, moments.spread)
 
-    def coordinates(self, objective: Any) -> Coordinates:
+    def coordinates(self, objective: Objective[Any]) -> Coordinates:
         """The solver's coordinates for an autoencoder of these data."""
         units = objective.units(self.moments.mean, self.spread)
         return Coordinates(objective, *units, self.unit)
@@ -119,7 +121,7 @@ class NetworkScale:
         ]
         return cls(moments, targets, *spreads)
 
-    def coordinates(self, objective: Any) -> Coordinates:
+    def coordinates(self, objective: NetworkObjective) -> Coordinates:
         """The solver's coordinates for a network on these data."""
         targets, unit = self.targets, 1.0
         if not targets.no_variation(objective.dtype):

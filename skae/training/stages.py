@@ -22,12 +22,19 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.protocols import Engine
 from skae.engines.choice import engine_for
 from skae.rows.data import Data
 from skae.solvers import Iteration, Result
-from skae.training.problem import Problem
+from skae.solvers.line_search import Function
+from skae.solvers.result import Callback
+from skae.training.coordinates import Coordinates
+from skae.training.problem import MakeEngine, WeightsProblem
 from skae.training.progress import Progress
 from skae.training.whitening import Whitening
+
+# ``minimise(problem, engine, evaluate, start, each_iteration)``: from θ′ to a result.
+Minimise = Callable[[WeightsProblem, Engine, Function, np.ndarray, Callback], Result]
 
 # Iterations after which the codes are no longer those of random weights.
 _UNTIL_RECODED = 20
@@ -61,11 +68,12 @@ class Stage:
     sample: Data | None = None
 
 
-def stages(problem: Problem) -> list[Stage]:
+def stages(problem: WeightsProblem) -> list[Stage]:
     """How to minimise ``problem``; the limits add up to ``max_iter``."""
-    max_iter, plan = problem.settings.max_iter, []
+    max_iter = problem.settings.max_iter
     if problem.goes_on:
         return [Stage(max_iter, True)]
+    plan: list[Stage] = []
     samples = growing_samples(problem.data) if problem.settings.growing_samples else []
     if samples:
         on_each = min(_ON_SAMPLES, max_iter // (len(samples) + 1))
@@ -94,17 +102,17 @@ def growing_samples(data: Data) -> list[Data]:
 
 
 def in_stages(
-    problem: Problem,
-    engine: Callable,
+    problem: WeightsProblem,
+    engine: MakeEngine,
     start: np.ndarray,
     progress: Progress,
-    minimise: Callable,
+    minimise: Minimise,
 ) -> tuple[Result, np.ndarray, None]:
     """Minimise by ``minimise``, stage by stage.
 
     Parameters
     ----------
-    problem, engine, start, progress : Problem, callable, ndarray, Progress
+    problem, engine, start, progress : WeightsProblem, callable, ndarray, Progress
         See ``skae.training.full_batch.train_on_all_rows``.
     minimise : callable
         ``minimise(problem, engine, evaluate, start, each_iteration) -> Result``, for
@@ -112,9 +120,8 @@ def in_stages(
     """
     theta = problem.coordinates.to_data(start)
     whitening = Whitening(problem)
-    result = None
-    plan = stages(problem)
-    for stage in plan:
+    result: Result | None = None
+    for stage in stages(problem):
         done = (0, 0) if result is None else (result.n_iter, result.n_fun)
         coordinates = whitening.at(theta, stage.recoded)
         of_stage = _problem_of(problem, stage, coordinates, done)
@@ -135,12 +142,16 @@ def in_stages(
             break
         if run.status in _ENDS and not progress.forgets():
             break
+    assert result is not None, "max_iter is 1 or more"
     return result, theta, None
 
 
 def _problem_of(
-    problem: Problem, stage: Stage, coordinates: Any, done: tuple[int, int]
-) -> Problem:
+    problem: WeightsProblem,
+    stage: Stage,
+    coordinates: Coordinates,
+    done: tuple[int, int],
+) -> WeightsProblem:
     settings = replace(
         problem.settings,
         max_iter=min(stage.max_iter, problem.settings.max_iter - done[0]),
@@ -151,11 +162,11 @@ def _problem_of(
 
 
 def _run(
-    problem: Problem,
-    engine: Callable,
+    problem: WeightsProblem,
+    engine: MakeEngine,
     theta: np.ndarray,
     progress: Progress,
-    minimise: Callable,
+    minimise: Minimise,
     done: tuple[int, int],
 ) -> Result:
     """One stage, from θ in the units of the data."""
@@ -164,13 +175,13 @@ def _run(
     buffer = np.empty_like(start)
     n_iter, n_fun = done
 
-    def evaluate(inner):
+    def evaluate(inner: np.ndarray) -> tuple[float, np.ndarray, Any]:
         progress.begin()
         loss, gradient, terms = on_rows(coordinates.to_data(inner, out=buffer))
         smooth = loss - terms.get("l1", 0.0)  # which the solver adds itself
         return smooth / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
 
-    def each_iteration(iteration: Iteration):
+    def each_iteration(iteration: Iteration) -> None:
         shifted = iteration._replace(
             n_iter=iteration.n_iter + n_iter, n_fun=iteration.n_fun + n_fun
         )

@@ -32,10 +32,12 @@ from typing import Any
 import numpy as np
 
 from skae.engines.blas import single_threaded_blas
+from skae.rows.data import LocalRows
 from skae.rows.dense import DenseRows
 from skae.rows.deviations import Deviations
+from skae.rows.moments import Moments
 from skae.training.coordinates import Coordinates
-from skae.training.problem import Problem
+from skae.training.problem import WeightsProblem
 
 # From so many columns on, only so many directions are looked for, so often.
 _WIDE, _DIRECTIONS, _OVERSAMPLING, _ITERATIONS = 1200, 192, 16, 2
@@ -111,7 +113,7 @@ def root_of(
     d = deviations.shape[1]
     damping *= _evenness(values, d)
     # Values ascend.
-    count = min(most, np.count_nonzero(values > _FLOOR * damping))
+    count = min(most, int(np.count_nonzero(values > _FLOOR * damping)))
     values, Q = values[len(values) - count :], Q[:, len(values) - count :]
     others = d - len(values)
     rest = max(0.0, d - float(values.sum())) / others if others else 0.0
@@ -155,25 +157,24 @@ def _orthonormal(B: np.ndarray) -> np.ndarray:
     return np.linalg.qr(B)[0]
 
 
-
-
 class Whitening:
     """The coordinates in which a solver moves: those of the start, and factors K.
 
     Parameters
     ----------
-    problem : Problem
+    problem : WeightsProblem
         Its ``coordinates`` are those of the start, which know the means and the spread
         of the data and of typical codes.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: WeightsProblem) -> None:
         self._plain, X = problem.coordinates, problem.data.X
         size = max(1, min(_ROWS, _BYTES * len(X) // max(1, X.nbytes)))
         self._sample = problem.data.sample(size)
         # Whatever is penalised entry by entry must stay a sum of entries.
         self._factors = problem.objective.penalty_weights is None
         rows = self._sample.X
+        assert isinstance(rows, LocalRows), "a sample lies in this process"
         self._most = max(_FEW_DIRECTIONS, len(X) // _ROWS_A_DIRECTION)
         tied = getattr(problem.objective, "tied_weights", False)
         damping = _TIED_DAMPING if tied else _DAMPING
@@ -209,7 +210,11 @@ class Whitening:
         return self._plain.followed_by(means, factors)
 
     def _root(
-        self, rows: Any, moments: Any, damping: float, spread: float | None = None
+        self,
+        rows: LocalRows,
+        moments: Moments,
+        damping: float,
+        spread: float | None = None,
     ) -> Root | None:
         """K; with ``spread``, nearer to that of inputs of this spread than of theirs.
 

@@ -62,7 +62,7 @@ def test_tables_multiply():
     assert "cross_entropy" not in LOSSES  # no reconstruction sums to one
 
 
-@every_triple(CASES)
+@every_triple(case=CASES)
 def test_loss_is_the_formula_and_the_gradient_its_derivative(case):
     """Of four blocks; the derivative is that of their sum, computed as one."""
     objective, X, T, s, theta = case.draw()
@@ -429,8 +429,7 @@ def in_coordinates(case, spread):
     return objective, X, T, s, theta, coordinates
 
 
-@pytest.mark.parametrize("spread", [0.3, 40.0])
-@every_triple(PLAIN_CASES)
+@every_triple(case=PLAIN_CASES, spread=[0.3, 40.0])
 def test_gradient_in_the_solvers_coordinates(case, spread):
     objective, X, T, s, theta, coordinates = in_coordinates(case, spread)
     inner = coordinates.from_data(theta)
@@ -446,7 +445,7 @@ def test_gradient_in_the_solvers_coordinates(case, spread):
     assert_same_direction_and_size(gradient, numeric)
 
 
-@every_pair(PLAIN_CASES)
+@every_pair(case=PLAIN_CASES)
 def test_coordinates_go_there_and_back(case):
     *_, theta, coordinates = in_coordinates(case, spread=3.0)
     back = coordinates.to_data(coordinates.from_data(theta))

@@ -48,7 +48,7 @@ def test_tables_multiply():
     assert len(CASES) >= 200
 
 
-@every_triple(CASES)
+@every_triple(case=CASES)
 def test_loss_is_the_formula_and_the_gradient_its_derivative(case):
     """Of four blocks; the derivative is that of their sum, computed as one."""
     objective, X, s, theta = case.draw()
@@ -85,8 +85,7 @@ def in_coordinates(case, spread):
     return objective, X, s, theta, Coordinates(objective, *units, unit=7.0)
 
 
-@pytest.mark.parametrize("spread", [0.3, 40.0])
-@every_triple(PLAIN_CASES)
+@every_triple(case=PLAIN_CASES, spread=[0.3, 40.0])
 def test_gradient_in_the_solvers_coordinates(case, spread):
     objective, X, s, theta, coordinates = in_coordinates(case, spread)
     inner = coordinates.from_data(theta)
@@ -104,7 +103,7 @@ def test_gradient_in_the_solvers_coordinates(case, spread):
     assert_same_direction_and_size(gradient, numeric)
 
 
-@every_pair(PLAIN_CASES)
+@every_pair(case=PLAIN_CASES)
 def test_coordinates_go_there_and_back(case):
     *_, theta, coordinates = in_coordinates(case, spread=3.0)
     back = coordinates.to_data(coordinates.from_data(theta))

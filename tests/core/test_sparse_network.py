@@ -75,7 +75,7 @@ def run_sparse(objective, X, *others, **options):
     return run(objective, scipy.sparse.csr_array(X), *others, **options)
 
 
-@every_pair(CASES)
+@every_pair(case=CASES)
 def test_loss_and_gradient_are_those_of_dense_rows(case):
     dense, sparse, X, T, s, theta, moved = draw(case)
     loss, gradient, terms = run(dense, X, T, s, theta, rows=4)
@@ -88,7 +88,7 @@ def test_loss_and_gradient_are_those_of_dense_rows(case):
 
 
 @every_triple(
-    [
+    case=[
         LINEAR._replace(depth=d, activation=f, weighted=weighted, dropout=dropout)
         for d, f in product(range(1, len(HIDDEN) + 1), ACTIVATIONS)
         for weighted, dropout in product([False, True], [False, True])
@@ -118,7 +118,7 @@ def against_central_differences(case):
     assert_same_direction_and_size(gradient, numeric)
 
 
-@every_pair(CASES)
+@every_pair(case=CASES)
 def test_rows_are_written_out_only_where_they_must_be(case, monkeypatch):
     """Neither beside targets of their own, nor where outputs are linear."""
     _, sparse, X, T, s, _, theta = draw(case)
@@ -148,7 +148,7 @@ def test_the_loss_alone_is_that_of_an_evaluation(case):
         assert engine.data_loss(theta) == engine(theta)[2]["loss"]
 
 
-@every_pair(CASES)
+@every_pair(case=CASES)
 def test_a_batch_is_that_of_dense_rows(case):
     """All inputs centred, and with the dropout of its draw."""
     dense, sparse, X, T, s, theta, moved = draw(case)

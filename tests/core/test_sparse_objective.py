@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse
 import textbook
 from compare import assert_same_direction_and_size, central_differences
-from covering import every_pair, pairs_of
+from covering import every_pair
 from objectives import CASES, Case, D, K, N
 from sparse_data import assert_same_coordinates, with_zeros
 
@@ -47,7 +47,7 @@ def by_feature(sparse, dense, theta):
     return moved
 
 
-@every_pair(CASES)
+@every_pair(case=CASES)
 def test_loss_and_gradient_are_those_of_dense_rows(case):
     dense, sparse, X, s, theta, moved = draw(case)
     with ThreadEngine(dense, X, s, rows=4) as evaluate:
@@ -75,7 +75,7 @@ def test_linear_decoder_against_central_differences(activation, tied, weighted):
     assert_same_direction_and_size(gradient, numeric)
 
 
-@every_pair(CASES)
+@every_pair(case=CASES)
 def test_rows_are_written_out_only_where_they_must_be(case, monkeypatch):
     """Not where output and loss are linear and quadratic, and noise keeps zeros."""
     _, sparse, X, s, _, theta = draw(case)
@@ -96,7 +96,7 @@ def test_rows_are_written_out_only_where_they_must_be(case, monkeypatch):
     assert max(written, default=0) <= 4
 
 
-@every_pair(CASES)
+@every_pair(case=CASES)
 def test_a_batch_is_that_of_dense_rows(case):
     """Centred, and with the noise of its draw."""
     dense, sparse, X, s, theta, moved = draw(case)
@@ -190,7 +190,7 @@ def test_loss_of_a_perfect_reconstruction_is_not_negative():
 # -- noise -------------------------------------------------------------------------
 
 
-@pairs_of(level=[0.0, 0.4, 1.0], at_a_time=[1, 2 * D, 2**20], kind=KINDS)
+@every_pair(level=[0.0, 0.4, 1.0], at_a_time=[1, 2 * D, 2**20], kind=KINDS)
 def test_masking_of_entries_is_that_of_whole_rows(level, kind, at_a_time, monkeypatch):
     monkeypatch.setattr("skae.core.corruptions._NUMBERS_AT_A_TIME", at_a_time)
     X = with_zeros(np.random.default_rng(1).uniform(size=(20, D)))
@@ -204,7 +204,7 @@ def test_masking_of_entries_is_that_of_whole_rows(level, kind, at_a_time, monkey
     np.testing.assert_array_equal(rows.matrix.toarray(), X)  # only ever read
 
 
-@pairs_of(at_a_time=[1, 2 * D, 2**20], dtype=[np.float32, np.float64], kind=KINDS)
+@every_pair(at_a_time=[1, 2 * D, 2**20], dtype=[np.float32, np.float64], kind=KINDS)
 def test_dropout_of_entries_is_that_of_whole_rows(kind, dtype, at_a_time, monkeypatch):
     monkeypatch.setattr("skae.core.corruptions._NUMBERS_AT_A_TIME", at_a_time)
     X = with_zeros(np.random.default_rng(1).uniform(size=(20, D))).astype(dtype)

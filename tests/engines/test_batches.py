@@ -44,7 +44,7 @@ def whole(objective, data, theta, index=None):
 # -- one batch -------------------------------------------------------------------
 
 
-@every_triple([case for case in CASES if not is_noisy(case)])
+@every_triple(case=[case for case in CASES if not is_noisy(case)])
 def test_a_batch_of_all_rows_is_the_objective_at_decentred_parameters(case):
     """In value; and in slope, along random directions of the centred parameters."""
     objective, data, theta = problem(case)
@@ -67,7 +67,7 @@ def test_a_batch_of_all_rows_is_the_objective_at_decentred_parameters(case):
         assert gradient @ direction == pytest.approx(slope, rel=1e-6, abs=1e-8)
 
 
-@every_pair(ONE_OUTPUT)
+@every_pair(case=ONE_OUTPUT)
 def test_center_zero_is_the_objective_itself(case):
     """Noise included: a batch's rows meet that of the rows 0, 1, … of its draw."""
     objective, data, theta = problem(case)
@@ -122,10 +122,10 @@ def test_a_batch_is_its_rows_in_its_order(case):
 def test_float32_stays_and_rows_are_only_read():
     for case in ONE_OUTPUT:
         objective, data, theta = problem(case, dtype=np.float32)
-        before = data.X.copy()
+        before = data.X.given.copy()
         loss, gradient, _ = whole(objective, data, theta)
         assert gradient.dtype == np.float32 and isinstance(loss, float)
-        np.testing.assert_array_equal(data.X, before)
+        np.testing.assert_array_equal(data.X.given, before)
 
 
 # -- from batch to batch ---------------------------------------------------------
@@ -143,7 +143,7 @@ def test_running_mean_of_the_codes():
         codes = 1 / (1 + np.exp(-(data.X[index] - CENTER) @ p.encoder.T - p.hidden))
         mean = np.average(codes, axis=0, weights=data.weights[index])
         expected = mean if expected is None else 0.9 * expected + 0.1 * mean
-        np.testing.assert_allclose(engine.mean_code, expected, rtol=1e-12)
+        np.testing.assert_allclose(engine.mean_statistics, expected, rtol=1e-12)
         value = objective.terms[0].value(expected)
         assert terms["sparsity"] == pytest.approx(value, rel=1e-12)
 
@@ -152,10 +152,10 @@ def test_the_penalty_pulls_at_the_running_mean():
     """Its part of ∂/∂h is the slope at ρ̂, whichever batch ρ̂ is of."""
     objective, data, theta = problem(KL)
     engine = BatchEngine(objective, N, [CENTER])
-    engine.mean_code = np.full(K, 0.9)
+    engine.mean_statistics = np.full(K, 0.9)
     index = np.arange(N)
     with_penalty = engine(theta, data, index, weight_sum(data))[1].copy()
-    slope = objective.terms[0].slope(engine.mean_code)
+    slope = objective.terms[0].slope(engine.mean_statistics)
     objective.terms = ()
     without = whole(objective, data, theta)[1]
     p = objective.parameters(theta)
@@ -183,7 +183,9 @@ def test_every_batch_meets_noise_of_its_own():
         assert again(theta, data, index, N)[0] == loss
 
 
-@every_pair([case for case in CASES if case.extra in ("none", "l1", "contraction")])
+@every_pair(
+    case=[case for case in CASES if case.extra in ("none", "l1", "contraction")]
+)
 def test_batches_weighted_by_their_rows_make_up_the_whole_gradient(case):
     """At one θ, rows of unequal weight: no batch counts for more than its rows."""
     objective, data, theta = problem(case)

@@ -38,12 +38,6 @@ UNEVEN = (1, 150, 0, 2, 50)
 
 
 @pytest.fixture(scope="module")
-def threads():
-    with cluster() as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def processes():
     with cluster(processes=True) as client:
         yield client

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from compare import assert_same_bits
-from covering import every_pair, pairs_of
+from covering import every_pair
 from networks import NetworkCase
 from objectives import CASES, ONE_OUTPUT, Case, D, K, is_noisy
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -56,7 +56,7 @@ def nothing_left_behind():
     assert blas_threads() == before
 
 
-@pairs_of(rows=[1, 7, 64, N, None], case=[KL, PLAIN], dtype=[np.float32, np.float64])
+@every_pair(rows=[1, 7, 64, N, None], case=[KL, PLAIN], dtype=[np.float32, np.float64])
 def test_number_of_threads_changes_no_bit(case, rows, dtype):
     problem = data(case, dtype)
     alone = run(*problem, rows=rows, n_threads=1)
@@ -65,7 +65,7 @@ def test_number_of_threads_changes_no_bit(case, rows, dtype):
             assert_same_bits(alone, run(*problem, rows=rows, n_threads=n_threads))
 
 
-@every_pair(ONE_OUTPUT)
+@every_pair(case=ONE_OUTPUT)
 def test_size_of_blocks_is_rounding_only(case):
     objective, X, s, theta = data(case)
     whole = run(objective, X, s, theta, rows=N)
@@ -103,7 +103,7 @@ def test_an_evaluation_leaves_no_trace_in_the_next(case, memory):
         assert_same_bits(first, evaluate(theta))
 
 
-@every_pair(ONE_OUTPUT)
+@every_pair(case=ONE_OUTPUT)
 def test_float32_stays_float32_and_is_near_float64(case):
     objective, X, s, theta = data(case)
     loss, gradient, _ = run(objective, X, s, theta)
@@ -119,7 +119,7 @@ def test_float32_stays_float32_and_is_near_float64(case):
 
 
 # Repetitions of a row meet noise of their own, which a weight cannot stand for.
-@every_pair([case for case in CASES if not case.weighted and not is_noisy(case)])
+@every_pair(case=[case for case in CASES if not case.weighted and not is_noisy(case)])
 def test_integer_weights_are_repeated_rows(case):
     objective, X, _, theta = data(case)
     s = np.random.default_rng(1).integers(0, 4, len(X)).astype(float)
@@ -141,7 +141,7 @@ def test_mean_code_is_the_weighted_mean_of_the_codes():
     np.testing.assert_allclose(mean, np.average(codes, axis=0, weights=s), rtol=1e-12)
 
 
-@pairs_of(
+@every_pair(
     at=[0, 1, 5, 9],
     n_threads=[1, 2, 3],
     stage=["block", "statistics"],
@@ -303,7 +303,7 @@ def with_zeros(s, n):
     return s
 
 
-@every_pair(CASES)
+@every_pair(case=CASES)
 def test_rows_of_weight_zero_are_as_if_taken_from_the_data(case):
     """The same bits, noise included; weights of one left are no weights."""
     objective, X, s, theta = data(case, n=60)
@@ -316,7 +316,7 @@ def test_rows_of_weight_zero_are_as_if_taken_from_the_data(case):
         assert_same_bits(run(objective, X, s, theta, **options), without)
 
 
-@every_pair(ONE_OUTPUT)
+@every_pair(case=ONE_OUTPUT)
 def test_sparse_rows_of_weight_zero_are_as_if_taken_from_the_data(case, monkeypatch):
     """The same bits, threads and codes kept, which the others must not decide."""
     objective = case.objective(make=sparse_objective)
@@ -328,7 +328,7 @@ def test_sparse_rows_of_weight_zero_are_as_if_taken_from_the_data(case, monkeypa
     # Some blocks; a few of whose codes fit; too little work for another thread.
     monkeypatch.setattr("skae.rows.lengths._CODES", K)
     monkeypatch.setattr("skae.rows.lengths._ENTRIES_PER_COLUMN", 2)
-    monkeypatch.setattr("skae.engines.threads._BLOCK_NUMBERS", 2)
+    monkeypatch.setattr("skae.rows.lengths._BLOCK_NUMBERS", 2)
     monkeypatch.setattr("skae.engines.threads._CODE_MEMORY", (0, 2**30))
     work = sparse_multiplications(without, objective) + 1
     if objective.by_column:

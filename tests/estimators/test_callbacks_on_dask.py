@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dask_data import chunked, cluster
+from dask_data import chunked
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import MinMaxScaler
@@ -32,10 +32,10 @@ MODELS = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def client():
-    with cluster() as client, client.as_current():
-        yield client
+@pytest.fixture(autouse=True)
+def client(threads):
+    with threads.as_current():
+        yield threads
 
 
 def name(model):
@@ -80,22 +80,19 @@ def path(context):
 
 
 @pytest.mark.parametrize("model", MODELS, ids=name)
-def test_tasks_are_those_of_a_fit_on_arrays(model):
-    local, remote, alone = Recorder(), Recorder(), clone(model).fit(DASK_X, DASK_Y)
-    clone(model).set_callbacks(local).fit(X, Y)
-    followed = clone(model).set_callbacks(remote).fit(DASK_X, DASK_Y)
-    assert remote.ended == local.ended and len(local.ended) > 4
-    np.testing.assert_array_equal(followed.loss_curve_, alone.loss_curve_)
-
-
-@pytest.mark.parametrize("model", MODELS, ids=name)
-def test_scores_are_those_of_a_fit_on_arrays(model):
-    local, remote = Scorer(), Scorer()
-    clone(model).set_callbacks(local).fit(X, Y, sample_weight=WEIGHTS)
+def test_tasks_and_scores_are_those_of_a_fit_on_arrays(model):
+    """And callbacks change no bit."""
     weights = chunked(WEIGHTS, 50)
-    clone(model).set_callbacks(remote).fit(DASK_X, DASK_Y, sample_weight=weights)
-    assert len(local.ended) > 3
-    np.testing.assert_allclose(remote.ended, local.ended, rtol=1e-8)
+    alone = clone(model).fit(DASK_X, DASK_Y, sample_weight=weights)
+    local, scores = Recorder(), Scorer()
+    clone(model).set_callbacks(local, scores).fit(X, Y, sample_weight=WEIGHTS)
+    remote, remote_scores = Recorder(), Scorer()
+    followed = clone(model).set_callbacks(remote, remote_scores)
+    followed.fit(DASK_X, DASK_Y, sample_weight=weights)
+    assert remote.ended == local.ended and len(local.ended) > 4
+    assert len(scores.ended) > 3
+    np.testing.assert_allclose(remote_scores.ended, scores.ended, rtol=1e-8)
+    np.testing.assert_array_equal(followed.loss_curve_, alone.loss_curve_)
 
 
 def test_scoring_monitor_follows_a_fit():

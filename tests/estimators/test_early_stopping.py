@@ -17,6 +17,7 @@ from sklearn.base import clone
 from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
 from skae.engines.threads import ThreadEngine
 from skae.estimators import _base
+from skae.training import run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
@@ -29,8 +30,6 @@ def held_out_score(model, held_out, trained_on):
 
 def parted(model, data, monkeypatch):
     """Fit; which rows were held out, and which trained on."""
-    from skae.estimators import _base
-
     out = []
     original = _base.hold_out
 
@@ -163,9 +162,9 @@ def test_no_codes_are_kept_of_rows_held_out(monkeypatch):
             super().__init__(*args, **kwargs)
             made.append(self)
 
-    monkeypatch.setattr("skae.training.early_stopping.ThreadEngine", Noted)
+    monkeypatch.setattr("skae.engines.threads.ThreadEngine", Noted)
     autoencoder(SparseAutoencoder, early_stopping=True, max_iter=5).fit(X)
-    (engine,) = made
+    engine, _ = made  # the other gathers the mean code in the end
     assert engine.objective.gathers
     assert all(codes is None for codes in engine._codes)
 
@@ -173,12 +172,12 @@ def test_no_codes_are_kept_of_rows_held_out(monkeypatch):
 def test_restarts_are_judged_by_the_rows_held_out(monkeypatch):
     runs = []
 
-    def recorded(*args):
-        runs.append(train(*args))
+    def recorded(*args, **kwargs):
+        runs.append(train(*args, **kwargs))
         return runs[-1]
 
-    train = _base.train
-    monkeypatch.setattr(_base, "train", recorded)
+    train = run._train_once
+    monkeypatch.setattr(run, "_train_once", recorded)
     model = autoencoder(n_init=4, early_stopping=True, max_iter=30).fit(X)
     best = [run.validation_scores.max() for run in runs]
     assert len(set(best)) == 4

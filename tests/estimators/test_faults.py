@@ -1,6 +1,7 @@
 """A fit that is none says so, whatever its solver found."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -112,3 +113,31 @@ def test_constant_targets_are_learnt_at_once():
             X, np.full(len(X), 3)
         )
     np.testing.assert_allclose(model.predict(X), 3, atol=1e-3)
+
+
+def test_many_columns_do_not_pass_for_convergence_with_noise_either():
+    """Entries of the gradient are small where they are many: so is what ends a run."""
+    rng = np.random.default_rng(0)
+    wide = rng.standard_normal((60, 3)) @ rng.standard_normal((3, 1500))
+    model = DenoisingAutoencoder(
+        8, corruption_level=0.1, tol=1e-3, max_iter=40, random_state=0
+    )
+    model.fit(wide)
+    assert model.n_iter_ > 3
+    assert model.score(wide) > 0.2
+
+
+def test_fits_in_threads_leave_the_filters_of_warnings_as_they_were():
+    """Pre-training hides no warnings, so there is nothing that threads could mix up."""
+
+    def fit(seed):
+        model = StackedAutoencoder((4, 3), max_iter=2, random_state=seed)
+        for _ in range(5):
+            model.fit(X[:60])
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Fine-tuning stopped")
+        before = warnings.filters.copy()
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(fit, range(3)))
+        assert warnings.filters == before

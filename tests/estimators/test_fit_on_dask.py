@@ -47,12 +47,6 @@ SUPERVISED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def threads():
-    with cluster() as client:
-        yield client
-
-
 @pytest.fixture(autouse=True)
 def client(threads):
     with threads.as_current():
@@ -292,3 +286,27 @@ def test_a_worker_lost_during_a_fit_changes_no_bit(monkeypatch, tmp_path, restar
     for attribute in ("components_", "intercept_visible_", "loss_curve_"):
         one, other = (np.asarray(getattr(fit, attribute)) for fit in (fitted, expected))
         np.testing.assert_array_equal(one, other, strict=True)
+
+
+def test_unlabeled_rows_are_in_the_dtype_of_the_others():
+    stack = StackedAutoencoderClassifier(6, **SHORT)
+    rows, classes = on_chunks(X.astype(np.float32)), on_chunks(Y)
+    unlabeled = DIGITS[300:500] / 16.1  # none of which float32 holds
+    fitted, other = (
+        clone(stack).fit(rows, classes, X_unlabeled=on_chunks(more))
+        for more in (unlabeled, unlabeled.astype(np.float32))
+    )
+    for W, same in zip(fitted.coefs_, other.coefs_, strict=True):
+        assert W.dtype == np.float32
+        np.testing.assert_array_equal(W, same)
+
+
+def test_targets_that_are_objects_are_numbers_if_they_can_be():
+    stack = StackedAutoencoderRegressor(4, **SHORT)
+    fitted, other = (
+        clone(stack).fit(on_chunks(X), on_chunks(y))
+        for y in (Y.astype(float), Y.astype(float).astype(object))
+    )
+    np.testing.assert_array_equal(fitted.coefs_[0], other.coefs_[0])
+    with pytest.raises(ValueError, match="could not convert"):
+        clone(stack).fit(on_chunks(X), on_chunks(WORDS.astype(object)))

@@ -6,8 +6,10 @@ import textwrap
 
 import numpy as np
 import pytest
+from covering import every_pair
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
+from sklearn.datasets import load_iris
 
 from skae import (
     ContractiveAutoencoder,
@@ -58,10 +60,12 @@ def mapped(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize("mode", ["r", "r+", "c"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", MODELS)
+@every_pair(
+    name=list(MODELS),
+    mode=["r", "r+", "c"],
+    dtype=[np.float32, np.float64],
+    weights=[None, WEIGHTS],
+)
 def test_a_map_gives_the_bits_of_an_array(name, dtype, mode, weights, mapped):
     rows = ROWS.astype(dtype)
     X, y = mapped(rows, mode), LABELS if name == "classifier" else None
@@ -166,7 +170,7 @@ def test_not_finite(value, mapped):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_map_larger_than_the_memory_that_is_used(tmp_path):
-    """Of 400 MB, in a process of its own: what is resident grows by far less."""
+    """Of 280 MB, in a process of its own: what is resident grows by far less."""
     script = """
         import sys, warnings
         import numpy as np
@@ -178,7 +182,7 @@ def test_a_map_larger_than_the_memory_that_is_used(tmp_path):
                 (line,) = (line for line in status if line.startswith("VmHWM"))
             return int(line.split()[1]) / 1024
 
-        shape = 100_000, 1000
+        shape = 70_000, 1000
         rng = np.random.default_rng(0)
         with open(sys.argv[1], "wb") as file:  # a sparse one
             for row in range(0, shape[0], 100):
@@ -205,3 +209,21 @@ def test_a_map_larger_than_the_memory_that_is_used(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "rows")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert float(run.stdout) < 150
+
+
+def test_unlabelled_rows_meet_the_checks_of_X(mapped):
+    """They are neither copied whole nor taken with other columns."""
+    X, y = load_iris(return_X_y=True)
+    model = StackedAutoencoderClassifier(5, **SHORT)
+    with pytest.raises(ValueError, match=r"X_unlabeled is a memory map.*float16"):
+        model.fit(X, y, X_unlabeled=mapped(X.astype(np.float16)))
+    with pytest.raises(ValueError, match=r"X_unlabeled is a memory map.*C-contiguous"):
+        model.fit(X, y, X_unlabeled=mapped(X, order="F"))
+    spoilt = X.copy()
+    spoilt[7, 2] = np.nan
+    with pytest.raises(ValueError, match="X_unlabeled contains NaN"):
+        model.fit(X, y, X_unlabeled=mapped(spoilt))
+    rows = mapped(X[::2])
+    fitted, plain = (model.fit(X, y, X_unlabeled=m).coefs_ for m in (rows, X[::2]))
+    for one, other in zip(fitted, plain, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import textbook
+from covering import every_pair
 from scipy.linalg import subspace_angles
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
@@ -195,12 +196,10 @@ SCALES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("data", [DIGITS, IRIS], ids=["digits", "iris"])
-@pytest.mark.parametrize(
-    "flavour",
-    [{}, {"activation": "tanh", "sparsity": None}, FLAVOURS["l1-relu"]],
-    ids=["default", "tanh", "l1-relu"],
+@every_pair(
+    flavour=[{}, {"activation": "tanh", "sparsity": None}, FLAVOURS["l1-relu"]],
+    data=[DIGITS[:150], IRIS],
+    dtype=[np.float64, np.float32],
 )
 def test_defaults_train_on_any_scale(data, flavour, dtype):
     X = data - data.mean(axis=0)

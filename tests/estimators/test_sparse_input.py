@@ -16,7 +16,7 @@ from sparse_data import SPARSE, WEIGHTS, X
 from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
 from skae.core.layers import Layers
 from skae.core.sparse_rows import SparseRows
-from skae.rows.moments import Moments
+from skae.rows.source import source
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
@@ -263,8 +263,8 @@ def test_moments(at_a_time, shift, weights, monkeypatch):
     monkeypatch.setattr("skae.rows.moments._ENTRIES_AT_A_TIME", at_a_time)
     dense = X + shift
     dense[1, 0] = 0
-    moments = Moments.of(scipy.sparse.csr_array(dense), weights)
-    expected = Moments.of(dense, weights)
+    moments = source(scipy.sparse.csr_array(dense)).moments(weights)
+    expected = source(dense).moments(weights)
     np.testing.assert_allclose(moments.mean, expected.mean, rtol=1e-12, atol=1e-15)
     assert moments.variance == pytest.approx(expected.variance, rel=1e-9)
 
@@ -273,8 +273,8 @@ def test_moments(at_a_time, shift, weights, monkeypatch):
 def test_moments_of_rows_of_weight_zero_whatever_they_hold(kind):
     dense, there = X.copy(), WEIGHTS > 0
     dense[~there] = 1e160  # whose squares overflow
-    found = Moments.of(kind(dense), WEIGHTS)
-    expected = Moments.of(kind(X[there]), WEIGHTS[there])
+    found = source(kind(dense)).moments(WEIGHTS)
+    expected = source(kind(X[there])).moments(WEIGHTS[there])
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-13, atol=1e-16)
     assert found.variance == pytest.approx(expected.variance, rel=1e-13)
     found.check_magnitude(there.sum(), np.dtype(np.float64))
@@ -287,7 +287,7 @@ def test_moments_of_a_column_that_is_zero_where_weights_are_tiny():
     for seed in range(20):
         weights = np.random.default_rng(seed).uniform(0.5, 2, 1000)
         weights[0] = 1e-30
-        moments = Moments.of(scipy.sparse.csr_array(dense), weights)
+        moments = source(scipy.sparse.csr_array(dense)).moments(weights)
         assert moments.variance == pytest.approx(0, abs=1e-12)
         assert moments.variance >= 0 and moments.spread >= 0
 

@@ -312,6 +312,28 @@ def test_classes_without_weight_are_not_held_out():
     assert np.isfinite(model.fit(X, Y).validation_scores_).all()
 
 
+class Overflowing(BaseEstimator):
+    """A third party's, with weights that float32 cannot hold."""
+
+    activation, output_activation = "logistic", "identity"
+
+    def __init__(self, n_components=1):
+        self.n_components = n_components
+
+    def fit(self, X, y=None):
+        self.components_ = np.full((self.n_components, X.shape[1]), 1e300)
+        self.intercept_hidden_ = np.zeros(self.n_components)
+        self.intercept_visible_ = np.zeros(X.shape[1])
+        return self
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_weights_of_an_autoencoder_that_overflow():
+    stack = deep(3, autoencoder=Overflowing(), fine_tune=False)
+    with pytest.raises(ValueError, match="weights that fit X overflow float32"):
+        stack.fit(X.astype(np.float32))
+
+
 @pytest.mark.parametrize("given", ["denoising", None, ["sparse", "sparse"]], ids=str)
 def test_a_name_has_no_parameters_to_set(given):
     model = classifier(autoencoder=given)

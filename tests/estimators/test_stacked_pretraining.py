@@ -136,6 +136,19 @@ def test_a_third_partys_estimator():
     np.testing.assert_allclose(stack.transform(X), codes, atol=1e-12)
 
 
+class Doubled(SparseAutoencoder):
+    """A subclass with a ``fit`` of its own."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        return super().fit(2 * X, y, sample_weight)
+
+
+def test_a_subclass_is_fitted_by_its_own_fit():
+    layer = Doubled(4, max_iter=5, random_state=0)
+    stack = deep(4, autoencoder=layer, fine_tune=False).fit(X)
+    assert_same_layers(stack.layers_, [clone(layer).fit(X)])
+
+
 def test_an_int_is_one_layer():
     one, other = classifier(4).fit(X, Y), classifier((4,)).fit(X, Y)
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))

@@ -371,13 +371,13 @@ def test_no_rows_are_written_out(estimator, y, options, monkeypatch):
 @pytest.mark.parametrize("options", [SHORT, ADAM], ids=["lbfgs", "adam"])
 @each_kind
 def test_memory_is_not_that_of_dense_rows(estimator, y, options):
-    n, d = 20_000, 5_000
+    n, d = 10_000, 5_000
     columns = np.random.default_rng(0).integers(0, d, (n, 5)).ravel()
     rows = scipy.sparse.csr_array(
         (np.ones(5 * n), columns, np.arange(0, 5 * n + 1, 5)), shape=(n, d)
     )
     targets = None if y is None else np.resize(y, (n, *y.shape[1:]))
-    few = {"max_iter": 2, "hidden_layer_sizes": (4, 3), "batch_size": 2000}
+    few = {"max_iter": 2, "hidden_layer_sizes": (4, 3), "batch_size": 1000}
     model = clone(estimator).set_params(**options | few)
     tracemalloc.start()
     try:

@@ -3,6 +3,7 @@ conditions, and at every way it can end."""
 
 import numpy as np
 import pytest
+from covering import every_pair
 from problems import logistic_regression, problems, quadratic, rosenbrock
 from problems import sparse_autoencoder as autoencoder
 from scipy.optimize import minimize
@@ -72,7 +73,18 @@ def assert_optimal(fun, x, c, rtol=1e-3):
 
 # -- against scikit-learn ----------------------------------------------------------
 
-DATA = {"breast cancer": load_breast_cancer, "digits": load_digits, "wine": load_wine}
+
+def load_some_digits(return_X_y):
+    """A sixth of them: SAGA, the oracle, takes long."""
+    X, labels = load_digits(return_X_y=return_X_y)
+    return X[::6], labels[::6]
+
+
+DATA = {
+    "breast cancer": load_breast_cancer,
+    "digits": load_some_digits,
+    "wine": load_wine,
+}
 
 
 def binary(name):
@@ -264,14 +276,18 @@ def test_a_start_at_the_minimum_takes_no_iteration(problem):
 
 
 @dtypes
-@pytest.mark.parametrize("max_iter", [0, 1, 2, 5, 40])
 @table
-def test_values_and_gradients_are_those_of_the_penalised_function(
-    problem, max_iter, dtype
-):
+def test_values_and_gradients_are_those_of_the_penalised_function(problem, dtype):
     rng = np.random.default_rng(0)
     c = rng.uniform(0, 0.1, problem.x0.size).astype(dtype)
     c[::3] = 0
+    for max_iter in (0, 1, 2, 5, 40):
+        assert_penalised(problem, c, max_iter)
+
+
+def assert_penalised(problem, c, max_iter):
+    """What the callback and the result say of each iterate."""
+    dtype = c.dtype
     values = []
     result = ours(
         problem.fun,
@@ -346,8 +362,10 @@ def split(fun, x0, c):
     ids=lambda p: p.name,
 )
 def test_reaches_the_minimum_of_the_split_problem(problem, c):
+    """Of a convex function SciPy finds nothing lower even if it starts there."""
     result = ours(problem.fun, problem.x0, c)
-    oracle = split(problem.fun, problem.x0, c)
+    convex = "quadratic" in problem.name or "regression" in problem.name
+    oracle = split(problem.fun, result.x if convex else problem.x0, c)
     assert result.status in CONVERGED
     assert result.value <= oracle.fun + 1e-6 * abs(oracle.fun)
 
@@ -372,23 +390,26 @@ def test_an_autoencoder_gets_zero_weights_at_a_stationary_point(dtype, c):
 # -- the ways it can end -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("max_fun", [1, 2, 3, 4, 10, 31])
 @table
-def test_max_fun_is_never_exceeded(problem, max_fun):
+def test_max_fun_is_never_exceeded(problem):
     calls = []
 
     def fun(x):
         calls.append(1)
         return problem.fun(x)
 
-    result = ours(fun, problem.x0, 0.1, max_fun=max_fun)
-    assert len(calls) == result.n_fun <= max_fun
-    assert result.value <= penalised(problem.fun, problem.x0, 0.1) * (1 + 1e-12)
+    for max_fun in (1, 2, 3, 4, 10, 31):
+        calls.clear()
+        result = ours(fun, problem.x0, 0.1, max_fun=max_fun)
+        assert len(calls) == result.n_fun <= max_fun
+        assert result.value <= penalised(problem.fun, problem.x0, 0.1) * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("outside", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("what", ["value", "gradient", "one entry"])
-@dtypes
+@every_pair(
+    outside=[np.nan, np.inf, -np.inf],
+    what=["value", "gradient", "one entry"],
+    dtype=[np.float32, np.float64],
+)
 def test_backtracks_from_where_the_function_is_not_finite(dtype, what, outside):
     """-Σ log(1 - x) - Σ log(x) + Σ x: its domain is the unit cube."""
 

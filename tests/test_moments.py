@@ -1,0 +1,33 @@
+"""Means and variance of data in pieces, and when they are no variance at all."""
+
+import numpy as np
+import pytest
+
+from skae.rows.moments import Moments
+from skae.rows.source import source
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments_of_pieces_are_those_of_all_rows(weighted):
+    rng = np.random.default_rng(0)
+    X = rng.normal(3, 2, (30, 4)) + np.arange(30)[:, np.newaxis]
+    s = rng.uniform(0.5, 2, 30) if weighted else np.ones(30)
+    pieces = [slice(0, 3), slice(3, 20), slice(20, 30)]
+    each = [source(X[p]).moments(s[p]) for p in pieces]
+    whole = Moments.combined(each, [s[p].sum() for p in pieces])
+    mean = np.average(X, axis=0, weights=s)
+    np.testing.assert_allclose(whole.mean, mean, rtol=1e-12)
+    variance = np.average((X - mean) ** 2, axis=0, weights=s).sum()
+    assert whole.variance == pytest.approx(variance, rel=1e-12)
+    assert whole.spread == pytest.approx((variance / 4) ** 0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("place", [1.0, 30.0])
+def test_rows_vary_if_by_more_than_rounding(dtype, place):
+    """In units of the last digit: one is rounding, a hundred are data."""
+    digit = np.finfo(dtype).eps * place
+    for digits, constant in ((0, True), (1, True), (100, False), (1e4, False)):
+        X = place + digits * digit * np.array([[-1.0], [1.0]])
+        moments = source(X).moments()
+        assert moments.no_variation(dtype) == constant
