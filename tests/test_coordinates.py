@@ -139,7 +139,7 @@ def test_directions_of_many_columns_are_those_of_the_covariance(monkeypatch):
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_any_rows_are_taken(dtype, scale):
-    """Few rows of many columns, some constant, some twice: all in tiny or large units."""
+    """Few rows of many columns, some constant, some twice, in tiny or large units."""
     rows = RNG.normal(size=(12, 10))
     rows = np.hstack([rows, rows[:, :5], np.ones((12, 6))]) * scale
     model = SparseAutoencoder(5, max_iter=40, random_state=0).fit(rows.astype(dtype))

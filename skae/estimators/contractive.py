@@ -188,7 +188,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
         the weights.
 
     loss_curve_ : ndarray of shape (n_iter_,)
-        J after each iteration, or its mean over the batches of each epoch.
+        J after each iteration, or its mean over the batches of each epoch. While
+        samples grow, J on the rows of the moment.
 
     loss_curve_terms_ : dict of str to ndarray of shape (n_iter_,)
         The parts of J after each iteration.

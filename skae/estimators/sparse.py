@@ -193,7 +193,8 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         with ``l1_ratio`` also "l1", that of the absolute values of the weights.
 
     loss_curve_ : ndarray of shape (n_iter_,)
-        J after each iteration, or its mean over the batches of each epoch.
+        J after each iteration, or its mean over the batches of each epoch. While
+        samples grow, J on the rows of the moment.
 
     loss_curve_terms_ : dict of str to ndarray of shape (n_iter_,)
         The parts of J after each iteration.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skae.core.protocols import Engine
+from skae.engines.blas import single_threaded_blas
 from skae.solvers import Iteration, Result, minimize_lbfgs
 from skae.solvers.line_search import Function
 from skae.solvers.result import Callback
@@ -51,7 +52,9 @@ def train_on_all_rows(
     state : None
         There is nothing to go on from.
     """
-    return in_stages(problem, engine, start, progress, _minimise)
+    # Products of coordinates, too, are to have the same bits on any number of threads.
+    with single_threaded_blas():
+        return in_stages(problem, engine, start, progress, _minimise)
 
 
 def _minimise(

@@ -31,7 +31,6 @@ from typing import Any
 
 import numpy as np
 
-from skae.engines.blas import single_threaded_blas
 from skae.rows.data import LocalRows
 from skae.rows.dense import DenseRows
 from skae.rows.deviations import Deviations
@@ -108,8 +107,7 @@ def root_of(
     dtype : dtype
         Of the weights.
     """
-    with single_threaded_blas():
-        values, Q = _principal(deviations)
+    values, Q = _principal(deviations)
     d = deviations.shape[1]
     damping *= _evenness(values, d)
     # Values ascend.
@@ -195,8 +193,7 @@ class Whitening:
         for (W, b), f in zip(
             parameters.layers, self._plain.objective.activations, strict=False
         ):
-            with single_threaded_blas():
-                H = H @ np.ascontiguousarray(W.T)
+            H = H @ np.ascontiguousarray(W.T)
             H += b
             f.apply(H)
             codes = DenseRows(H)
