@@ -88,6 +88,11 @@ class AutoencoderModel:
         encoder = views.decoder[:-1] if self.tied_weights else views.encoder
         return AutoencoderParameters(theta, encoder, views.hidden, views.decoder)
 
+    @property
+    def activations(self) -> list[Any]:
+        """Of the hidden layers."""
+        return [self.activation]
+
     def start(self, random_state: np.random.RandomState) -> np.ndarray:
         """θ′ with weights ~ U(±√(6/(n_features + n_components + 1))).
 

@@ -77,7 +77,7 @@ class NetworkModel:
         self.layer_sizes = tuple(layer_sizes)
         self.depth = len(self.layer_sizes) - 2
         self.names = [*activations, output]
-        self.activations = [ACTIVATIONS[name] for name in activations]
+        self.activations: list[Any] = [ACTIVATIONS[name] for name in activations]
         self.output = OUTPUTS[output]
         self.dtype = np.dtype(dtype)
         self._layers = range(self.depth + 1)

@@ -198,6 +198,10 @@ class Objective(Protocol[P]):
         """Columns of the rows."""
 
     @property
+    def activations(self) -> Sequence[Activation]:
+        """Of the hidden layers, which are all ``layers`` but the last."""
+
+    @property
     def numbers_per_row(self) -> int:
         """Numbers that a row keeps in cache, which sets the size of the blocks."""
 

@@ -166,6 +166,7 @@ class BaseAutoencoder(
         with fit_task(self, *given.shown, n_tasks, sequential=once) as task:
             problem = replace(problem, task=task)
             if continues:
+                problem = replace(problem, goes_on=True)
                 starts = [self._warm_start(problem)]
             else:
                 starts = [_start(problem, seed) for seed in seeds]

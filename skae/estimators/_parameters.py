@@ -16,6 +16,7 @@ TRAINING_CONSTRAINTS = {
     "solver": [StrOptions(set(SOLVERS))],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "growing_samples": ["boolean"],
     "tol": [Interval(Real, 0, None, closed="left")],
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "learning_rate": [StrOptions({"constant", "linear"})],

@@ -31,6 +31,7 @@ _SHARED = (
     "solver",
     "max_iter",
     "max_fun",
+    "growing_samples",
     "tol",
     "batch_size",
     "learning_rate",

@@ -271,6 +271,8 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             unit = problem.coordinates.unit
             validate = self._validator(problem.objective, held_out, unit)
             problem = replace(problem, validate=validate)
+        random = self.autoencoder is None and not self._continues
+        problem = replace(problem, goes_on=not random)
         if self.verbose:
             print("fine-tuning")
         with subtask(task, "fine-tuning", problem.settings.max_iter) as part:

@@ -129,6 +129,12 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         Most evaluations of J and its gradient by L-BFGS, at least one an
         iteration. Not used by Adam.
 
+    growing_samples : bool, default=True
+        Whether L-BFGS begins on samples of the rows that grow, where there are 10,000
+        rows or more: 30 iterations on 1000 rows, then on four times as many, and so
+        on, before those on all rows. ``max_iter`` counts all of them. Not where
+        ``warm_start`` goes on from weights, and not used by Adam.
+
     tol : float, default=2e-4
         L-BFGS has converged when no entry of the gradient exceeds it (where X has
         more than 64 columns, √(64 / n_features) of it). The gradient is taken in
@@ -218,7 +224,8 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         with ``l1_ratio`` also "l1", that of the absolute values of the weights.
 
     loss_curve_ : ndarray of shape (n_iter_,)
-        J after each iteration, or its mean over the batches of each epoch.
+        J after each iteration, or its mean over the batches of each epoch. While
+        samples grow, J on the rows of the moment.
 
     loss_curve_terms_ : dict of str to ndarray of shape (n_iter_,)
         The parts of J after each iteration.
@@ -327,6 +334,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         solver: str = "lbfgs",
         max_iter: int = 1000,
         max_fun: int = 15000,
+        growing_samples: bool = True,
         tol: float = 2e-4,
         batch_size: int | str = "auto",
         learning_rate: str = "constant",
@@ -358,6 +366,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         self.solver = solver
         self.max_iter = max_iter
         self.max_fun = max_fun
+        self.growing_samples = growing_samples
         self.tol = tol
         self.batch_size = batch_size
         self.learning_rate = learning_rate

@@ -103,6 +103,11 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
     max_fun : int, default=15000
         Limit of evaluations of the loss, likewise, for "lbfgs".
 
+    growing_samples : bool, default=True
+        Whether "lbfgs" begins on samples of the rows that grow, where there are 10,000
+        rows or more and weights are random: in pre-training, and in fine-tuning where
+        there was none.
+
     tol : float, default=2e-4
         Fine-tuning stops where no entry of the gradient exceeds it ("lbfgs"; where X
         has more than 64 columns, √(64 / n_features) of it), or where the loss has not
@@ -236,6 +241,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         decay: str = "all",
         max_iter: int = 1000,
         max_fun: int = 15000,
+        growing_samples: bool = True,
         tol: float = 2e-4,
         batch_size: int | str = "auto",
         learning_rate: str = "constant",
@@ -260,6 +266,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         self.decay = decay
         self.max_iter = max_iter
         self.max_fun = max_fun
+        self.growing_samples = growing_samples
         self.tol = tol
         self.batch_size = batch_size
         self.learning_rate = learning_rate

@@ -21,11 +21,12 @@ from sklearn.utils import check_array
 from skae.core.autoencoder import AutoencoderObjective
 from skae.core.network import NetworkObjective
 from skae.rows.dask_tasks import Runner, Task, runner
-from skae.rows.data import Rows
+from skae.rows.data import Data, Rows
 from skae.rows.dense import DenseRows
 from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments, total_weight
 from skae.rows.protocols import Compute, Encode, Weights
+from skae.rows.samples import here_and_there
 
 ROWS, WEIGHTS, TARGETS = range(3)
 HeldBlock = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
@@ -136,6 +137,16 @@ def _with_rows(compute: Compute, block: HeldBlock) -> HeldBlock:
 def _with_weights(block: HeldBlock) -> HeldBlock:
     X, weights, targets = block
     return X, np.ones(len(X), X.dtype) if weights is None else weights, targets
+
+
+def _picked(index: np.ndarray, block: HeldBlock) -> HeldBlock:
+    """Rows of a block, with all that lies beside them."""
+    X, weights, targets = block
+    return (
+        aligned(X)[index],
+        None if weights is None else aligned(weights)[index],
+        None if targets is None else aligned(targets)[index],
+    )
 
 
 def _ranges(array: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
@@ -290,3 +301,22 @@ class DaskRows(Rows):
         assert isinstance(other, DaskRows), "both are read alike"
         blocks = self.blocks.joined(other.blocks)
         return DaskRows(blocks, self._position, self.shape[1], self.dtype)
+
+    def sample(self, size: int, weights: Any = None, targets: Any = None) -> Data:
+        """About ``size`` rows, fetched; blocks have their weights and targets."""
+        blocks = self.blocks
+        there = here_and_there(self.shape[0], size)
+        cuts = np.searchsorted(there, blocks.starts)
+        parts = np.split(there, cuts[1:])
+        index = [part - start for part, start in zip(parts, blocks.starts, strict=True)]
+        picked = blocks.run.gather(
+            blocks.run.map(_picked, index, blocks.tasks), needs=blocks.tasks
+        )
+        X, weights, targets = (
+            None if arrays[0] is None else np.concatenate(arrays)
+            for arrays in zip(*picked, strict=True)
+        )
+        assert X is not None, "only weights and targets may be absent"
+        return Data(
+            DenseRows(X), weights, None if targets is None else DenseRows(targets)
+        )

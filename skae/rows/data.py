@@ -19,9 +19,11 @@ from skae.core.corruptions import Noise
 from skae.core.layers import Layers
 from skae.core.network import NetworkObjective
 from skae.core.protocols import Objective
+from skae.rows.deviations import Deviations
 from skae.rows.memory_map import Release
 from skae.rows.moments import Moments
 from skae.rows.protocols import BlockSequence, Compute, Cost, RowMap, Weights, Write
+from skae.rows.samples import here_and_there
 
 
 class Rows(ABC):
@@ -89,9 +91,21 @@ class Rows(ABC):
     def joined(self, other: Rows) -> Rows:
         """The rows of ``other``, which lie where these do, after these."""
 
+    @abstractmethod
+    def sample(self, size: int, weights: Any = None, targets: Any = None) -> Data:
+        """About ``size`` rows that count, here and there, in this process."""
+
 
 class LocalRows(Rows):
     """Rows in this process: parts of them can be taken."""
+
+    def sample(self, size: int, weights: Any = None, targets: Any = None) -> Data:
+        """So many rows that count, all if they are fewer; see ``here_and_there``."""
+        data = Data(self, weights, targets)
+        if data.n_rows <= size:
+            return data
+        index = data.counted
+        return data.picked(index[here_and_there(len(index), size)])
 
     @abstractmethod
     def __getitem__(self, rows: slice) -> Any:
@@ -122,6 +136,10 @@ class LocalRows(Rows):
     @abstractmethod
     def picked(self, index: np.ndarray) -> LocalRows:
         """A copy of some rows."""
+
+    @abstractmethod
+    def deviations(self, weights: np.ndarray | None, moments: Moments) -> Deviations:
+        """How these rows, few enough for a copy, deviate from the mean of them."""
 
     @abstractmethod
     def after(self, dense: LocalRows) -> LocalRows:
@@ -182,6 +200,10 @@ class Data:
         if self.weights is None:
             return np.arange(len(self.X))
         return np.flatnonzero(self.weights)
+
+    def sample(self, size: int) -> Data:
+        """About ``size`` of the rows that count, in this process; all if fewer."""
+        return self.X.sample(size, self.weights, self.targets)
 
     def picked(self, index: np.ndarray) -> Data:
         """A copy of some rows of this process, their weights and their targets."""

@@ -16,6 +16,7 @@ from skae.core.layers import Layers
 from skae.core.network import NetworkObjective
 from skae.core.protocols import Objective
 from skae.rows.data import LocalRows, Rows
+from skae.rows.deviations import DenseDeviations
 from skae.rows.errors import write_squared_errors
 from skae.rows.lengths import block_rows
 from skae.rows.memory_map import Release
@@ -115,6 +116,12 @@ class DenseRows(LocalRows):
     def picked(self, index: np.ndarray) -> DenseRows:
         """A copy of some rows."""
         return DenseRows(self.X[index])
+
+    def deviations(
+        self, weights: np.ndarray | None, moments: Moments
+    ) -> DenseDeviations:
+        """How these rows deviate from the mean of them."""
+        return DenseDeviations(self.X, weights, moments)
 
     def layers(self, layers: RowMap) -> RowMap:
         """``layers`` themselves."""

@@ -17,6 +17,7 @@ from skae.core.sparse_network import SparseNetworkObjective, sparse_network
 from skae.core.sparse_rows import SparseRows
 from skae.rows.data import LocalRows, Rows
 from skae.rows.dense import DenseRows, computed_rows
+from skae.rows.deviations import SparseDeviations
 from skae.rows.errors import LinearErrors, write_errors_of_sparse
 from skae.rows.lengths import block_rows, even_length, sparse_block_rows
 from skae.rows.memory_map import Release
@@ -124,6 +125,12 @@ class CsrRows(LocalRows):
     def picked(self, index: np.ndarray) -> CsrRows:
         """A copy of some rows."""
         return CsrRows(self.X[index])
+
+    def deviations(
+        self, weights: np.ndarray | None, moments: Moments
+    ) -> SparseDeviations:
+        """How these rows deviate from the mean of them."""
+        return SparseDeviations(self.X, weights, moments)
 
     def layers(self, layers: RowMap) -> RowMap:
         """``layers`` for slices of these rows."""

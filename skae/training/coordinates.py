@@ -1,28 +1,48 @@
-"""Coordinates in which the solver works: centred data with unit spread.
+"""Coordinates in which the solver works: those of centred, decorrelated inputs.
 
 The objective is what it is in the units of the data, but L-BFGS starts from the
-identity as its guess of the curvature, and that guess is only good where data
-are centred and of order one. So the solver moves θ′, parameters for data that are,
-while the objective is evaluated at the θ that stands for the same function of the raw
-x. The change is linear, so ∂/∂θ′ follows by the chain rule. Nothing is approximated and
-no centred copy of X is made; a minimum stays a minimum, found sooner, and data in
-[0, 1], in thousands or in millionths train alike.
+identity as its guess of the curvature, and that guess is only good where the inputs of
+a layer are centred, of order one and uncorrelated. So the solver moves θ′, parameters
+for inputs that are, while the objective is evaluated at the θ that stands for the same
+function of the raw x. The change is affine, so ∂/∂θ′ follows by the chain rule. Nothing
+is approximated and no other copy of X is made; a minimum stays a minimum, found sooner,
+and data in [0, 1], in thousands or in millionths train alike.
 
-An objective knows the constants of its own change: see ``units`` of
-``AutoencoderObjective`` and of ``NetworkObjective``.
+An objective knows the constants of its own change, see ``units`` of
+``AutoencoderObjective`` and of ``NetworkObjective``; what decorrelates the inputs of a
+layer is a ``Root``, made of some rows: see ``skae.training.whitening``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, Protocol
 
 import numpy as np
 
 from skae.core.protocols import Objective
 
 
+class Factor(Protocol):
+    """A square matrix K with an inverse, by which weights are multiplied."""
+
+    def times(self, W: np.ndarray) -> np.ndarray:
+        """W K."""
+
+    def transposed(self, W: np.ndarray) -> np.ndarray:
+        """W Kᵀ."""
+
+    def inverse(self, W: np.ndarray) -> np.ndarray:
+        """W K⁻¹."""
+
+
 class Coordinates:
-    """θ = scale ∘ θ′ + shift, and then W m is taken from each centred layer's biases.
+    """θ = scale ∘ θ′ + shift; then W ← W K; then W m is taken from the biases.
+
+    The last two happen layer by layer, where the layer has a K and an m. Layers whose
+    weights are one and the same array, one of them transposed, share what is done to
+    them: with D = W that is W = Sᵀ W′ M, for the K M of the first and S of the second.
 
     Parameters
     ----------
@@ -34,6 +54,8 @@ class Coordinates:
         m of each centred layer's inputs, in float64.
     unit : float
         What the objective is divided by.
+    factors : sequence of Factor or None, optional
+        K of each layer, None for the identity.
 
     Attributes
     ----------
@@ -41,6 +63,8 @@ class Coordinates:
         Factors by which θ differs from θ′, in the objective's dtype.
     means : list of ndarray
         m of each centred layer's inputs, in the objective's dtype.
+    factors : list of Factor or None
+        Empty where there is none, so that ``scale`` is all that multiplies.
     """
 
     def __init__(
@@ -50,20 +74,44 @@ class Coordinates:
         shift: np.ndarray,
         means: list[np.ndarray],
         unit: float,
+        factors: Sequence[Factor | None] = (),
     ) -> None:
         dtype = objective.dtype
         self.objective, self.unit = objective, unit
         self.scale, self._shift = scale.astype(dtype), shift.astype(dtype)
         self._pull = (scale / unit).astype(dtype)
         self.means = [mean.astype(dtype) for mean in means]
+        self.factors = [] if all(K is None for K in factors) else [*factors]
+
+    def followed_by(
+        self, means: list[np.ndarray], factors: Sequence[Factor | None]
+    ) -> Coordinates:
+        """The same with other m, and with K of each layer."""
+        other = copy(self)
+        other.means = [mean.astype(self.objective.dtype) for mean in means]
+        other.factors = [] if all(K is None for K in factors) else [*factors]
+        return other
+
+    @property
+    def measured(self) -> tuple[list[np.ndarray], list[Factor | None]] | None:
+        """What ``followed_by`` takes; None without factors."""
+        return (self.means, self.factors) if self.factors else None
+
+    def _layers(self, theta: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        return self.objective.parameters(theta).layers
 
     def _centred(
         self, theta: np.ndarray
     ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(W, b, m) of each layer whose inputs are centred, views of ``theta``."""
-        layers = self.objective.parameters(theta).layers
-        # An autoencoder's codes are not, so its decoder is not among these.
+        layers = self._layers(theta)
+        # Codes of an autoencoder need not be, so its decoder need not be among these.
         return [(W, b, m) for (W, b), m in zip(layers, self.means, strict=False)]
+
+    def _multiplied(self, theta: np.ndarray) -> list[tuple[np.ndarray, Factor]]:
+        """(W, K) of each layer that has a K, W a view of ``theta``."""
+        pairs = zip(self._layers(theta), self.factors, strict=False)
+        return [(W, K) for (W, _), K in pairs if K is not None]
 
     def to_centred(
         self, inner: np.ndarray, out: np.ndarray | None = None
@@ -71,6 +119,8 @@ class Coordinates:
         """θ for θ′, but with the biases b + W m, those of centred inputs."""
         theta = np.multiply(inner, self.scale, out=out)
         theta += self._shift
+        for W, K in self._multiplied(theta):
+            W[:] = K.times(W)
         return theta
 
     def decentred(self, centred: np.ndarray) -> np.ndarray:
@@ -79,6 +129,13 @@ class Coordinates:
         for W, b, mean in self._centred(theta):
             b -= W @ mean
         return theta
+
+    def centred(self, theta: np.ndarray) -> np.ndarray:
+        """The form for centred inputs of θ, a copy."""
+        centred = theta.copy()
+        for W, b, mean in self._centred(centred):
+            b += W @ mean
+        return centred
 
     def to_data(self, inner: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """θ for θ′, written to ``out`` if given.
@@ -96,6 +153,8 @@ class Coordinates:
         inner = theta.copy()
         for W, b, mean in self._centred(inner):
             b += W @ mean
+        for W, K in reversed(self._multiplied(inner)):
+            W[:] = K.inverse(W)
         inner -= self._shift
         inner /= self.scale
         return inner
@@ -104,7 +163,8 @@ class Coordinates:
         """c′ of the penalty Σ c′_j |θ′_j| that is Σ c_j |θ_j| / unit, or None.
 
         No biases may be penalised: only of the other parameters is θ = scale ∘ θ′, so
-        that zero stays zero and the penalty stays a sum over single entries.
+        that zero stays zero and the penalty stays a sum over single entries. For the
+        same reason no layer may have a K.
         """
         return None if c is None else c * self._pull
 
@@ -113,5 +173,7 @@ class Coordinates:
         for W, b, mean in self._centred(gradient):
             # b = b′ − W m, so W′ moves b too.
             W -= np.multiply.outer(b, mean)
+        for W, K in reversed(self._multiplied(gradient)):
+            W[:] = K.transposed(W)
         gradient *= self._pull
         return gradient

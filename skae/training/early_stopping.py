@@ -177,6 +177,10 @@ class Watch:
             self.best = theta.copy(), iteration
         return score
 
+    def forget(self) -> None:
+        """Begin to count anew: other rows come, from which more may be learnt."""
+        self._stale, self.stopped = 0, False
+
     def judge(self) -> None:
         """Raise StopIteration when the scores have not risen for long."""
         if self._stale >= self._settings.n_iter_no_change:

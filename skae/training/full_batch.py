@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from skae.core.protocols import Engine
+from skae.engines.blas import single_threaded_blas
 from skae.solvers import Iteration, Result, minimize_lbfgs
 from skae.solvers.line_search import Function
 from skae.solvers.result import Callback
 from skae.training.problem import MakeEngine, State, WeightsProblem
 from skae.training.progress import Progress
+from skae.training.stages import in_stages
 
 # Runs on fresh noise without a lower loss before training counts as converged.
 _PATIENCE = 5
@@ -44,30 +46,28 @@ def train_on_all_rows(
     Returns
     -------
     result : Result
-        Of the solver, in its coordinates; its ``aux`` is (loss, terms).
+        Of the solver, in its last coordinates; its ``aux`` is (loss, terms).
     theta : ndarray of shape (size,)
         The point, in the units of the data.
     state : None
         There is nothing to go on from.
     """
-    coordinates = problem.coordinates
-    buffer = np.empty_like(start)
+    # Products of coordinates, too, are to have the same bits on any number of threads.
+    with single_threaded_blas():
+        return in_stages(problem, engine, start, progress, _minimise)
 
-    def evaluate(inner: np.ndarray) -> tuple[float, np.ndarray, Any]:
-        progress.begin()
-        loss, gradient, terms = on_all_rows(coordinates.to_data(inner, out=buffer))
-        smooth = loss - terms.get("l1", 0.0)  # which the solver adds itself
-        return smooth / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
 
-    def each_iteration(iteration: Iteration) -> None:
-        progress(iteration, lambda: coordinates.to_data(iteration.x))
-
-    with engine() as on_all_rows:
-        if problem.settings.redraw_every is None:
-            result = _one_run(problem, evaluate, start, each_iteration)
-        else:
-            result = _in_rounds(problem, on_all_rows, evaluate, start, each_iteration)
-    return result, coordinates.to_data(result.x), None
+def _minimise(
+    problem: WeightsProblem,
+    engine: Engine,
+    evaluate: Function,
+    start: np.ndarray,
+    each_iteration: Callback,
+) -> Result:
+    """In one run, or where noise is drawn in rounds of them."""
+    if problem.settings.redraw_every is None:
+        return _one_run(problem, evaluate, start, each_iteration)
+    return _in_rounds(problem, engine, evaluate, start, each_iteration)
 
 
 def _one_run(

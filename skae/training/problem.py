@@ -30,6 +30,7 @@ class Settings:
     max_iter: int = 1000
     max_fun: int = 15000
     tol: float = 2e-4
+    growing_samples: bool = False
     redraw_every: int | None = None
     batch_size: int = _BATCH
     learning_rate: str = "constant"
@@ -95,6 +96,7 @@ class Problem(Generic[AnyObjective, AnyCoordinates]):
     settings: Settings
     # θ -> score on held-out rows, higher is better; None is no early stopping.
     validate: Callable[[np.ndarray], float] | None = None
+    goes_on: bool = False  # from weights that have been trained
     # Whose parts are the iterations; None where nobody follows them.
     task: Task | None = None
     # (θ, n_iter) -> attributes of an estimator that stopped there.

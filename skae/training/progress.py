@@ -65,6 +65,13 @@ class Progress:
         if self.watch is not None:
             self.watch.judge()
 
+    def forgets(self) -> bool:
+        """Whether an end was that of early stopping, which more rows may put off."""
+        if self.watch is None or not self.watch.stopped:
+            return False
+        self.watch.forget()
+        return True
+
     def close(self, result: Result, loss: float, message: str) -> None:
         """Training is over."""
         if self._tasks is not None:

@@ -1,0 +1,191 @@
+"""Stages of training on whole samples: in each of them the solver starts afresh.
+
+A stage has rows, coordinates and a limit of iterations, and goes on from where the one
+before has ended. What the solver remembers of the curvature is of other rows and
+coordinates then, and begins again. Where rows are many the first stages have samples of
+them, each several times as large as the one before [1]_: far from the minimum the
+gradient of a few rows leads about as far as that of all. The last stage has all rows,
+so that it ends at a minimum of the whole.
+
+References
+----------
+.. [1] R. Bollapragada, J. Nocedal, D. Mudigere, H.-J. Shi and P. T. P. Tang, A
+   progressive batching L-BFGS method for machine learning, ICML 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from skae.core.protocols import Engine
+from skae.engines.choice import engine_for
+from skae.rows.data import Data
+from skae.solvers import Iteration, Result
+from skae.solvers.line_search import Function
+from skae.solvers.result import Callback
+from skae.training.coordinates import Coordinates
+from skae.training.problem import MakeEngine, WeightsProblem
+from skae.training.progress import Progress
+from skae.training.whitening import Whitening
+
+# ``minimise(problem, engine, evaluate, start, each_iteration)``: from θ′ to a result.
+Minimise = Callable[[WeightsProblem, Engine, Function, np.ndarray, Callback], Result]
+
+# Iterations after which the codes are no longer those of random weights.
+_UNTIL_RECODED = 20
+# Rows of the first sample, how many times more the next one has, what part of all the
+# last one is at most, and its bytes.
+_FIRST, _TIMES, _PART, _BYTES = 1000, 4, 0.4, 2**28
+# Iterations on each: what they gain there, the rows that come next agree with.
+_ON_SAMPLES = 30
+# How a stage may end that is then the last, whatever its rows.
+_ENDS = ("interrupted", "stopped", "max_fun")
+# From so many rows on samples grow.
+MANY_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Iterations on the same rows, in the same coordinates.
+
+    Parameters
+    ----------
+    max_iter : int
+        At most.
+    recoded : bool
+        Whether codes are decorrelated.
+    sample : Data or None
+        The rows; None are all.
+    """
+
+    max_iter: int
+    recoded: bool
+    sample: Data | None = None
+
+
+def stages(problem: WeightsProblem) -> list[Stage]:
+    """How to minimise ``problem``; the limits add up to ``max_iter``."""
+    max_iter = problem.settings.max_iter
+    if problem.goes_on:
+        return [Stage(max_iter, True)]
+    plan: list[Stage] = []
+    samples = growing_samples(problem.data) if problem.settings.growing_samples else []
+    if samples:
+        on_each = min(_ON_SAMPLES, max_iter // (len(samples) + 1))
+        plan = [Stage(on_each, i > 0, sample) for i, sample in enumerate(samples)]
+    elif problem.objective.penalty_weights is None:
+        plan = [Stage(min(_UNTIL_RECODED, max_iter), False)]
+    plan.append(Stage(max_iter - sum(stage.max_iter for stage in plan), True))
+    return [stage for stage in plan if stage.max_iter]
+
+
+def growing_samples(data: Data) -> list[Data]:
+    """Samples of the rows, each a part of the next, as far as they are worth it."""
+    n_rows = data.n_rows
+    if n_rows < MANY_ROWS:
+        return []
+    most = min(_PART * n_rows, _BYTES * len(data.X) / data.X.nbytes)
+    sizes, size = [], _FIRST
+    while size <= most:
+        sizes.append(size)
+        size *= _TIMES
+    samples: list[Data] = []
+    for size in reversed(sizes):
+        data = data.sample(size)
+        samples.insert(0, data)
+    return samples
+
+
+def in_stages(
+    problem: WeightsProblem,
+    engine: MakeEngine,
+    start: np.ndarray,
+    progress: Progress,
+    minimise: Minimise,
+) -> tuple[Result, np.ndarray, None]:
+    """Minimise by ``minimise``, stage by stage.
+
+    Parameters
+    ----------
+    problem, engine, start, progress : WeightsProblem, callable, ndarray, Progress
+        See ``skae.training.full_batch.train_on_all_rows``.
+    minimise : callable
+        ``minimise(problem, engine, evaluate, start, each_iteration) -> Result``, for
+        the problem of one stage, whose θ′ are those of its coordinates.
+    """
+    theta = problem.coordinates.to_data(start)
+    whitening = Whitening(problem)
+    result: Result | None = None
+    for stage in stages(problem):
+        done = (0, 0) if result is None else (result.n_iter, result.n_fun)
+        coordinates = whitening.at(theta, stage.recoded)
+        of_stage = _problem_of(problem, stage, coordinates, done)
+        of_rows = engine
+        if stage.sample is not None:
+            of_rows = partial(engine_for, problem.objective, stage.sample)
+        try:
+            run = _run(of_stage, of_rows, theta, progress, minimise, done)
+        except KeyboardInterrupt:
+            # The solver has nothing to keep before its first value; we may.
+            if result is None:
+                raise
+            return replace(result, status="interrupted"), theta, None
+        theta = coordinates.to_data(run.x)
+        n_iter, n_fun = done
+        result = replace(run, n_iter=run.n_iter + n_iter, n_fun=run.n_fun + n_fun)
+        if stage.sample is None and run.status != "max_iter":
+            break
+        if run.status in _ENDS and not progress.forgets():
+            break
+    assert result is not None, "max_iter is 1 or more"
+    return result, theta, None
+
+
+def _problem_of(
+    problem: WeightsProblem,
+    stage: Stage,
+    coordinates: Coordinates,
+    done: tuple[int, int],
+) -> WeightsProblem:
+    settings = replace(
+        problem.settings,
+        max_iter=min(stage.max_iter, problem.settings.max_iter - done[0]),
+        max_fun=problem.settings.max_fun - done[1],
+    )
+    data = problem.data if stage.sample is None else stage.sample
+    return replace(problem, data=data, coordinates=coordinates, settings=settings)
+
+
+def _run(
+    problem: WeightsProblem,
+    engine: MakeEngine,
+    theta: np.ndarray,
+    progress: Progress,
+    minimise: Minimise,
+    done: tuple[int, int],
+) -> Result:
+    """One stage, from θ in the units of the data."""
+    coordinates = problem.coordinates
+    start = coordinates.from_data(theta)
+    buffer = np.empty_like(start)
+    n_iter, n_fun = done
+
+    def evaluate(inner: np.ndarray) -> tuple[float, np.ndarray, Any]:
+        progress.begin()
+        loss, gradient, terms = on_rows(coordinates.to_data(inner, out=buffer))
+        smooth = loss - terms.get("l1", 0.0)  # which the solver adds itself
+        return smooth / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
+
+    def each_iteration(iteration: Iteration) -> None:
+        shifted = iteration._replace(
+            n_iter=iteration.n_iter + n_iter, n_fun=iteration.n_fun + n_fun
+        )
+        progress(shifted, lambda: coordinates.to_data(iteration.x))
+
+    with engine() as on_rows:
+        return minimise(problem, on_rows, evaluate, start, each_iteration)

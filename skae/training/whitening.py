@@ -1,0 +1,226 @@
+"""What decorrelates the inputs of a layer: damped inverse roots of their covariance.
+
+With C the covariance of a layer's inputs, in units in which its mean eigenvalue is one,
+the inputs K (x − m) of
+
+    K = κ (C + ε I)^(−1/2)
+
+have about the same variance in every direction, down to the damping ε, below which
+there may be little but noise. κ keeps their mean variance what it was, so that nothing
+changes where inputs are uncorrelated and of one variance.
+
+Directions of variances below about ε are alike already. So K is kept as a multiple of
+the identity and what the few others have beside it,
+
+    K = κ₀ (I + Q diag(ω) Qᵀ),
+
+which costs 4 q multiplications for a weight, where a matrix costs 2 d. They are
+found from some rows, exactly or, where there are many columns, by a subspace iteration
+[1]_.
+
+References
+----------
+.. [1] N. Halko, P.-G. Martinsson and J. A. Tropp, Finding structure with randomness,
+   SIAM Review 53 (2011) 217-288, Algorithm 4.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skae.rows.data import LocalRows
+from skae.rows.dense import DenseRows
+from skae.rows.deviations import Deviations
+from skae.rows.moments import Moments
+from skae.training.coordinates import Coordinates
+from skae.training.problem import WeightsProblem
+
+# From so many columns on, only so many directions are looked for, so often.
+_WIDE, _DIRECTIONS, _OVERSAMPLING, _ITERATIONS = 1200, 192, 16, 2
+_SEED = 1789
+# ε of the data, which are noisy where they vary least; of weights that are tied, and
+# must suit the outputs, which are as they are; of codes; and of linear ones, all of
+# whose directions are the data's.
+_DAMPING, _TIED_DAMPING, _CODES_DAMPING, _LINEAR_DAMPING = 0.1, 2.0, 0.5, 1e-3
+# Directions of less variance, beside ε, are taken together; and all but so many, lest
+# they cost more than a tenth of an evaluation of n rows, 5 n k d.
+_FLOOR = 2.5
+_FEW_DIRECTIONS, _ROWS_A_DIRECTION = 32, 8
+# Of the sample.
+_ROWS, _BYTES = 10_000, 2**27
+
+
+@dataclass(frozen=True)
+class Root:
+    """K = κ₀ (I + Q diag(ω) Qᵀ), for orthonormal columns of Q.
+
+    Parameters
+    ----------
+    Q : ndarray of shape (d, q)
+    omega : ndarray of shape (q,)
+        Above −1.
+    kappa : float
+        Above 0.
+    """
+
+    Q: np.ndarray
+    omega: np.ndarray
+    kappa: float
+
+    def times(self, W: np.ndarray) -> np.ndarray:
+        """W K."""
+        return self._product(W, self.omega, self.kappa)
+
+    transposed = times  # K is symmetric
+
+    def inverse(self, W: np.ndarray) -> np.ndarray:
+        """W K⁻¹."""
+        return self._product(W, -self.omega / (1 + self.omega), 1 / self.kappa)
+
+    def _product(self, W: np.ndarray, omega: np.ndarray, kappa: float) -> np.ndarray:
+        inside = W @ self.Q
+        inside *= omega
+        product = inside @ self.Q.T
+        product += W
+        product *= W.dtype.type(kappa)
+        return product
+
+
+def root_of(
+    deviations: Deviations, damping: float, most: int, factor: float, dtype: Any
+) -> Root:
+    """K of inputs that deviate so.
+
+    Parameters
+    ----------
+    deviations : Deviations
+        Of which C is the covariance.
+    damping : float
+        ε, where the variance lies along several directions.
+    most : int
+        Directions to be told apart.
+    factor : float
+        What K is multiplied by.
+    dtype : dtype
+        Of the weights.
+    """
+    values, Q = _principal(deviations)
+    d = deviations.shape[1]
+    damping *= _evenness(values, d)
+    # Values ascend.
+    count = min(most, int(np.count_nonzero(values > _FLOOR * damping)))
+    values, Q = values[len(values) - count :], Q[:, len(values) - count :]
+    others = d - len(values)
+    rest = max(0.0, d - float(values.sum())) / others if others else 0.0
+    inside, outside = 1 / np.sqrt(values + damping), 1 / np.sqrt(rest + damping)
+    variance = values @ inside**2 + others * rest * outside**2
+    kappa = factor * (d / variance) ** 0.5 * outside
+    omega = inside / outside - 1
+    Q = np.ascontiguousarray(Q, dtype)
+    return Root(Q, omega.astype(dtype), float(kappa))
+
+
+def _evenness(values: np.ndarray, d: int) -> float:
+    """1 where the variance d lies along three directions or more, nearly 0 along one.
+
+    Then columns are in different units, and what varies little beside the largest need
+    not be noise.
+    """
+    directions = d**2 / float(values @ values)  # if they were alike
+    return float(np.clip((directions - 1) / 2, 0.01, 1))
+
+
+def _principal(deviations: Deviations) -> tuple[np.ndarray, np.ndarray]:
+    """Variances along principal directions, and those directions as columns."""
+    d = deviations.shape[1]
+    if d <= _WIDE:
+        return np.linalg.eigh(deviations.covariance().astype(np.float64))
+    size = min(_DIRECTIONS + _OVERSAMPLING, *deviations.shape)
+    B = np.random.RandomState(_SEED).standard_normal((deviations.shape[0], size))
+    B = deviations.transposed_times(B)
+    for _ in range(_ITERATIONS):
+        B = _orthonormal(deviations.times(_orthonormal(B)))
+        B = deviations.transposed_times(B)
+    B = B.astype(np.float64, copy=False)
+    values, V = np.linalg.eigh(B.T @ B)
+    many = slice(-_DIRECTIONS, None)
+    values = np.maximum(values[many], np.finfo(np.float64).tiny)
+    return values, B @ (V[:, many] / np.sqrt(values))
+
+
+def _orthonormal(B: np.ndarray) -> np.ndarray:
+    return np.linalg.qr(B)[0]
+
+
+class Whitening:
+    """The coordinates in which a solver moves: those of the start, and factors K.
+
+    Parameters
+    ----------
+    problem : WeightsProblem
+        Its ``coordinates`` are those of the start, which know the means and the spread
+        of the data and of typical codes.
+    """
+
+    def __init__(self, problem: WeightsProblem) -> None:
+        self._plain, X = problem.coordinates, problem.data.X
+        size = max(1, min(_ROWS, _BYTES * len(X) // max(1, X.nbytes)))
+        self._sample = problem.data.sample(size)
+        # Whatever is penalised entry by entry must stay a sum of entries.
+        self._factors = problem.objective.penalty_weights is None
+        rows = self._sample.X
+        assert isinstance(rows, LocalRows), "a sample lies in this process"
+        self._most = max(_FEW_DIRECTIONS, len(X) // _ROWS_A_DIRECTION)
+        tied = getattr(problem.objective, "tied_weights", False)
+        damping = _TIED_DAMPING if tied else _DAMPING
+        self._first = self._root(rows, rows.moments(self._sample.weights), damping)
+
+    def at(self, theta: np.ndarray, recoded: bool) -> Coordinates:
+        """Coordinates that centre the codes at θ and, if ``recoded``, decorrelate them.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (size,)
+            In the units of the data.
+        recoded : bool
+        """
+        parameters = self._plain.objective.parameters(theta)
+        means, factors = [self._plain.means[0]], [self._first]
+        H: Any = self._sample.X.given
+        for (W, b), f in zip(
+            parameters.layers, self._plain.objective.activations, strict=False
+        ):
+            H = H @ np.ascontiguousarray(W.T)
+            H += b
+            f.apply(H)
+            codes = DenseRows(H)
+            moments = codes.moments(self._sample.weights)
+            means.append(moments.mean)
+            K = None
+            if recoded:
+                damping = _LINEAR_DAMPING if f.is_linear else _CODES_DAMPING
+                K = self._root(codes, moments, damping, f.code_spread)
+            factors.append(K)
+        return self._plain.followed_by(means, factors)
+
+    def _root(
+        self,
+        rows: LocalRows,
+        moments: Moments,
+        damping: float,
+        spread: float | None = None,
+    ) -> Root | None:
+        """K; with ``spread``, nearer to that of inputs of this spread than of theirs.
+
+        What codes vary by changes while units learn to be sparse, so that half the way,
+        in logarithms, is gone. All of it was better for many units and a weak penalty,
+        and worse than none where the codes are the sparsest.
+        """
+        if not self._factors or moments.no_variation(rows.dtype):
+            return None
+        deviations = rows.deviations(self._sample.weights, moments)
+        factor = 1.0 if spread is None else (spread / moments.spread) ** 0.5
+        return root_of(deviations, damping, self._most, factor, rows.dtype)
