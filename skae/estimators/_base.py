@@ -30,6 +30,7 @@ from skae.estimators._parameters import (
     OutputMixin,
     check_works,
     fraction_of_zeros,
+    n_units,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.rows.moments import Moments
@@ -254,7 +255,7 @@ class BaseAutoencoder(
         if moments is None or moments.no_variation(dtype):
             moments = own
         scale = Scale.of(moments, LOSSES[self.loss], dtype)
-        n_components = int(self.n_components or n_features)
+        n_components = n_units(self.n_components, n_features)
         # A float of Python's promotes no float32 array, a NumPy one would.
         l1_ratio, alpha = float(self.l1_ratio), self.alpha
         alpha = float(scale.alpha(l1_ratio) if alpha == "scale" else alpha)

@@ -31,7 +31,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
     ----------
     n_components : int, default=None
         Number of hidden units, the length of a code. It may exceed the number
-        of features. None takes as many as there are features.
+        of features. None takes as many as there are features, up to 8192.
 
     contraction_weight : float or "scale", default="scale"
         Weight λ, in [0, inf). "scale" uses 0.1 s² times the loss of reconstructing

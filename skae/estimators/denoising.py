@@ -34,7 +34,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
     ----------
     n_components : int, default=None
         Number of hidden units, the length of a code. It may exceed the number
-        of features. None takes as many as there are features.
+        of features. None takes as many as there are features, up to 8192.
 
     corruption : {"masking", "gaussian", "salt_and_pepper"} or callable, \
             default="masking"

@@ -28,7 +28,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
     n_components : int, default=None
         Number of hidden units, the length of a code. It may exceed the number
         of features: sparsity, not narrowness, is what makes the codes useful.
-        None takes as many as there are features.
+        None takes as many as there are features, up to 8192.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
         f, the activation of the hidden units.
