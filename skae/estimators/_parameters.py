@@ -55,10 +55,12 @@ def n_units(n_components, n_features):
 
 def check_works(estimator, given, solver):
     """Refuse what needs all rows in this process where rows lie elsewhere."""
-    method = METHODS[solver]
-    if given.engine not in method.engines:
-        raise ValueError(method.elsewhere)
-    if getattr(estimator, "early_stopping", False) and not given.local:
+    if given.local:
+        return
+    elsewhere = METHODS[solver].elsewhere
+    if elsewhere is not None:
+        raise ValueError(elsewhere)
+    if getattr(estimator, "early_stopping", False):
         raise ValueError(
             "early_stopping=True holds out rows at random, which dask collections do "
             "not allow; use early_stopping=False, and compare scores on rows of "

@@ -73,7 +73,6 @@ class Chunks(Given):
         Of X, for messages.
     """
 
-    engine = "dask"
     local = False
 
     def __init__(
@@ -151,7 +150,6 @@ class Chunks(Given):
 class Held(Given):
     """Rows that are such already: codes on a cluster, with their weights."""
 
-    engine = "dask"
     local = False
     weights = None
     shown = None, None, None

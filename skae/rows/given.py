@@ -26,8 +26,6 @@ class Given(ABC):
 
     Attributes
     ----------
-    engine : str
-        Name of who evaluates objectives on such rows.
     local : bool
         Whether they lie in this process.
     dtype : dtype
@@ -39,7 +37,6 @@ class Given(ABC):
         its rows.
     """
 
-    engine = "threads"
     local = True
     dtype: np.dtype
     weights: Any

@@ -40,10 +40,8 @@ class Method:
         What an iteration is called.
     measure : str
         What is printed beside its loss, that of ``Iteration.gradient_norm``.
-    engines : frozenset of str
-        Names of the engines on whose rows it works.
-    elsewhere : str
-        What to do on other rows.
+    elsewhere : str or None
+        What to do where rows lie outside this process; None: it works there, too.
     overflow : str
         What to say, and to do, where numbers leave the range of ``{dtype}``.
     """
@@ -59,8 +57,7 @@ class Method:
     is_stochastic: bool
     unit: str
     measure: str
-    engines: frozenset[str]
-    elsewhere: str
+    elsewhere: str | None
     overflow: str
 
 
@@ -71,8 +68,7 @@ SOLVERS = {
         is_stochastic=False,
         unit="iteration",
         measure="gradient",
-        engines=frozenset({"threads", "dask"}),
-        elsewhere="",
+        elsewhere=None,
         overflow="The loss or its gradient overflows {dtype} with solver='lbfgs'; "
         "scale X, for instance with StandardScaler, or lower the weights of the "
         "penalties.",
@@ -83,7 +79,6 @@ SOLVERS = {
         is_stochastic=True,
         unit="epoch",
         measure="gradient",
-        engines=frozenset({"threads"}),
         elsewhere="solver='adam' draws its batches from rows in this process, but X is "
         "a dask collection; use solver='lbfgs', or partial_fit on one computed chunk "
         "after the other.",
@@ -100,7 +95,6 @@ METHODS = SOLVERS | {
         is_stochastic=True,
         unit="round",
         measure="change",
-        engines=frozenset({"threads"}),
         elsewhere="SparseCoding does not take dask collections in fit; pass the rows "
         "as an array, X.compute(), or some of them.",
         overflow="Codes or dictionary of X overflow {dtype}; scale X, for instance "
