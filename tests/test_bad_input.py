@@ -171,6 +171,14 @@ def test_other_number_of_features(method):
         getattr(autoencoder().fit(X), method)(X[:, :3])
 
 
+@pytest.mark.parametrize("kind", [SparseAutoencoder, SparseCoding])
+def test_as_many_units_as_very_many_columns(kind):
+    """800 million weights and more are not what a default may ask for."""
+    wide = scipy.sparse.random_array((9, 20_000), density=1e-3, format="csr", rng=0)
+    with pytest.raises(ValueError, match=r"n_components=None .* columns, 20000"):
+        kind().fit(wide)
+
+
 def test_codes_of_another_length():
     with pytest.raises(ValueError, match=r"X has 4 columns, .*n_components=3"):
         autoencoder().fit(X).inverse_transform(X)
