@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from scipy.stats import bernoulli
 from sklearn.datasets import load_digits
 
 from skae import SparseAutoencoder, StackedAutoencoderRegressor
 from skae.core.coding import NoPooling
+from skae.core.losses import LOSSES
 from skae.engines.row_map import row_blocks
 from skae.rows.data import Data
 from skae.rows.source import source
@@ -78,13 +80,20 @@ def test_blocks_of_rows_are_one_or_even_in_number(n_components):
         assert len(blocks) <= -(-n_samples // 128) + 1  # 128 rows are enough
 
 
+def test_log_loss_of_the_means_is_the_entropy_of_coins():
+    p = np.array([0.1, 0.5, 0.8])
+    assert LOSSES["log_loss"].at_mean(p, 0.0) == pytest.approx(
+        bernoulli(p).entropy().sum(), rel=1e-9
+    )
+
+
 def test_length_of_the_first_atoms():
     """Where γ decides, it is size / sqrt(2 n γ); where λ does, λ sqrt(d) / size."""
     rng = np.random.RandomState(0)
     for shape, penalty, weight, length in (
         ((8, 3), 1.0, 0.0, 2 / 4),
         ((2, 3), 0.25, 0.0, 2.0),
-        ((2, 4), 0.25, 5.0, 5.0),
+        ((2, 9), 0.25, 5.0, 7.5),
     ):
         constants = weight, penalty, 1e-5, NoPooling(shape[0])
         objective = DictionaryObjective(shape, np.dtype(float), *constants, 10)
