@@ -152,7 +152,7 @@ def suite_in(copy, options, plugin):
     os.chdir(copy)
     os.environ["PYTHONPATH"] = str(copy)
     sys.path.insert(0, str(copy))
-    options = ["-q", "-p", "no:cacheprovider", *options]
+    options = ["-q", "-n", "0", "-p", "no:cacheprovider", *options]
     return int(pytest.main(options, plugins=[plugin]))
 
 

@@ -52,9 +52,25 @@ def check_sample_weight(sample_weight, X):
     # scikit-learn checks this itself from 1.9.
     if np.all(np.asarray(sample_weight) == 0):
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    return _check_sample_weight(
-        sample_weight, X, dtype=X.dtype, ensure_non_negative=True
-    )
+    with np.errstate(over="ignore"):
+        weights = _check_sample_weight(
+            sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+        )
+    _check_total(weights)
+    return weights
+
+
+def _check_total(weights):
+    """Refuse weights that no sum can hold, or that nobody was to check."""
+    if np.isnan(weights).any():
+        raise ValueError("Input sample_weight contains NaN.")
+    total = weights.sum(dtype=np.float64)
+    most = float(np.finfo(weights.dtype).max) ** 0.9
+    if not total <= most:
+        raise ValueError(
+            f"sample_weight is too large: it sums to {total:.2g}, against {most:.2g} "
+            f"at most in {weights.dtype}; divide it by its mean."
+        )
 
 
 def callback_context(estimator, n_subtasks, sequential=True):

@@ -1,12 +1,15 @@
-"""The option ``--every-case``, and the cluster of dask that tests share."""
+"""The option ``--every-case``, and a cluster of dask for the modules that ask."""
 
 import covering
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def threads():
-    """A client of two workers in this process; others may have made theirs active."""
+    """A client of two workers in this process, for as long as a module needs it.
+
+    They start in no time, and all that runs beside their threads is slower for it.
+    """
     pytest.importorskip("dask.distributed")
     from dask_data import cluster
 

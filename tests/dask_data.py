@@ -32,6 +32,7 @@ def cluster(**options):
     import dask
     from distributed import Client, LocalCluster
 
+    dask.config.set({"distributed.worker.profile.enabled": False})
     if options.get("processes"):
         dask.config.set({"distributed.worker.multiprocessing-method": start_method()})
     settings = {

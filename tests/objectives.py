@@ -1,8 +1,9 @@
 """Every objective that the tables of skae.core can make.
 
-A new entry of ``ACTIVATIONS`` or ``LOSSES`` is picked up as it is. A new penalty or
-corruption is one entry of ``EXTRAS``: from the activation to the keywords that
-`AutoencoderObjective` takes for it, or None where they do not go together.
+A new entry of ``ACTIVATIONS``, ``LOSSES`` or ``CORRUPTIONS`` is picked up as it is. A
+new penalty is one entry of ``EXTRAS``, from the activation to the keywords that
+`AutoencoderObjective` takes for it, or None where they do not go together; and one of
+``IN_TEXTBOOK``, the keywords of ``textbook.terms``.
 """
 
 from itertools import product
@@ -64,6 +65,14 @@ EXTRAS = {
         "l1": L1_RATIO * ALPHA,
     },
     **dict(_corruptions()),
+}
+# Those without noise, which have a formula.
+IN_TEXTBOOK = {
+    "none": {},
+    "kl": {"sparsity": "kl", "beta": KL_BETA, "rho": RHO},
+    "l1": {"sparsity": "l1", "beta": L1_BETA},
+    "contraction": {"contraction": CONTRACTION},
+    "sparse weights": {"l1_ratio": L1_RATIO},
 }
 
 

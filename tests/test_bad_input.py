@@ -9,8 +9,14 @@ from covering import every_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn import config_context
 
-from skae import SparseAutoencoder, StackedAutoencoder
+from skae import (
+    SparseAutoencoder,
+    SparseCoding,
+    StackedAutoencoder,
+    StackedAutoencoderRegressor,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
@@ -58,6 +64,58 @@ def test_nan_and_inf(method, bad):
     model = autoencoder() if method == "fit" else autoencoder().fit(X)
     with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
         getattr(model, method)(data)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
+def test_nan_that_nobody_looks_for_is_named(bad, container):
+    """Under ``assume_finite``, and so are numbers that no sum can hold."""
+    data = X.copy()
+    data[3:5, 1] = bad, -bad  # of infinities the sum is NaN
+    message = "contains NaN" if np.isnan(bad) else "too large.* infinity"
+    with config_context(assume_finite=True), pytest.raises(ValueError, match=message):
+        autoencoder().fit(container(data))
+    with config_context(assume_finite=True):
+        with pytest.raises(ValueError, match="sample_weight"):
+            autoencoder().fit(X, sample_weight=np.full(30, bad))
+
+
+def masked(array, dtype=float):
+    """Nothing that is seen differs from the array; what is not seen is huge."""
+    hidden = np.zeros(array.shape, bool)
+    hidden.flat[1] = True
+    return np.ma.masked_array(np.where(hidden, 1e20, array), hidden).astype(dtype)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", [SparseAutoencoder, StackedAutoencoder, SparseCoding])
+def test_masked_entries_are_missing_values(kind, dtype):
+    with pytest.raises(ValueError, match="X is a masked array with 1 masked entries"):
+        kind(3).fit(masked(X, dtype))
+    model = kind(3, max_iter=5).fit(X)
+    for method in (model.transform, model.predict, model.score):
+        with pytest.raises(ValueError, match="X is a masked array"):
+            method(masked(X, dtype))
+    with pytest.raises(ValueError, match="X is a masked array"):
+        model.inverse_transform(masked(X[:, :3], dtype))
+
+
+def test_masked_targets_and_weights():
+    model = StackedAutoencoderRegressor(3)
+    with pytest.raises(ValueError, match="y is a masked array"):
+        model.fit(X, masked(X[:, 0]))
+    with pytest.raises(ValueError, match="X_unlabeled is a masked array"):
+        model.fit(X, X[:, 0], X_unlabeled=masked(X))
+    with pytest.raises(ValueError, match="sample_weight is a masked array"):
+        autoencoder().fit(X, sample_weight=masked(X[:, 0]))
+
+
+def test_a_mask_that_hides_nothing_is_no_matter():
+    shown = np.ma.masked_array(X, np.zeros(X.shape, bool))
+    np.testing.assert_array_equal(
+        autoencoder().fit(shown).components_, autoencoder().fit(X).components_
+    )
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -111,6 +169,14 @@ def test_sparse_codes_are_named_where_they_are_refused(kind, container):
 def test_other_number_of_features(method):
     with pytest.raises(ValueError, match=r"X has 3 features, but .* expecting 4"):
         getattr(autoencoder().fit(X), method)(X[:, :3])
+
+
+@pytest.mark.parametrize("kind", [SparseAutoencoder, SparseCoding])
+def test_as_many_units_as_very_many_columns(kind):
+    """800 million weights and more are not what a default may ask for."""
+    wide = scipy.sparse.random_array((9, 20_000), density=1e-3, format="csr", rng=0)
+    with pytest.raises(ValueError, match=r"n_components=None .* columns, 20000"):
+        kind().fit(wide)
 
 
 def test_codes_of_another_length():

@@ -46,13 +46,13 @@ ESTIMATORS = [
         **SHORT, solver="adam", early_stopping=True, validation_fraction=0.5
     ),
     DenoisingAutoencoder(**SHORT, corruption="gaussian", redraw_every=None),
-    DenoisingAutoencoder(**SHORT, solver="adam", batch_size=7),
+    DenoisingAutoencoder(**SHORT | {"max_iter": 10}, solver="adam", batch_size=7),
     ContractiveAutoencoder(**SHORT, activation="tanh", tied_weights=True, l1_ratio=0.5),
     StackedAutoencoderClassifier(**STACK, autoencoder="denoising"),
     StackedAutoencoderClassifier(**STACK | ADAM, autoencoder=None),
     StackedAutoencoderRegressor(**STACK | {"max_iter": 12}, autoencoder="sparse"),
     StackedAutoencoder(**STACK, autoencoder="sparse"),
-    SparseCoding(**SHORT | {"max_iter": 8}),
+    SparseCoding(**SHORT | {"max_iter": 4}),
 ]
 FIRST_OF_ITS_CLASS = {type(e): e for e in reversed(ESTIMATORS)}.values()
 

@@ -84,7 +84,7 @@ def test_length_of_the_first_atoms():
     for shape, penalty, weight, length in (
         ((8, 3), 1.0, 0.0, 2 / 4),
         ((2, 3), 0.25, 0.0, 2.0),
-        ((2, 4), 0.25, 10.0, 10.0),
+        ((2, 4), 0.25, 5.0, 5.0),
     ):
         constants = weight, penalty, 1e-5, NoPooling(shape[0])
         objective = DictionaryObjective(shape, np.dtype(float), *constants, 10)

@@ -52,7 +52,7 @@ class Activation(Output, Protocol):
 
     @property
     def slope(self) -> float:
-        """f′ in the middle."""
+        """f′ there, where h is ``code_centre``."""
 
     @property
     def curvature(self) -> Callable[[Array, Array], Array] | None:

@@ -6,16 +6,23 @@ the first to end would lift it under the other, and the last might "restore" the
 limit it found on entering. So the first to enter sets it, the last to leave
 restores it, and in between everyone counts.
 
+Ctrl-C may come at any moment of that, and twice. So what is counted are entries with
+a name each, which may leave as often as they like; how many threads there were is
+noted before the limit is set; and both are done again until nothing interrupts them.
+
+A fork copies entries of threads that the child does not have, and maybe the lock that
+one of them held. So no fork happens under the lock, and the child begins without
+entries and without the limit.
+
 From 3.8 on, threadpoolctl lets only the first thread that set OpenBLAS's limit set
 it again, and silently ignores the others, for as long as that thread lives. Here
 any thread may be the first or the last, so both claim that right, and the last
 gives it back.
 """
 
+import os
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -25,45 +32,96 @@ class _BlasLimit:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._controller: Any = None
-        self._limiter: Any = None
-        self._active: Counter[int] = Counter()  # of entries, by thread
-        self._allowed = 1
+        self._active: dict[_Entry, int] = {}  # the thread of each
+        self._before: list[int] | None = None  # threads of each BLAS; None: no limit
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=lambda: self._lock.acquire(),
+                after_in_parent=lambda: self._lock.release(),
+                after_in_child=self._begin_anew,
+            )
 
-    @contextmanager
-    def __call__(self) -> Iterator[int]:
-        me = threading.get_ident()
+    def __call__(self) -> "_Entry":
+        return _Entry(self)
+
+    def enter(self, entry: "_Entry") -> int:
+        """Count an entry; returns its share of the threads."""
         with self._lock:
-            if not self._active:
-                self._enter_first()
-            self._active[me] += 1
+            self._active[entry] = threading.get_ident()
+            self._settle()
             # Who enters again is at rest where it entered before.
-            share = max(1, self._allowed // len(self._active))
-        try:
-            yield share
-        finally:
-            with self._lock:
-                self._active[me] -= 1
-                if not self._active[me]:
-                    del self._active[me]
-                if not self._active:
-                    self._free_control()
-                    self._limiter.restore_original_limits()
-                    self._free_control()
+            others = len(set(self._active.values()))
+            return max(1, max(self._before or [1]) // others)
 
-    def _enter_first(self) -> None:
-        if self._controller is None:
-            # Finding the libraries takes about 20 ms, setting a limit 0.01 ms.
-            self._controller = ThreadpoolController().select(user_api="blas")
-        pools = self._controller.info()
-        # A BLAS that cannot be limited keeps its own threads, and we use none.
-        self._allowed = max((pool["num_threads"] for pool in pools), default=1)
+    def leave(self, entry: "_Entry") -> None:
+        """Count it no longer; as often as one likes."""
+        with self._lock:
+            self._active.pop(entry, None)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Set or lift the limit, if that is due; as often as one likes."""
+        if self._active and self._before is None:
+            if self._controller is None:
+                # Finding the libraries takes 20 ms, setting a limit 0.01 ms.
+                self._controller = ThreadpoolController().select(user_api="blas")
+            # A BLAS that cannot be limited keeps its own threads, and we use none.
+            pools = self._controller.lib_controllers
+            self._before = [pool.get_num_threads() or 1 for pool in pools]
+        if self._before is None:
+            return
+        limited = bool(self._active)
+        self._set([1] * len(self._before) if limited else self._before)
+        if not limited:
+            self._before = None
+
+    def _set(self, threads: list[int]) -> None:
         self._free_control()
-        self._limiter = self._controller.limit(limits=1)
+        pools = self._controller.lib_controllers
+        for pool, n_threads in zip(pools, threads, strict=True):
+            pool.set_num_threads(n_threads)
+        if not self._active:
+            self._free_control()
 
     def _free_control(self) -> None:
         for library in self._controller.lib_controllers:
             if hasattr(library, "clear_controlling_thread"):
                 library.clear_controlling_thread(force=True)
+
+    def _begin_anew(self) -> None:
+        self._lock = threading.Lock()
+        self._active.clear()
+        self._settle()
+
+
+class _Entry:
+    """A context manager that is left for certain, whatever interrupts it."""
+
+    def __init__(self, limit: _BlasLimit) -> None:
+        self._limit = limit
+
+    def __enter__(self) -> int:
+        try:
+            return self._limit.enter(self)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *exception: Any) -> None:
+        uninterrupted(lambda: self._limit.leave(self))
+
+
+def uninterrupted(action: Callable[[], Any]) -> None:
+    """Do it, again if Ctrl-C interrupts it, which is raised in the end."""
+    interrupt = None
+    while True:
+        try:
+            action()
+            break
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 # Process-global, because what it guards is: see the module's docstring.

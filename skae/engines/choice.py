@@ -1,4 +1,9 @@
-"""Which engine evaluates an objective: the one where the rows lie."""
+"""Which engine evaluates an objective: the one where the rows lie.
+
+An engine is a class whose ``of(objective, data, **options)`` makes what
+``protocols.Engine`` asks for. On rows of this process it takes ``code_memory``, the
+bytes in which codes may be kept, as an option.
+"""
 
 from importlib import import_module
 from typing import Any

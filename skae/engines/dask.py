@@ -241,8 +241,8 @@ class DaskEngine:
         self._rows = rows or block_rows(n_samples, objective.numbers_per_row)
         self._keep = bool(keep_codes)
         if keep_codes is None and objective.gathers:
-            numbers = n_samples * objective.n_features
-            numbers += int(np.prod(objective.kept_shape(n_samples)))
+            kept = int(np.prod(objective.kept_shape(n_samples)))
+            numbers = n_samples * objective.n_features + kept
             needed = numbers * objective.dtype.itemsize
             self._keep = needed <= self._run.memory / 2
 

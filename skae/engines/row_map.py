@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -51,17 +52,19 @@ class RowEngine:
         self._most_threads = most_threads
 
     def __enter__(self) -> Self:
-        self._limit = single_threaded_blas()
-        share = self._limit.__enter__()
-        share = min(share, self._most_threads or share)
-        self._pool = ThreadPoolExecutor(share, "skae-rows") if share > 1 else None
+        with ExitStack() as stack:
+            share = stack.enter_context(single_threaded_blas())
+            share = min(share, self._most_threads or share)
+            self._pool = ThreadPoolExecutor(share, "skae-rows") if share > 1 else None
+            if self._pool is not None:
+                # After Ctrl-C nobody may go on working when we have returned. Who
+                # does not want to wait for their blocks may press it again.
+                stack.callback(self._pool.shutdown, cancel_futures=True)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        # After Ctrl-C too, nobody may go on working when we have returned.
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-        self._limit.__exit__(*exception)
+        self._stack.close()
 
     def map(
         self, compute: Callable[[slice], Computed], blocks: Sequence[slice]
@@ -116,7 +119,7 @@ def fill(out: np.ndarray, write: Write, rows: Any, cost: Cost) -> np.ndarray:
 
 
 def apply_layers(layers: Layers, rows: Rows, weights: Weights = None) -> Rows:
-    """Outputs of ``Layers`` for every row, as rows that lie where these do.
+    """Outputs of ``Layers``, (n_samples, n_outputs), as rows that lie where these do.
 
     Of rows of weight zero, zeros.
     """

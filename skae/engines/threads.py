@@ -16,7 +16,7 @@ import numpy as np
 
 from skae.core.blocks import Block, Sums, Workspace
 from skae.core.protocols import Objective, Parameters
-from skae.engines.blas import single_threaded_blas
+from skae.engines.blas import single_threaded_blas, uninterrupted
 from skae.rows.data import Data
 from skae.rows.source import source
 
@@ -242,8 +242,8 @@ class ThreadEngine:
             queue.stop()
             raise
         finally:
-            # Also after Ctrl-C: nobody may still be writing to our buffers.
-            wait(others)
+            # Also after Ctrl-C twice: nobody may still be writing to our buffers.
+            uninterrupted(lambda: wait(others))
         for other in others:
             other.result()
 

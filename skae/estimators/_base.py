@@ -30,6 +30,7 @@ from skae.estimators._parameters import (
     OutputMixin,
     check_works,
     fraction_of_zeros,
+    n_units,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.rows.moments import Moments
@@ -169,7 +170,8 @@ class BaseAutoencoder(
                 problem = replace(problem, goes_on=True)
                 starts = [self._warm_start(problem)]
             else:
-                starts = [_start(problem, seed) for seed in seeds]
+                # Each when its turn comes: it is as large as the weights.
+                starts = (_start(problem, seed) for seed in seeds)
             trained = fit(problem, starts, seeds, n_jobs=self.n_jobs)
             self._keep(problem, trained, {**fitted, "_moments": asdict(moments)})
             # Of batches, which the next call of partial_fit would go on from.
@@ -255,7 +257,7 @@ class BaseAutoencoder(
         if moments is None or moments.no_variation(dtype):
             moments = own
         scale = Scale.of(moments, LOSSES[self.loss], dtype)
-        n_components = int(self.n_components or n_features)
+        n_components = n_units(self.n_components, n_features)
         # A float of Python's promotes no float32 array, a NumPy one would.
         l1_ratio, alpha = float(self.l1_ratio), self.alpha
         alpha = float(scale.alpha(l1_ratio) if alpha == "scale" else alpha)

@@ -36,12 +36,32 @@ PENALTY_CONSTRAINTS = {
 }
 
 
+# With as many units as columns, no more columns: two matrices of so many by so many
+# numbers are 1 GB, of which L-BFGS holds some twenty.
+_WIDEST = 8192
+
+
+def n_units(n_components, n_features):
+    """``n_components``, or where that is None as many as columns, if that can be."""
+    if n_components is not None:
+        return int(n_components)
+    if n_features > _WIDEST:
+        raise ValueError(
+            f"n_components=None takes as many units as X has columns, {n_features}, "
+            f"which would be {n_features**2:.2g} weights in each layer; give "
+            "n_components, for instance n_components=100."
+        )
+    return n_features
+
+
 def check_works(estimator, given, solver):
     """Refuse what needs all rows in this process where rows lie elsewhere."""
-    method = METHODS[solver]
-    if given.engine not in method.engines:
-        raise ValueError(method.elsewhere)
-    if getattr(estimator, "early_stopping", False) and not given.local:
+    if given.local:
+        return
+    elsewhere = METHODS[solver].elsewhere
+    if elsewhere is not None:
+        raise ValueError(elsewhere)
+    if getattr(estimator, "early_stopping", False):
         raise ValueError(
             "early_stopping=True holds out rows at random, which dask collections do "
             "not allow; use early_stopping=False, and compare scores on rows of "

@@ -23,7 +23,7 @@ from skae.core.coding import NoPooling, TorusPooling
 from skae.core.layers import Layers
 from skae.estimators._callbacks import fit_task
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
-from skae.estimators._parameters import DocLinkMixin, Seed, check_works
+from skae.estimators._parameters import DocLinkMixin, Seed, check_works, n_units
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.rows.reading import MatrixLike, read
 from skae.training.dictionary import MAX_ITER_ENCODE, DictionaryObjective, Encoder
@@ -68,8 +68,8 @@ class SparseCoding(
     ----------
     n_components : int, default=None
         Number of units, the length of a code, and of atoms. It may exceed the
-        number of features. None takes as many as there are features, or as the
-        grid of ``topography`` has.
+        number of features. None takes as many as there are features, up to 8192, or
+        as the grid of ``topography`` has.
 
     sparsity_weight : float or "scale", default="scale"
         Weight λ, in [0, inf), in squared units of X. "scale" uses 0.01 of the mean
@@ -428,7 +428,7 @@ class SparseCoding(
     def _units(self, n_features):
         """How many units, on what grid, with pools of what edge."""
         if self.topography is None:
-            return int(self.n_components or n_features), None, 1
+            return n_units(self.n_components, n_features), None, 1
         grid = tuple(self.topography)
         whole = all(isinstance(edge, Integral) and edge >= 1 for edge in grid)
         if len(grid) != 2 or not whole:

@@ -136,7 +136,9 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Fraction of the rows to hold out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Iterations or epochs to wait for an improvement.
+        Iterations or epochs to wait for an improvement. Where an epoch has few batches,
+        "adam" goes on until 1/``learning_rate_init`` of them have lowered the loss by
+        less than ``tol``.
 
     input_dropout, hidden_dropout : float, default=0.0
         Probability, in [0, 1), that an entry of the input, or of a hidden layer, is
@@ -318,6 +320,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             More rows to pre-train on, in the units in which this step sees X: a
             Pipeline scales them only if told to, by ``transform_input``. A search
             hands them to every fold whole, unless they are as many as X's rows.
+            An array without rows counts as None.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative weights of the labelled rows, zero for absence. Pre-training
             heeds them where the autoencoder takes weights; rows without a label

@@ -23,6 +23,7 @@ from skae.core.network import NetworkObjective
 from skae.rows.dask_tasks import Runner, Task, runner
 from skae.rows.data import Data, Rows
 from skae.rows.dense import DenseRows
+from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments, total_weight
 from skae.rows.protocols import Compute, Encode, Weights
 from skae.rows.samples import here_and_there
@@ -40,8 +41,17 @@ def aligned(array: Any) -> Any:
     return array if array is None or array.flags.aligned else array.copy()
 
 
+class NoRowsError(ValueError):
+    """None of the chunks has a row that counts."""
+
+
 def prepare_block(
-    X: Any, weights: Any, targets: Any, dtype: np.dtype, encode: Encode | None
+    X: Any,
+    weights: Any,
+    targets: Any,
+    dtype: np.dtype,
+    encode: Encode | None,
+    name: str = "X",
 ) -> HeldBlock:
     """Make a block of one chunk; on its worker.
 
@@ -57,9 +67,13 @@ def prepare_block(
         Of the objective.
     encode : callable or None
         ``encode(targets) -> ndarray of shape (rows, n_outputs)``; for targets.
+    name : str
+        Of X, for messages.
     """
     refuse_sparse(X)  # of which dask's meta need not tell
-    X = check_array(X, dtype=dtype, order="C", ensure_min_samples=0, input_name="X")
+    for part, its_name in ((X, name), (weights, "sample_weight"), (targets, "y")):
+        refuse_masked(part, its_name)
+    X = check_array(X, dtype=dtype, order="C", ensure_min_samples=0, input_name=name)
     if targets is not None:
         assert encode is not None, "what makes them numbers"
         targets = encode(np.asarray(targets))
@@ -176,7 +190,7 @@ class Blocks:
         sizes = run.gather(run.map(_size, tasks), needs=tasks)
         filled = [i for i, (rows, *_) in enumerate(sizes) if rows]
         if not filled:
-            raise ValueError(
+            raise NoRowsError(
                 "Sample weights must contain at least one non-zero number."
                 if weighted
                 else "Found array with 0 sample(s) while a minimum of 1 is required."

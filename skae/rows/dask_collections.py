@@ -25,6 +25,7 @@ from skae.rows.dask import (
     Blocks,
     DaskRows,
     HeldBlock,
+    NoRowsError,
     prepare_block,
     refuse_sparse,
 )
@@ -32,6 +33,7 @@ from skae.rows.dask_tasks import Task
 from skae.rows.data import Data, Rows
 from skae.rows.dense import DenseRows
 from skae.rows.given import Given
+from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments, total_weight
 from skae.rows.protocols import Compute, Encode
 
@@ -67,9 +69,10 @@ class Chunks(Given):
         Whether there must be targets.
     dtype : dtype, optional
         That the rows are to have; by default ``float_dtype``.
+    name : str
+        Of X, for messages.
     """
 
-    engine = "dask"
     local = False
 
     def __init__(
@@ -82,6 +85,7 @@ class Chunks(Given):
         reset: bool,
         supervised: bool = False,
         dtype: np.dtype | None = None,
+        name: str = "X",
     ) -> None:
         if supervised and y is None:
             raise ValueError(
@@ -91,12 +95,13 @@ class Chunks(Given):
         self.shown = X, X if y is None else y, sample_weight
         self._X = _with_whole_rows(estimator, X, reset)
         self.dtype = dtype or float_dtype(X)
-        self.weights, self._y = sample_weight, y
+        self.weights, self._y, self._name = sample_weight, y, name
 
     def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and targets as blocks that dask computes and holds."""
         y = None if encode is None else self._y
-        chunks = _chunks(self._X, y, self.weights, self.dtype, encode)
+        told = self.dtype, encode, self._name
+        chunks = _chunks(self._X, y, self.weights, *told)
         sources = self._X, y, self.weights
         blocks = Blocks.compute(chunks, self.weights is not None, sources)
         return _data(blocks, self._X.shape[1], self.dtype)
@@ -122,8 +127,8 @@ class Chunks(Given):
                 "class_weight=None, and sample_weight."
             )
 
-    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
-        """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments.
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
+        """Weighted mean of ``errors_of(rows)``, the rows' moments, how many count.
 
         By sums over the chunks; nothing of them is kept.
         """
@@ -137,14 +142,14 @@ class Chunks(Given):
                 "Found array with 0 sample(s), or all of weight zero, while a minimum "
                 "of 1 is required by score."
             )
-        errors, totals, moments = zip(*parts, strict=True)
-        return sum(errors) / sum(totals), Moments.combined(moments, totals)
+        errors, totals, moments, n_rows = zip(*parts, strict=True)
+        mean = sum(errors) / sum(totals)
+        return mean, Moments.combined(moments, totals), sum(n_rows)
 
 
 class Held(Given):
     """Rows that are such already: codes on a cluster, with their weights."""
 
-    engine = "dask"
     local = False
     weights = None
     shown = None, None, None
@@ -169,7 +174,7 @@ class Held(Given):
     def weigh_classes(self, class_weight: Any) -> None:
         """There are none."""
 
-    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
         """Nobody asks."""
         raise NotImplementedError
 
@@ -185,27 +190,34 @@ def _data(blocks: Blocks, n_features: int, dtype: np.dtype) -> Data:
     )
 
 
-def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows:
-    """More rows beside those of dask's collections, in the dtype of those."""
+def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows | None:
+    """More rows beside those of dask's collections, in the dtype of those.
+
+    None where there are none.
+    """
     if not is_dask(X):
         raise ValueError(
             f"{name} must be a dask collection where X is one, got "
             f"{type(X).__name__}; dask.array.from_array makes one of it."
         )
-    return Chunks(estimator, X, None, None, reset=False, dtype=dtype).data().X
+    chunks = Chunks(estimator, X, None, None, reset=False, dtype=dtype, name=name)
+    try:
+        return chunks.data().X
+    except NoRowsError:
+        return None
 
 
 def _error_sums(
     errors_of: Compute, block: HeldBlock
-) -> tuple[float, float, Moments] | None:
-    """Σ s_i e_i of a block, Σ s_i, and moments; None where it has no rows."""
+) -> tuple[float, float, Moments, int] | None:
+    """Σ s_i e_i of a block, Σ s_i, moments and rows; None where it has no rows."""
     X, weights, _ = block
     if not len(X):
         return None
     rows = DenseRows(X)
     total = total_weight(len(X), weights)
     mean_error = float(np.average(errors_of(rows), weights=weights))
-    return mean_error * total, total, rows.moments(weights)
+    return mean_error * total, total, rows.moments(weights), len(X)
 
 
 def _distinct(y: Any) -> np.ndarray:
@@ -213,7 +225,7 @@ def _distinct(y: Any) -> np.ndarray:
     import dask
 
     if not is_dask(y):
-        values = np.unique(np.asarray(y))
+        values = _unique(y)
     else:
         unique = dask.delayed(_unique, pure=False)
         values = np.unique(np.concatenate(dask.compute(*map(unique, parts_of(y)))))
@@ -222,6 +234,7 @@ def _distinct(y: Any) -> np.ndarray:
 
 
 def _unique(part: Any) -> np.ndarray:
+    refuse_masked(part, "y")
     return np.unique(np.asarray(part))
 
 
@@ -249,16 +262,24 @@ def float_dtype(X: Any) -> np.dtype:
 
 
 def _chunks(
-    X: Any, y: Any, sample_weight: Any, dtype: np.dtype, encode: Encode | None
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    dtype: np.dtype,
+    encode: Encode | None,
+    name: str = "X",
 ) -> list[Task]:
     """Delayed blocks, a chunk of X each."""
     from dask import delayed
 
     parts, lengths = parts_of(X), cache(partial(_lengths, X))
-    columns = [_column(c, X, lengths, len(parts)) for c in (sample_weight, y)]
+    columns = [
+        _column(c, its_name, X, lengths, len(parts))
+        for c, its_name in ((sample_weight, "sample_weight"), (y, "y"))
+    ]
     prepare = delayed(prepare_block, pure=False)
     return [
-        prepare(part, weights, targets, dtype, encode)
+        prepare(part, weights, targets, dtype, encode, name)
         for part, weights, targets in zip(parts, *columns, strict=True)
     ]
 
@@ -292,7 +313,11 @@ def _lengths(X: Any) -> tuple[int, ...]:
 
 
 def _column(
-    other: Any, X: Any, lengths: Callable[[], tuple[int, ...]], n_parts: int
+    other: Any,
+    name: str,
+    X: Any,
+    lengths: Callable[[], tuple[int, ...]],
+    n_parts: int,
 ) -> list[Task]:
     """Parts of y or of the weights that lie beside those of X; None for None.
 
@@ -303,6 +328,7 @@ def _column(
     if other is None:
         return [None] * n_parts
     if not is_dask(other):
+        refuse_masked(other, name)
         other = da.from_array(np.asarray(other), chunks=-1)
     elif _beside(other, X):
         return parts_of(other)

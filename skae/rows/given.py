@@ -15,6 +15,7 @@ from sklearn.utils import compute_sample_weight
 from skae._sklearn import check_sample_weight
 from skae.rows.data import Data
 from skae.rows.dense import DenseRows
+from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments
 from skae.rows.protocols import Compute, Encode
 from skae.rows.source import source
@@ -25,8 +26,6 @@ class Given(ABC):
 
     Attributes
     ----------
-    engine : str
-        Name of who evaluates objectives on such rows.
     local : bool
         Whether they lie in this process.
     dtype : dtype
@@ -38,7 +37,6 @@ class Given(ABC):
         its rows.
     """
 
-    engine = "threads"
     local = True
     dtype: np.dtype
     weights: Any
@@ -62,8 +60,18 @@ class Given(ABC):
         """Multiply the weights of the rows by those of their classes."""
 
     @abstractmethod
-    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
-        """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments."""
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
+        """Of all rows ``errors_of(rows)``, (rows,), and more.
+
+        Returns
+        -------
+        mean : float
+            Weighted.
+        moments : Moments
+            Of the rows.
+        n_rows : int
+            Of a weight above zero.
+        """
 
 
 class Arrays(Given):
@@ -71,6 +79,7 @@ class Arrays(Given):
 
     def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
         self.rows, self.dtype = source(X), X.dtype
+        refuse_masked(sample_weight, "sample_weight")
         self.weights = check_sample_weight(sample_weight, X)
         self.shown = X, X if y is None else y, self.weights
         self.y: Any = None if y is None else _only_targets_that_count(self.weights, y)
@@ -109,11 +118,12 @@ class Arrays(Given):
             )
         self.weights = total
 
-    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
-        """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments."""
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
+        """Weighted mean of ``errors_of(rows)``, the rows' moments, how many count."""
         errors = errors_of(self.rows)
         mean = float(np.average(errors, weights=self.weights))
-        return mean, self.rows.moments(self.weights)
+        data = self.data()
+        return mean, data.moments, data.n_rows
 
 
 def _only_targets_that_count(weights: np.ndarray | None, y: Any) -> Any:

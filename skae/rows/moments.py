@@ -32,6 +32,9 @@ class Moments:
         sums = np.array(totals)
         mean = sum(w * m.mean for w, m in zip(sums, moments, strict=True))
         mean /= sums.sum()
+        mean = _of_what_is_there(
+            mean, lambda: any(np.isnan(m.mean).any() for m in moments)
+        )
         shifts = [m.mean - mean for m in moments]
         variances = [
             m.variance + shift @ shift for m, shift in zip(moments, shifts, strict=True)
@@ -48,14 +51,23 @@ class Moments:
         """Refuse X, or y, with which sums and gradients leave the range of its dtype.
 
         A gradient sums products of three numbers of X's size over the rows; the
-        solver's coordinates divide by such products.
+        solver's coordinates divide by such products. NaN is refused, too: under
+        scikit-learn's ``assume_finite`` nobody has looked for it.
         """
+        if np.isnan(self.mean).any():
+            raise ValueError(
+                f"Input {name} contains NaN; fill in missing values, for instance with "
+                "SimpleImputer, or leave their rows out."
+            )
         info = np.finfo(dtype)
         size = (self.mean @ self.mean + self.variance) ** 0.5
         least = (10 * info.tiny) ** (1 / 3)
         most = (0.1 * info.max / n_samples) ** (1 / 3)
         if not size < most:
+            size = np.nan_to_num(size, nan=np.inf, posinf=np.inf)  # inf less inf
             problem = f"large: rows of length {size:.2g}, against {most:.2g} at most"
+            if np.isinf(size):
+                problem += f" (or {name} contains infinity)"
         elif self.spread < least and not self.no_variation(dtype):
             problem = f"small: spread {self.spread:.2g}, against {least:.2g} at least"
         else:
@@ -76,6 +88,13 @@ class Moments:
         return float(self.mean @ self.mean + self.variance) ** 0.5
 
 
+def _of_what_is_there(mean: np.ndarray, has_nan: Callable[[], bool]) -> np.ndarray:
+    """The mean, which is NaN only where X has that, and not of sums that overflow."""
+    if np.isfinite(mean).all() or has_nan():
+        return mean
+    return np.where(np.isfinite(mean), mean, np.inf)
+
+
 def total_weight(n_rows: int, weights: np.ndarray | None) -> float:
     """How much so many rows weigh together, one each without weights."""
     return float(n_rows if weights is None else weights.sum(dtype=np.float64))
@@ -88,6 +107,9 @@ def dense_moments(X: np.ndarray, weights: np.ndarray | None) -> Moments:
         weights = np.broadcast_to(np.ones(1), X.shape[0])
     total = weights.sum(dtype=np.float64)
     mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks_of(X)) / total
+    mean = _of_what_is_there(
+        mean, lambda: any(np.isnan(X[b]).any() for b in blocks_of(X))
+    )
     squares = 0.0
     for b in blocks_of(X):
         deviations = X[b] - mean
@@ -131,6 +153,7 @@ def sparse_moments(X: Any, weights: np.ndarray | None) -> Moments:
         return sums
 
     mean = column_sums(lambda entries, columns: entries) / total
+    mean = _of_what_is_there(mean, lambda: bool(np.isnan(X.data).any()))
     squares = column_sums(lambda entries, columns: (entries - mean[columns]) ** 2)
     there = column_sums(lambda entries, columns: 1.0)
     rows = column_sums(lambda entries, columns: 1.0, (weights > 0).astype(np.float64))

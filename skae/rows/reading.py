@@ -6,6 +6,7 @@ after it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from skae.rows.dask import DaskRows
 from skae.rows.dask_collections import Chunks, Held, is_dask, read_more_chunks
 from skae.rows.data import LocalRows
 from skae.rows.given import Arrays, Given
+from skae.rows.masked import refuse_masked
 from skae.rows.memory_map import blocks_of, is_large_map
 from skae.rows.source import source
 
@@ -90,7 +92,7 @@ def read_rows(estimator: Any, X: Any) -> LocalRows:
 def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
     """More rows beside those of ``given``, with their columns and in their dtype.
 
-    None for None.
+    None for None and for an array without rows.
     """
     if X is None:
         return None
@@ -101,13 +103,15 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
             f"{name} must be an array or sparse matrix where X is one, got a dask "
             f"{type(X).__name__}; use {name}.compute()."
         )
+    refuse_masked(X, name)
     options = {"dtype": given.dtype, "order": "C", "input_name": name}
     if is_large_map(X):
         _check_needs_no_copy(estimator, X, "C", name, [given.dtype])
         rows = check_array(X, ensure_all_finite=False, **options)
         _check_finite(X, name)
     else:
-        rows = _without_duplicates(check_array(X, accept_sparse="csr", **options))
+        options |= {"accept_sparse": "csr", "ensure_min_samples": 0}
+        rows = _without_duplicates(_named(name, check_array, X, **options))
     n_features = estimator.n_features_in_
     if rows.shape[1] != n_features:
         raise ValueError(
@@ -116,7 +120,17 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
         )
     if hasattr(X, "columns"):  # a data frame: in the same order, too
         validate_data(estimator, X, reset=False, skip_check_array=True)
-    return source(rows)
+    return source(rows) if rows.shape[0] else None
+
+
+def _named(name: str, check: Callable[..., Any], X: Any, **options: Any) -> Any:
+    """``check(X)``, whose complaints say of which array they are."""
+    try:
+        return check(X, **options)
+    except ValueError as error:
+        if name in str(error):
+            raise
+        raise ValueError(f"{name}: {error}") from error
 
 
 def validate_rows(
@@ -133,6 +147,8 @@ def validate_rows(
     is not: it is refused then, and it is read a block at a time. Sparse X becomes CSR
     without duplicate entries, where the estimator's tags say that it takes such.
     """
+    refuse_masked(X, "X")
+    refuse_masked(options.get("y"), "y")
     options |= {"dtype": DTYPES, "order": order, "reset": reset}
     if not is_large_map(X):
         takes_sparse = get_tags(estimator).input_tags.sparse

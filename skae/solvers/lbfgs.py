@@ -55,7 +55,9 @@ def minimize_lbfgs(
         1, or `tol` by f(x0).
     ftol : float, default=1e-9
         Stop when an iteration makes f(x) - f(x₊) <= ftol max(|f(x)|, |f(x₊)|). Purely
-        relative: the same for 1e-6 f as for 1e6 f. 0 turns the test off.
+        relative: the same for 1e-6 f as for 1e6 f. 0 turns the test off. Where max |g|
+        exceeds 100 `tol` > 0 it takes ten such iterations in a row: one may be due to
+        a poor step.
     n_corrections : int, default=10
         Number m of pairs kept. Memory is 2m + 4 vectors, and 3 more when a line search
         or rounding makes the solver keep a point; 9 to 10 more with `l1`.

@@ -15,6 +15,8 @@ from skae.solvers.result import Callback, Iteration, NotFiniteError, Result
 NOISE = 8.0
 # Iterations in a row that lower neither the value nor the gradient, before stopping.
 PATIENCE = 10
+# So many times its tolerance the gradient may be for one small decrease to count.
+SLACK = 100.0
 
 
 class Point(NamedTuple):
@@ -70,6 +72,7 @@ class Run(ABC, Generic[AnyPath]):
         if np.abs(g).max() <= max(tol, 0):
             return "gradient"
         self.history = self.remember(g)
+        standing = 0
         for n_iter in range(1, max_iter + 1):
             old = self.point.value
             if not self.search() and not self.search_afresh():
@@ -83,7 +86,11 @@ class Run(ABC, Generic[AnyPath]):
             if self.idle >= PATIENCE:
                 return "precision"
             new = self.point.value
-            if ftol > 0 and old - new <= ftol * max(abs(old), abs(new)):
+            small = ftol > 0 and old - new <= ftol * max(abs(old), abs(new))
+            standing = standing + 1 if small else 0
+            # A poor step decreases the value little, and the gradient tells of it.
+            steep = norm > SLACK * tol > 0
+            if standing >= (PATIENCE if steep else 1):
                 return "value"
         return "max_iter"
 

@@ -140,9 +140,9 @@ def train_in_rounds(
                 change /= float(np.linalg.norm(A)) or 1.0
                 if change <= settings.tol:
                     status = "dictionary"
-                x, aux = A.ravel(), (loss, {"loss": loss})
-                iteration = Iteration(n_iter, n_iter, loss, change, aux, x)
-                progress(iteration, partial(_same, x))
+                theta, aux = A.ravel(), (loss, {"loss": loss})
+                iteration = Iteration(n_iter, n_iter, loss, change, aux, theta)
+                progress(iteration, partial(_same, theta))
     except StopIteration:
         status = "stopped"
     except KeyboardInterrupt:
@@ -248,7 +248,7 @@ class Encoder:
         self,
         A: np.ndarray,
         objective: DictionaryObjective,
-        rows_of: Callable[[Any], Any] = _in_float64,
+        rows_of: Callable[[Any], np.ndarray | SparseRows] = _in_float64,
     ) -> None:
         self._A, self._objective, self._rows_of = A, objective, rows_of
         self._codes = objective.codes(A.astype(np.float64, copy=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -17,7 +17,7 @@ from skae.training.dictionary import train_in_rounds
 from skae.training.full_batch import train_on_all_rows
 from skae.training.messages import MESSAGES
 from skae.training.mini_batch import train_on_batches
-from skae.training.problem import MakeEngine, Problem, State, Trained
+from skae.training.problem import MakeEngine, Problem, Settings, State, Trained
 from skae.training.progress import Progress
 
 AnyProblem = Problem[Any, Any]
@@ -40,10 +40,8 @@ class Method:
         What an iteration is called.
     measure : str
         What is printed beside its loss, that of ``Iteration.gradient_norm``.
-    engines : frozenset of str
-        Names of the engines on whose rows it works.
-    elsewhere : str
-        What to do on other rows.
+    elsewhere : str or None
+        What to do where rows lie outside this process; None: it works there, too.
     overflow : str
         What to say, and to do, where numbers leave the range of ``{dtype}``.
     """
@@ -59,8 +57,7 @@ class Method:
     is_stochastic: bool
     unit: str
     measure: str
-    engines: frozenset[str]
-    elsewhere: str
+    elsewhere: str | None
     overflow: str
 
 
@@ -71,8 +68,7 @@ SOLVERS = {
         is_stochastic=False,
         unit="iteration",
         measure="gradient",
-        engines=frozenset({"threads", "dask"}),
-        elsewhere="",
+        elsewhere=None,
         overflow="The loss or its gradient overflows {dtype} with solver='lbfgs'; "
         "scale X, for instance with StandardScaler, or lower the weights of the "
         "penalties.",
@@ -83,7 +79,6 @@ SOLVERS = {
         is_stochastic=True,
         unit="epoch",
         measure="gradient",
-        engines=frozenset({"threads"}),
         elsewhere="solver='adam' draws its batches from rows in this process, but X is "
         "a dask collection; use solver='lbfgs', or partial_fit on one computed chunk "
         "after the other.",
@@ -100,7 +95,6 @@ METHODS = SOLVERS | {
         is_stochastic=True,
         unit="round",
         measure="change",
-        engines=frozenset({"threads"}),
         elsewhere="SparseCoding does not take dask collections in fit; pass the rows "
         "as an array, X.compute(), or some of them.",
         overflow="Codes or dictionary of X overflow {dtype}; scale X, for instance "
@@ -111,7 +105,7 @@ METHODS = SOLVERS | {
 
 def fit(
     problem: AnyProblem,
-    starts: Sequence[np.ndarray],
+    starts: Iterable[np.ndarray],
     seeds: Sequence[Any] = (0,),
     *,
     n_jobs: int | None = None,
@@ -126,8 +120,9 @@ def fit(
     ----------
     problem : Problem
         What to minimise, and how.
-    starts : sequence of ndarray
-        θ′, in the solver's coordinates, (size,) each.
+    starts : iterable of ndarray
+        θ′, in the solver's coordinates, (size,) each; taken one by one, and none is
+        kept.
     seeds : sequence of int or RandomState
         Of whatever the solver draws, one for each start.
     n_jobs : int, optional
@@ -141,8 +136,9 @@ def fit(
         The last weights or, where rows were held out, those that did best on them.
     """
     engine = cache(partial(engine_for, problem.objective, problem.data))
-    if len(starts) == 1:
-        trained = _train(problem, engine, starts[0], seeds[0], state)
+    if len(seeds) == 1:
+        (start,) = starts
+        trained = _train(problem, engine, start, seeds[0], state)
     else:
         trained = _best(problem, engine, starts, seeds, n_jobs)
     refuse_overflow(trained.theta)
@@ -180,17 +176,15 @@ def _train(
         raise ValueError(method.overflow.format(dtype=start.dtype)) from None
     # Of batches the result is that of an epoch, whose loss is a mean over them.
     loss, terms = result.aux or (progress.losses[-1], progress.terms[-1])
-    status, scores = result.status, None
-    if progress.watch is not None:
-        watch = progress.watch
-        scores = np.array(watch.scores)
-        status = "held_out" if watch.stopped else status
-        if watch.best is not None:
-            theta, iteration = watch.best
-            loss, terms = iteration.aux
-    if status == "max_iter" and settings.learning_rate == "linear":
-        # A rate that has fallen to nothing has come to the end it was given.
-        status = "scheduled" if method.is_stochastic else status
+    watch = progress.watch
+    if watch is not None and watch.best is not None:
+        theta, iteration = watch.best
+        loss, terms = iteration.aux
+    status = result.status
+    if watch is not None and watch.stopped:
+        status = "held_out"
+    elif status == "max_iter" and _rate_has_fallen(method, settings):
+        status = "scheduled"
     progress.close(result, loss, MESSAGES[status])
     data_term = next(iter(terms.values()))  # penalties come after it
     return Trained(
@@ -199,7 +193,7 @@ def _train(
         terms=terms,
         loss_curve=np.array(progress.losses),
         terms_curve=progress.terms_curve,
-        validation_scores=scores,
+        validation_scores=None if watch is None else np.array(watch.scores),
         n_iter=result.n_iter,
         status=status,
         fault=method.fault(problem, start, theta, loss, result, data_term),
@@ -207,14 +201,19 @@ def _train(
     )
 
 
+def _rate_has_fallen(method: Method, settings: Settings) -> bool:
+    """Whether the rate is nothing after ``max_iter``: it has come to its end then."""
+    return method.is_stochastic and settings.learning_rate == "linear"
+
+
 def _best(
     problem: AnyProblem,
     engine: MakeEngine,
-    starts: Sequence[np.ndarray],
+    starts: Iterable[np.ndarray],
     seeds: Sequence[Any],
     n_jobs: int | None,
 ) -> Trained:
-    runs: list[Trained] = []
+    best: Trained | None = None
     # Where rows lie elsewhere, one start keeps all who hold them busy.
     alone = not problem.data.X.local or effective_n_jobs(n_jobs) == 1
     parallel = Parallel(n_jobs=1 if alone else n_jobs, return_as="generator")
@@ -223,12 +222,13 @@ def _best(
         delayed(_train_once)(_with_task(problem, index), start, seed, shared)
         for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
     ):
-        runs.append(run)
+        if best is None or _badness(run) < _badness(best):
+            best = run
         if run.status == "interrupted":
+            best = replace(best, status="interrupted")
             break
-    best = min(runs, key=_badness)
-    if runs[-1].status == "interrupted":
-        best = replace(best, status="interrupted")
+        del run  # which would be held while the next is trained
+    assert best is not None, "there is at least one start"
     return best
 
 

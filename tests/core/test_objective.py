@@ -8,11 +8,7 @@ from covering import every_pair, every_triple
 from objectives import (
     ALPHA,
     CASES,
-    CONTRACTION,
-    KL_BETA,
-    L1_BETA,
-    L1_RATIO,
-    RHO,
+    IN_TEXTBOOK,
     Case,
     D,
     N,
@@ -24,14 +20,6 @@ from skae.engines.threads import ThreadEngine
 from skae.training.coordinates import Coordinates
 
 MEAN = np.linspace(0.2, 0.8, D)
-
-PENALTY = {
-    "none": {},
-    "contraction": {"contraction": CONTRACTION},
-    "kl": {"sparsity": "kl", "beta": KL_BETA, "rho": RHO},
-    "l1": {"sparsity": "l1", "beta": L1_BETA},
-    "sparse weights": {"l1_ratio": L1_RATIO},
-}
 
 # The coordinates are those of the parameters: neither weights nor noise matter.
 PLAIN_CASES = [c for c in CASES if not c.weighted and not is_noisy(c)]
@@ -75,7 +63,7 @@ def formula(case, objective, X, s, theta):
         loss=case.loss,
         alpha=ALPHA,
         s=s,
-        **PENALTY[case.extra],
+        **IN_TEXTBOOK[case.extra],
     )
 
 
@@ -97,7 +85,7 @@ def test_gradient_in_the_solvers_coordinates(case, spread):
 
         _, gradient, _ = evaluate(coordinates.to_data(inner))
         gradient = coordinates.pull_back(gradient).copy()
-        numeric = central_differences(value, inner)
+        numeric = central_differences(value, inner, step=1e-6)
     c = coordinates.pull_weights(objective.penalty_weights)
     gradient = with_kinks(gradient, c, inner)
     assert_same_direction_and_size(gradient, numeric)

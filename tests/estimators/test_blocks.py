@@ -14,7 +14,7 @@ from skae import (
 )
 from skae.engines import row_map as rows
 
-N, D, K = 9001, 40, 12  # several blocks
+N, D, K = 5001, 40, 12  # several blocks
 X = np.random.default_rng(0).uniform(size=(N, D))
 S = np.random.default_rng(1).uniform(0.5, 2, N)
 

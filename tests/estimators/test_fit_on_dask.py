@@ -310,3 +310,29 @@ def test_targets_that_are_objects_are_numbers_if_they_can_be():
     np.testing.assert_array_equal(fitted.coefs_[0], other.coefs_[0])
     with pytest.raises(ValueError, match="could not convert"):
         clone(stack).fit(on_chunks(X), on_chunks(WORDS.astype(object)))
+
+
+def test_no_unlabeled_rows_are_as_none():
+    stack = StackedAutoencoderClassifier(4, **SHORT)
+    without = clone(stack).fit(DASK_X, on_chunks(Y)).coefs_[0]
+    empty = clone(stack).fit(DASK_X, on_chunks(Y), X_unlabeled=on_chunks(X[:0]))
+    np.testing.assert_array_equal(empty.coefs_[0], without)
+
+
+def test_unlabeled_rows_are_named():
+    more = X[:10].copy()
+    more[3, 2] = np.nan
+    with pytest.raises(ValueError, match="X_unlabeled contains NaN"):
+        StackedAutoencoderClassifier(4, **SHORT).fit(
+            DASK_X, on_chunks(Y), X_unlabeled=on_chunks(more)
+        )
+
+
+def test_masked_entries_are_missing_values():
+    hidden = np.zeros(X.shape, bool)
+    hidden[150, 3] = True
+    with pytest.raises(ValueError, match="X is a masked array with 1 masked"):
+        SparseAutoencoder(6, **SHORT).fit(da.ma.masked_where(hidden, DASK_X))
+    weights = np.ma.masked_array(WEIGHTS, hidden[:, 3])
+    with pytest.raises(ValueError, match="sample_weight is a masked array"):
+        SparseAutoencoder(6, **SHORT).fit(DASK_X, sample_weight=weights)

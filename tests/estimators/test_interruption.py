@@ -38,7 +38,7 @@ def test_interrupted_pickled_and_continued(monkeypatch, kind, solver, engine, at
         kind,
         solver=solver,
         warm_start=True,
-        max_iter=60 if solver == "adam" else 400,
+        max_iter=60 if solver == "adam" else 150,
         learning_rate_init=1e-2,
     )
     uninterrupted = clone(model).fit(X)

@@ -210,6 +210,19 @@ def test_unlabeled_rows_with_other_columns():
         classifier().fit(X, Y, X_unlabeled=X[:, :3])
 
 
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_array])
+def test_no_unlabeled_rows_are_as_none(kind):
+    without = classifier().fit(X, Y).predict_proba(X)
+    empty = classifier().fit(X, Y, X_unlabeled=kind(X[:0]))
+    np.testing.assert_array_equal(empty.predict_proba(X), without)
+
+
+@pytest.mark.parametrize("bad", [X[0], X[:, :0], X[np.newaxis]])
+def test_unlabeled_rows_are_named(bad):
+    with pytest.raises(ValueError, match="X_unlabeled"):
+        classifier().fit(X, Y, X_unlabeled=bad)
+
+
 def test_one_class():
     with pytest.raises(ValueError, match=r"at least two classes, but .* \[1\]"):
         classifier().fit(X, np.ones(150, int))

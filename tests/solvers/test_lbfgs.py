@@ -14,7 +14,7 @@ from skae.solvers import minimize_lbfgs
 from skae.solvers.history import History
 from skae.solvers.line_search import C1, C2, Ray, strong_wolfe
 
-PROBLEMS = problems()
+PROBLEMS = problems()[:-1]  # the largest shows no more than a smaller one of its kind
 CONVERGED = ("gradient", "value", "precision")
 BY_NAME = {problem.name: problem for problem in PROBLEMS}
 EPS32 = float(np.finfo(np.float32).eps)
@@ -432,3 +432,21 @@ def assert_strong_wolfe(rng):
     assert t > 0
     assert ray.value <= value + C1 * t * slope
     assert abs(ray.gradient[0]) <= C2 * abs(slope)
+
+
+def test_one_poor_step_is_no_convergence_where_the_gradient_is_large():
+    """f = 1 + a quadratic of curvatures 1 … 1e6: the minimum, 1 at 0, is known."""
+    curvatures = 10.0 ** np.arange(7)
+    values = []
+
+    def fun(x):
+        values.append(1 + x @ (curvatures * x) / 2)
+        return values[-1], curvatures * x, None
+
+    # Relatively to 1, all that is left at the start is a hundredth of ftol.
+    start = 1e-3 / curvatures**0.5
+    kwargs = {"ftol": 1e-3, "n_corrections": 3}
+    result = minimize_lbfgs(fun, start, tol=1e-9, **kwargs)
+    assert result.n_iter >= 10 or result.status == "gradient"
+    assert minimize_lbfgs(fun, start, tol=1, **kwargs).n_iter <= 1
+    assert minimize_lbfgs(fun, start, tol=0, **kwargs).n_iter == 1
