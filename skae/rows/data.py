@@ -104,9 +104,8 @@ class LocalRows(Rows):
         data = Data(self, weights, targets)
         index = data.counted  # others may hold anything
         index = index[here_and_there(len(index), size)]
-        if len(index) == len(self):
-            return data
-        data = data.picked(index)
+        if len(index) < len(self):
+            data = data.picked(index)
         if data.weights is not None and (data.weights == 1).all():
             return replace(data, weights=None)
         return data
