@@ -9,7 +9,7 @@ these methods and one line in ``skae.rows.source`` or ``skae.rows.reading``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,10 +102,13 @@ class LocalRows(Rows):
     def sample(self, size: int, weights: Any = None, targets: Any = None) -> Data:
         """So many rows that count, all if they are fewer; see ``here_and_there``."""
         data = Data(self, weights, targets)
-        if data.n_rows <= size:
-            return data
-        index = data.counted
-        return data.picked(index[here_and_there(len(index), size)])
+        index = data.counted  # others may hold anything
+        index = index[here_and_there(len(index), size)]
+        if len(index) < len(self):
+            data = data.picked(index)
+        if data.weights is not None and (data.weights == 1).all():
+            return replace(data, weights=None)
+        return data
 
     @abstractmethod
     def __getitem__(self, rows: slice) -> Any:

@@ -173,7 +173,7 @@ class Whitening:
         self._factors = problem.objective.penalty_weights is None
         rows = self._sample.X
         assert isinstance(rows, LocalRows), "a sample lies in this process"
-        self._most = max(_FEW_DIRECTIONS, len(X) // _ROWS_A_DIRECTION)
+        self._most = max(_FEW_DIRECTIONS, problem.data.n_rows // _ROWS_A_DIRECTION)
         tied = getattr(problem.objective, "tied_weights", False)
         damping = _TIED_DAMPING if tied else _DAMPING
         self._first = self._root(rows, rows.moments(self._sample.weights), damping)
