@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from skae.rows.dask_collections import is_dask, lazily
+from skae.rows.dask_collections import compute, is_dask, lazily
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -18,3 +18,10 @@ def on_chunks(method: Method) -> Method:
         return lazily(self, method.__name__, X) if is_dask(X) else method(self, X)
 
     return cast("Method", either)  # called alike
+
+
+def computed(*arrays: Any) -> tuple[Any, ...]:
+    """The arrays, those of dask's collections in this process."""
+    if not any(map(is_dask, arrays)):
+        return arrays
+    return compute(arrays)

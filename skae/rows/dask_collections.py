@@ -348,6 +348,13 @@ def _column(
     return parts_of(other.rechunk({0: lengths(), **columns}))
 
 
+def compute(collections: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What dask's collections among these hold, computed together."""
+    import dask
+
+    return dask.compute(*collections)
+
+
 # -- out: transform and its like -----------------------------------------------------
 
 

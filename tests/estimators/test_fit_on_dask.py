@@ -172,6 +172,9 @@ def test_data_frames():
     remote = clone(estimator).fit(rows, y, sample_weight=weights)
     assert_same_fit(remote, local)
     assert list(remote.feature_names_in_) == list(frame.columns)
+    expected = local.score(frame, Y, WEIGHTS)
+    for targets, of_rows in ((y, weights), (Y, WEIGHTS)):
+        assert remote.score(rows, targets, of_rows) == pytest.approx(expected)
     proba = remote.predict_proba(rows)
     assert proba.dtype == np.float64 and proba.shape[1] == 10
     np.testing.assert_allclose(proba.compute(), remote.predict_proba(frame))
