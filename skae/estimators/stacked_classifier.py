@@ -12,11 +12,12 @@ from sklearn.metrics import accuracy_score
 from skae._sklearn import StrOptions
 from skae.core.layers import Layers
 from skae.engines.row_map import apply_layers
-from skae.estimators._lazy import on_chunks
+from skae.estimators._lazy import computed, on_chunks
 from skae.estimators._parameters import Seed
 from skae.estimators._pretraining import Pretraining
 from skae.estimators._supervised import SupervisedStack
 from skae.estimators._targets import class_targets
+from skae.rows.masked import refuse_masked
 from skae.rows.reading import MatrixLike
 from skae.rows.source import source
 from skae.training.early_stopping import HeldOutPrediction
@@ -428,6 +429,33 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         last = [self.coefs_[-1].T], [self.intercepts_[-1]], ["identity"]
         Z = apply_layers(Layers(*last, codes.dtype), source(codes)).given
         return log_expit(Z) if self._multilabel else log_softmax(Z, axis=1)
+
+    def score(
+        self,
+        X: MatrixLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """Fraction of rows whose class, or all of whose labels, is predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            True classes or labels.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        float
+            Between 0 and 1, the best. Of dask's collections, predictions, ``y`` and
+            weights are computed together and compared in this process.
+        """
+        predicted, y, sample_weight = computed(self.predict(X), y, sample_weight)
+        refuse_masked(y, "y")
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

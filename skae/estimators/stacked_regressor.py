@@ -8,11 +8,12 @@ import numpy.typing as npt
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-from skae.estimators._lazy import on_chunks
+from skae.estimators._lazy import computed, on_chunks
 from skae.estimators._parameters import Seed
 from skae.estimators._pretraining import Pretraining
 from skae.estimators._supervised import SupervisedStack
 from skae.estimators._targets import Targets, numbers
+from skae.rows.masked import refuse_masked
 from skae.rows.reading import MatrixLike
 from skae.training.early_stopping import HeldOutPrediction
 
@@ -374,6 +375,34 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         """
         outputs = self._apply(X)
         return outputs.ravel() if self._one_column else outputs
+
+    def score(
+        self,
+        X: MatrixLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """R² of the predicted targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        float
+            1 is perfect, 0 no better than the mean of ``y``. Of dask's collections,
+            predictions, ``y`` and weights are computed together and compared in this
+            process.
+        """
+        predicted, y, sample_weight = computed(self.predict(X), y, sample_weight)
+        refuse_masked(y, "y")
+        return float(r2_score(y, predicted, sample_weight=sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
