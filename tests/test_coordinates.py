@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import PCA
 
-from skae import SparseAutoencoder, StackedAutoencoder
+import skae
 from skae.core.autoencoder import AutoencoderObjective
 from skae.core.network import NetworkObjective
 from skae.core.sparse_autoencoder import sparse_objective
@@ -28,6 +29,8 @@ from skae.training.whitening import Whitening, root_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
+SparseAutoencoder = partial(skae.SparseAutoencoder, growing_samples=True)
+StackedAutoencoder = partial(skae.StackedAutoencoder, growing_samples=True)
 RNG = np.random.RandomState(0)
 D, K = 7, 4
 X = RNG.normal(size=(60, D)) @ RNG.normal(size=(D, D)) + 3
@@ -50,7 +53,12 @@ def problem_of(name, rows=X, weights=None):
     moments = source(rows).moments(weights)
     units = objective.units(moments.mean, moments.spread)
     coordinates = Coordinates(objective, *units, 5.0)
-    return Problem(objective, Data(source(rows), weights), coordinates, Settings())
+    return Problem(
+        objective,
+        Data(source(rows), weights),
+        coordinates,
+        Settings(growing_samples=True),
+    )
 
 
 def moved(name, recoded=True, **more):

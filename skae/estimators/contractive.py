@@ -94,11 +94,13 @@ class ContractiveAutoencoder(BaseAutoencoder):
         Most evaluations of J and its gradient by L-BFGS, at least one an
         iteration. Not used by Adam.
 
-    growing_samples : bool, default=True
-        Whether L-BFGS begins on samples of the rows that grow, where there are 10,000
-        rows or more: 30 iterations on 1000 rows, then on four times as many, and so
-        on, before those on all rows. ``max_iter`` counts all of them. Not where
-        ``warm_start`` goes on from weights, and not used by Adam.
+    growing_samples : bool, default=False
+        Whether L-BFGS moves in coordinates that know how columns vary together, which
+        takes fewer evaluations where they do, and begins on samples of the rows that
+        grow, where there are 10,000 or more: 30 iterations on 1000 rows, then on four
+        times as many, and so on, before those on all rows. ``max_iter`` counts all of
+        them. The minimum is one of the same loss, but maybe another one. Not used by
+        Adam.
 
     tol : float, default=2e-4
         L-BFGS has converged when no entry of the gradient exceeds it (where X has
@@ -275,7 +277,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         solver: str = "lbfgs",
         max_iter: int = 1000,
         max_fun: int = 15000,
-        growing_samples: bool = True,
+        growing_samples: bool = False,
         tol: float = 2e-4,
         batch_size: int | str = "auto",
         learning_rate: str = "constant",

@@ -313,7 +313,8 @@ class DaskRows(Rows):
             blocks.run.map(_picked, index, blocks.tasks), needs=blocks.tasks
         )
         X, weights, targets = (
-            None if arrays[0] is None else np.concatenate(arrays)
+            # Of rows that were joined some have targets and others none.
+            None if any(a is None for a in arrays) else np.concatenate(arrays)
             for arrays in zip(*picked, strict=True)
         )
         assert X is not None, "only weights and targets may be absent"

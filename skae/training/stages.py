@@ -71,10 +71,10 @@ class Stage:
 def stages(problem: WeightsProblem) -> list[Stage]:
     """How to minimise ``problem``; the limits add up to ``max_iter``."""
     max_iter = problem.settings.max_iter
-    if problem.goes_on:
+    if problem.goes_on or not problem.settings.growing_samples:
         return [Stage(max_iter, True)]
     plan: list[Stage] = []
-    samples = growing_samples(problem.data) if problem.settings.growing_samples else []
+    samples = growing_samples(problem.data)
     if samples:
         on_each = min(_ON_SAMPLES, max_iter // (len(samples) + 1))
         plan = [Stage(on_each, i > 0, sample) for i, sample in enumerate(samples)]

@@ -167,6 +167,9 @@ class Whitening:
 
     def __init__(self, problem: WeightsProblem) -> None:
         self._plain, X = problem.coordinates, problem.data.X
+        self._decorrelates = problem.settings.growing_samples
+        if not self._decorrelates:
+            return
         size = max(1, min(_ROWS, _BYTES * len(X) // max(1, X.nbytes)))
         self._sample = problem.data.sample(size)
         # Whatever is penalised entry by entry must stay a sum of entries.
@@ -187,6 +190,8 @@ class Whitening:
             In the units of the data.
         recoded : bool
         """
+        if not self._decorrelates:
+            return self._plain
         parameters = self._plain.objective.parameters(theta)
         means, factors = [self._plain.means[0]], [self._first]
         H: Any = self._sample.X.given
