@@ -5,20 +5,20 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import ClassNamePrefixFeaturesOutMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skae._warnings import warn
 from skae.engines.row_map import apply_layers, fill
-from skae.estimators._lazy import LazyTransformer, on_chunks
+from skae.estimators._lazy import on_chunks
 from skae.rows.masked import refuse_masked
 from skae.rows.reading import DTYPES, MatrixLike, read, read_rows
 from skae.rows.source import source
 
 
-class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, LazyTransformer):
+class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Transform, predict and score, by a subclass's ``_encoder`` and ``_decoder``.
 
     Both take a dtype and return ``Layers``, which map blocks of rows of that dtype.
@@ -26,6 +26,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, LazyTransformer):
     with the number of rows.
     """
 
+    @on_chunks
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Encode X.
 
