@@ -4,8 +4,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from sklearn.base import TransformerMixin
-
 from skae.rows.dask_collections import compute, is_dask, lazily
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -27,34 +25,3 @@ def computed(*arrays: Any) -> tuple[Any, ...]:
     if not any(map(is_dask, arrays)):
         return arrays
     return compute(arrays)
-
-
-class LazyTransformer(TransformerMixin):
-    """``TransformerMixin`` with a ``transform`` that is lazy on dask's collections.
-
-    scikit-learn wraps that method to set the output's container, for which it would
-    compute all rows. So dask's are told apart outside of what it wraps.
-    """
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        for name in ("transform", "fit_transform"):
-            if name in vars(cls):
-                how = on_chunks if name == "transform" else _fit_and_transform_chunks
-                setattr(cls, name, how(getattr(cls, name)))
-
-
-def _fit_and_transform_chunks(method: Method) -> Method:
-    @wraps(method)
-    def either(self: Any, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        if is_dask(X):
-            return self.fit(X, y, **fit_params).transform(X)
-        return method(self, X, y, **fit_params)
-
-    return cast("Method", either)
-
-
-# Its own is as scikit-learn wrapped it.
-LazyTransformer.fit_transform = _fit_and_transform_chunks(
-    TransformerMixin.fit_transform
-)

@@ -5,20 +5,18 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import ClassNamePrefixFeaturesOutMixin
-from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skae._warnings import warn
 from skae.engines.row_map import apply_layers, fill
-from skae.estimators._lazy import LazyTransformer, on_chunks
+from skae.estimators._lazy import on_chunks
 from skae.rows.masked import refuse_masked
 from skae.rows.reading import DTYPES, MatrixLike, read, read_rows
 from skae.rows.source import source
 
 
-class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, LazyTransformer):
+class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Transform, predict and score, by a subclass's ``_encoder`` and ``_decoder``.
 
     Both take a dtype and return ``Layers``, which map blocks of rows of that dtype.
@@ -26,6 +24,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, LazyTransformer):
     with the number of rows.
     """
 
+    @on_chunks
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Encode X.
 
@@ -129,20 +128,12 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, LazyTransformer):
         float
             1 is perfect, 0 no better than the column means of X, and there is no
             lower bound. Where all rows are equal it is 1 if they are
-            reconstructed exactly and 0 otherwise. A single row has no variance to
-            explain: the score of it is nan, with an ``UndefinedMetricWarning``.
+            reconstructed exactly and 0 otherwise.
         """
         check_is_fitted(self, "n_iter_")
         given = read(self, X, sample_weight, reset=False, order=None)
         # What it is now: chunks may be scored elsewhere.
-        mean_error, moments, n_rows = given.mean_error(copy(self)._squared_errors)
-        if n_rows < 2:
-            warn(
-                "R² score is not well-defined with less than two samples: a single "
-                "row has no variance to explain; score more rows at a time.",
-                UndefinedMetricWarning,
-            )
-            return float("nan")
+        mean_error, moments = given.mean_error(copy(self)._squared_errors)
         if moments.no_variation(given.dtype):
             return float(mean_error == 0)
         return 1 - mean_error / moments.variance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -105,7 +105,7 @@ METHODS = SOLVERS | {
 
 def fit(
     problem: AnyProblem,
-    starts: Iterable[np.ndarray],
+    starts: Sequence[np.ndarray],
     seeds: Sequence[Any] = (0,),
     *,
     n_jobs: int | None = None,
@@ -120,9 +120,8 @@ def fit(
     ----------
     problem : Problem
         What to minimise, and how.
-    starts : iterable of ndarray
-        θ′, in the solver's coordinates, (size,) each; taken one by one, and none is
-        kept.
+    starts : sequence of ndarray
+        θ′, in the solver's coordinates, (size,) each.
     seeds : sequence of int or RandomState
         Of whatever the solver draws, one for each start.
     n_jobs : int, optional
@@ -136,9 +135,8 @@ def fit(
         The last weights or, where rows were held out, those that did best on them.
     """
     engine = cache(partial(engine_for, problem.objective, problem.data))
-    if len(seeds) == 1:
-        (start,) = starts
-        trained = _train(problem, engine, start, seeds[0], state)
+    if len(starts) == 1:
+        trained = _train(problem, engine, starts[0], seeds[0], state)
     else:
         trained = _best(problem, engine, starts, seeds, n_jobs)
     refuse_overflow(trained.theta)
@@ -209,11 +207,11 @@ def _rate_has_fallen(method: Method, settings: Settings) -> bool:
 def _best(
     problem: AnyProblem,
     engine: MakeEngine,
-    starts: Iterable[np.ndarray],
+    starts: Sequence[np.ndarray],
     seeds: Sequence[Any],
     n_jobs: int | None,
 ) -> Trained:
-    best: Trained | None = None
+    runs: list[Trained] = []
     # Where rows lie elsewhere, one start keeps all who hold them busy.
     alone = not problem.data.X.local or effective_n_jobs(n_jobs) == 1
     parallel = Parallel(n_jobs=1 if alone else n_jobs, return_as="generator")
@@ -222,13 +220,12 @@ def _best(
         delayed(_train_once)(_with_task(problem, index), start, seed, shared)
         for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
     ):
-        if best is None or _badness(run) < _badness(best):
-            best = run
+        runs.append(run)
         if run.status == "interrupted":
-            best = replace(best, status="interrupted")
             break
-        del run  # which would be held while the next is trained
-    assert best is not None, "there is at least one start"
+    best = min(runs, key=_badness)
+    if runs[-1].status == "interrupted":
+        best = replace(best, status="interrupted")
     return best
 
 
