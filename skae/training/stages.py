@@ -128,8 +128,10 @@ def in_stages(
         of_rows = engine
         if stage.sample is not None:
             of_rows = partial(engine_for, problem.objective, stage.sample)
+        if coordinates is not problem.coordinates:  # the way there and back rounds
+            start = coordinates.from_data(theta)
         try:
-            run = _run(of_stage, of_rows, theta, progress, minimise, done)
+            run = _run(of_stage, of_rows, start, progress, minimise, done)
         except KeyboardInterrupt:
             # The solver has nothing to keep before its first value; we may.
             if result is None:
@@ -164,14 +166,13 @@ def _problem_of(
 def _run(
     problem: WeightsProblem,
     engine: MakeEngine,
-    theta: np.ndarray,
+    start: np.ndarray,
     progress: Progress,
     minimise: Minimise,
     done: tuple[int, int],
 ) -> Result:
-    """One stage, from θ in the units of the data."""
+    """One stage, from θ′ in its coordinates."""
     coordinates = problem.coordinates
-    start = coordinates.from_data(theta)
     buffer = np.empty_like(start)
     n_iter, n_fun = done
 
