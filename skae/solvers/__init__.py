@@ -7,6 +7,7 @@ time.
 """
 
 from skae.solvers.adam import Adam, minimize_adam
+from skae.solvers.history import Memory
 from skae.solvers.lbfgs import minimize_lbfgs
 from skae.solvers.result import MESSAGES, Iteration, NotFiniteError, Result
 from skae.solvers.separable import Separable, SeparableResult, minimize_separable
@@ -15,6 +16,7 @@ __all__ = [
     "MESSAGES",
     "Adam",
     "Iteration",
+    "Memory",
     "NotFiniteError",
     "Result",
     "Separable",

@@ -29,6 +29,8 @@ class History:
     ----------
     g : ndarray of shape (n,)
         The gradient at the current point, a copy; `gradient` is another name of it.
+    n_corrections : int
+        Number of pairs kept.
     gamma : float
         γ; 1/|g| before the first pair. It survives `clear`: it is the scale of x.
     empty : bool
@@ -65,7 +67,7 @@ class History:
     gamma: float
 
     def __init__(self, g: Vector, n_corrections: int) -> None:
-        m = n_corrections
+        self.n_corrections = m = n_corrections
         self._W: Matrix = np.empty((1 + 2 * m, g.size), dtype=g.dtype)
         self.g = self.gradient = self._W[0]
         self.g[:] = g
@@ -93,6 +95,11 @@ class History:
         self._R_inv[:] = 0.0
         self._slot = 0
         self._rows = 1
+
+    def resume(self, g: Vector) -> None:
+        """Go on from the gradient `g`, of another point or another function, say."""
+        self.g[:] = g
+        self._multiply_gradient()
 
     def update(self, x_new: Vector, x_old: Vector, g_new: Vector) -> bool:
         """Move on to `x_new`: store the pair of this step if its curvature is positive.
@@ -161,3 +168,47 @@ class History:
         coef[1::2] = minus_v.dot(self._R_inv)
         coef[2::2] = p
         return np.dot(coef[:rows], self._W[:rows], out=out)
+
+
+class Memory:
+    """What a run of L-BFGS leaves to the next one, if both are given it.
+
+    Pairs (s, y) tell of the curvature along s, and do so of another function, too, if
+    it is curved alike: the mean over other rows or over other noise. The next run has
+    its own gradient from its first evaluation on, so that no pair is ever a difference
+    of gradients of two functions.
+
+    Attributes
+    ----------
+    history : History or None
+        Of the last run; None before the first. Runs change it, and take as much memory
+        together as one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.solvers import Memory, minimize_lbfgs
+    >>> def fun(x):
+    ...     return np.cosh(x).sum(), np.sinh(x), None
+    >>> memory, x = Memory(), np.linspace(0, 2, 5)
+    >>> for _ in range(3):
+    ...     x = minimize_lbfgs(fun, x, max_iter=2, memory=memory).x
+    >>> bool((x == minimize_lbfgs(fun, np.linspace(0, 2, 5), max_iter=6).x).all())
+    True
+    """
+
+    def __init__(self) -> None:
+        self.history: History | None = None
+
+    def check(self, x: Vector, kind: type[History], n_corrections: int) -> None:
+        """Refuse a history of another kind of run."""
+        history = self.history
+        if history is None:
+            return
+        left = type(history), history.g.dtype, history.g.shape, history.n_corrections
+        if left != (kind, x.dtype, x.shape, n_corrections):
+            raise ValueError(
+                "memory is that of a run with another size or dtype of x0, other "
+                "n_corrections, or l1 where there is none now or the reverse; give "
+                "this run a new Memory()"
+            )

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skae.solvers.arrays import Vector
+from skae.solvers.history import Memory
 from skae.solvers.line_search import Function, Ray
 from skae.solvers.orthant import OrthantRay, OrthantRun
 from skae.solvers.result import Callback, Result
@@ -23,6 +24,7 @@ def minimize_lbfgs(
     n_corrections: int = 10,
     callback: Callback | None = None,
     l1: npt.ArrayLike | None = None,
+    memory: Memory | None = None,
 ) -> Result:
     """Minimise a function f of a vector, or f(x) + Σ c_j |x_j|, by L-BFGS; f is smooth.
 
@@ -70,6 +72,12 @@ def minimize_lbfgs(
         only zeros, is no penalty. `fun` stays f; what is said of f above and below, and
         the values and gradients handed back, are then of F(x) = f(x) + Σ c_j |x_j|, and
         of its pseudo-gradient (see Notes).
+    memory : Memory, default=None
+        What runs hand on to each other: this one goes on with the pairs of the last
+        one that was given it, if any, and leaves its own there. On the same function,
+        two runs of a and b iterations then make the steps of one of a + b. x0 must
+        have the same size and dtype, `n_corrections` be the same, and `l1` be an L1
+        penalty in all runs or in none. None begins without a pair.
 
     Returns
     -------
@@ -140,11 +148,12 @@ def minimize_lbfgs(
     x = vector(x0)
     c = weights(l1, x)
     limit = maxsize if max_fun is None else max_fun
+    memory = Memory() if memory is None else memory
     run: SmoothRun | OrthantRun
     if c.any():
-        run = OrthantRun(OrthantRay(fun, x, limit, c), n_corrections)
+        run = OrthantRun(OrthantRay(fun, x, limit, c), n_corrections, memory)
     else:
-        run = SmoothRun(Ray(fun, x, limit), n_corrections)
+        run = SmoothRun(Ray(fun, x, limit), n_corrections, memory)
     with np.errstate(all="ignore"):
         g = run.start()
         try:

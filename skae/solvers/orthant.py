@@ -163,6 +163,12 @@ class OrthantHistory(History):
         super().__init__(self._jump, n_corrections)
         self.gradient = gradient.copy()
 
+    def resume_in(self, orthant: Orthant, x: Vector, gradient: Vector) -> None:
+        """Go on from `x`, where ∇f is `gradient`."""
+        self._orthant = orthant
+        self.resume(orthant.enter(x, gradient, out=self._jump))
+        self.gradient[:] = gradient
+
     def _move(self, y: Vector, x_new: Vector, g_new: Vector) -> None:
         orthant, changed = self._orthant, self._changed
         np.negative(self.g, out=y)
@@ -190,6 +196,8 @@ class OrthantHistory(History):
 class OrthantRun(Run[OrthantRay]):
     """The state of one minimisation of F; `point.gradient` is that of f."""
 
+    kind = OrthantHistory
+
     def start(self) -> Vector:
         """Evaluate F(x0); returns its pseudo-gradient."""
         g = super().start()
@@ -200,8 +208,11 @@ class OrthantRun(Run[OrthantRay]):
         return pseudo
 
     def remember(self, g: Vector) -> History:
-        """A history that starts at the point."""
-        orthant, point = self.ray.orthant, self.point
+        """The history at the point."""
+        orthant, point, history = self.ray.orthant, self.point, self.memory.history
+        if isinstance(history, OrthantHistory):
+            history.resume_in(orthant, point.x, point.gradient)
+            return history
         return OrthantHistory(point.x, point.gradient, orthant, self.n_corrections)
 
     def search(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from skae.solvers.arrays import Vector
-from skae.solvers.history import History
+from skae.solvers.history import History, Memory
 from skae.solvers.line_search import Path, Ray, strong_wolfe
 from skae.solvers.result import Callback, Iteration, NotFiniteError, Result
 
@@ -47,6 +47,8 @@ class Run(ABC, Generic[AnyPath]):
         The function, with the starting point in its buffer.
     n_corrections : int
         Number of pairs kept.
+    memory : Memory
+        Of earlier runs, to go on from, and of this one.
     """
 
     point: Point
@@ -54,8 +56,11 @@ class Run(ABC, Generic[AnyPath]):
     start_value: float
     d: Vector
 
-    def __init__(self, ray: AnyPath, n_corrections: int) -> None:
-        self.ray, self.n_corrections = ray, n_corrections
+    kind: type[History] = History
+
+    def __init__(self, ray: AnyPath, n_corrections: int, memory: Memory) -> None:
+        memory.check(ray.x, self.kind, n_corrections)
+        self.ray, self.n_corrections, self.memory = ray, n_corrections, memory
         self.noise = NOISE * float(np.finfo(ray.x.dtype).eps)
         self.lowest: Point | None = None
         self.least_norm, self.idle = inf, 0
@@ -71,7 +76,7 @@ class Run(ABC, Generic[AnyPath]):
         """Run to the end from what `start` returned; returns the status."""
         if np.abs(g).max() <= max(tol, 0):
             return "gradient"
-        self.history = self.remember(g)
+        self.history = self.memory.history = self.remember(g)
         standing = 0
         for n_iter in range(1, max_iter + 1):
             old = self.point.value
@@ -113,7 +118,7 @@ class Run(ABC, Generic[AnyPath]):
 
     @abstractmethod
     def remember(self, g: Vector) -> History:
-        """A history that starts at `g`, which `start` returned."""
+        """The history at `g`, which `start` returned: the memory's, or a new one."""
 
     @abstractmethod
     def search(self) -> bool:
@@ -183,8 +188,12 @@ class SmoothRun(Run[Ray]):
     """The state of one minimisation of a smooth function f."""
 
     def remember(self, g: Vector) -> History:
-        """A history that starts at the gradient `g`."""
-        return History(g, self.n_corrections)
+        """The history at the gradient `g`."""
+        history = self.memory.history
+        if history is None:
+            return History(g, self.n_corrections)
+        history.resume(g)
+        return history
 
     def search(self) -> bool:
         """Look for the next point along x - t H g."""
