@@ -23,7 +23,7 @@ X = MinMaxScaler().fit_transform(X)
 WEIGHTS = np.linspace(0.1, 2, len(X))
 DASK_X, DASK_Y = chunked(X, 60, 3), chunked(Y, 60)
 SHORT = {"max_iter": 4, "tol": 0, "random_state": 0}
-LAYER = SparseAutoencoder(max_iter=2, tol=0)
+LAYER = SparseAutoencoder(max_iter=3, tol=0)
 MODELS = [
     SparseAutoencoder(3, **SHORT),
     SparseAutoencoder(3, n_init=2, **SHORT),
