@@ -23,15 +23,15 @@ pytestmark = [
 
 # Weights are compared with repeated rows at a relative 1e-7. The objective is not
 # convex, so rounding grows along a path: few iterations keep the two together.
-SHORT = {"n_components": 3, "max_iter": 20}
+SHORT = {"n_components": 3, "max_iter": 12}
 # Rounding grows over all the stages of a stack: from 1e-15 of a code after two
 # iterations of each, over 1e-7 after twenty, to no agreement after sixty.
-STACK = {"hidden_layer_sizes": (4, 3), "max_iter": 8}
+STACK = {"hidden_layer_sizes": (4, 3), "max_iter": 6}
 # An epoch of these data is one step.
 ADAM = {
     "solver": "adam",
-    "learning_rate_init": 0.05,
-    "max_iter": 100,
+    "learning_rate_init": 0.1,
+    "max_iter": 60,
     "activation": "tanh",
 }
 
@@ -46,11 +46,11 @@ ESTIMATORS = [
         **SHORT, solver="adam", early_stopping=True, validation_fraction=0.5
     ),
     DenoisingAutoencoder(**SHORT, corruption="gaussian", redraw_every=None),
-    DenoisingAutoencoder(**SHORT | {"max_iter": 10}, solver="adam", batch_size=7),
+    DenoisingAutoencoder(**SHORT, solver="adam", batch_size=7),
     ContractiveAutoencoder(**SHORT, activation="tanh", tied_weights=True, l1_ratio=0.5),
     StackedAutoencoderClassifier(**STACK, autoencoder="denoising"),
     StackedAutoencoderClassifier(**STACK | ADAM, autoencoder=None),
-    StackedAutoencoderRegressor(**STACK | {"max_iter": 12}, autoencoder="sparse"),
+    StackedAutoencoderRegressor(**STACK | {"max_iter": 10}, autoencoder="sparse"),
     StackedAutoencoder(**STACK, autoencoder="sparse"),
     SparseCoding(**SHORT | {"max_iter": 4}),
 ]

@@ -43,7 +43,7 @@ def test_denoises_better_than_pca_and_a_plain_autoencoder(corruption, level):
 
 def test_fresh_noise_generalises_better_than_one_draw():
     fresh = DenoisingAutoencoder(
-        64, corruption="gaussian", corruption_level=0.25, max_iter=300, random_state=0
+        64, corruption="gaussian", corruption_level=0.25, max_iter=200, random_state=0
     )
     frozen = clone(fresh).set_params(redraw_every=None)
     noisy = fresh.fit(TRAIN).corrupt(TEST, random_state=1)

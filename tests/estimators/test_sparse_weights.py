@@ -112,7 +112,7 @@ def test_terms_are_the_textbooks_and_sum_to_the_loss(kind, solver):
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 @pytest.mark.parametrize("kind", CLASSES)
 def test_the_fraction_of_zeros_is_told_and_no_bias_is_penalised(kind, solver):
-    model = fitted(kind, IRIS, solver=solver, alpha=1e4, max_iter=2000, tol=0)
+    model = fitted(kind, IRIS, solver=solver, alpha=1e4, max_iter=1200, tol=0)
     assert model.sparsity_of_weights_ == {"encoder": 1.0, "decoder": 1.0}
     assert not model.components_.any() and not model.decoder_components_.any()
     np.testing.assert_allclose(model.intercept_visible_, IRIS.mean(axis=0), rtol=0.02)

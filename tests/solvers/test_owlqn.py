@@ -75,9 +75,9 @@ def assert_optimal(fun, x, c, rtol=1e-3):
 
 
 def load_some_digits(return_X_y):
-    """A sixth of them: SAGA, the oracle, takes long."""
+    """A twelfth of them: SAGA, the oracle, takes long."""
     X, labels = load_digits(return_X_y=return_X_y)
-    return X[::6], labels[::6]
+    return X[::12], labels[::12]
 
 
 DATA = {
