@@ -187,10 +187,10 @@ class SparseCoding(
     >>> from sklearn.datasets import load_digits
     >>> from skae import SparseCoding
     >>> X, _ = load_digits(return_X_y=True)
-    >>> coding = SparseCoding(topography=(10, 10), random_state=0).fit(X)
+    >>> coding = SparseCoding(topography=(8, 8), random_state=0).fit(X)
     >>> codes = coding.transform(X[:200])
     >>> codes.shape
-    (200, 100)
+    (200, 64)
     >>> bool(coding.score(X[:200]) > 0.9)
     True
     """
