@@ -1,7 +1,23 @@
-"""The option ``--every-case``, and a cluster of dask for the modules that ask."""
+"""The option ``--every-case``, threads for all, a cluster of dask for who asks."""
+
+import gc
+import os
+
+# Processes of tests share the cores, on which more threads of BLAS than one each would
+# wait for those of the others. BLAS reads this when NumPy is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import covering
 import pytest
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture
+def two_blas_threads():
+    """For tests of what several threads do, and of who limits them."""
+    with threadpool_limits(2, user_api="blas"):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +46,12 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "covering(names, every, few): of `covering.py`, which makes them"
     )
+
+
+def pytest_collection_finish():
+    """The garbage collector need not look at what stays: thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc):

@@ -37,6 +37,7 @@ def test_results_come_in_order(threads):
     assert threadpool_info() == before
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 def test_an_error_ends_everything():
     before = threadpool_info()
 

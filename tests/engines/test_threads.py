@@ -208,6 +208,7 @@ def test_engines_that_overlap_give_the_bits_of_one_alone():
             assert_same_bits(one, other)
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 def test_blas_is_limited_until_the_last_one_leaves():
     before = blas_threads()
     with single_threaded_blas() as first:
@@ -232,6 +233,7 @@ def in_thread(pool, function):
     return pool.submit(function).result()
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 @pytest.mark.parametrize("last", ["first", "second"])
 def test_any_thread_may_be_the_first_or_the_last(last):
     """Both threads live on, and this one has limited BLAS before."""
@@ -252,6 +254,7 @@ def test_any_thread_may_be_the_first_or_the_last(last):
         assert blas_threads() == before
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 def test_limits_set_by_others_around_us_stay_theirs():
     before = blas_threads()
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(1) as pool:

@@ -232,6 +232,7 @@ def test_dtype_is_kept(dtype):
 # -- fit, as a citizen ---------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 def test_same_seed_same_bits_on_any_number_of_threads():
     rows = np.vstack([DIGITS] * 8)
     options = {"n_components": 80, "batch_size": 2000, "max_iter": 2}
