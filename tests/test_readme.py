@@ -4,6 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import joblib
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,7 +15,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 @pytest.mark.filterwarnings("error:.*fits failed", "error:.*non-finite")
 def test_python_runs(capsys):
     (code,) = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    with joblib.parallel_config(backend="threading"):  # processes start slowly
+        exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
     assert "SparseAutoencoder" in capsys.readouterr().out
 
 

@@ -59,11 +59,13 @@ def roots(k=12, n=40, dtype=np.float64, seed=0):
 def by_length():
     """The problems of one number of unknowns, side by side.
 
-    Dixon-Price has a second minimum, 2/3, where a first step of -g may lead.
+    Dixon-Price has a second minimum, 2/3, where a first step of -g may lead. The
+    worst of the quadratics, for which all at its side would wait, is left to L-BFGS.
     """
     groups = {}
     for problem in problems():
-        if problem.one_minimum and not problem.name.startswith("Dixon"):
+        left_out = problem.name.startswith("Dixon") or "1e+06" in problem.name
+        if problem.one_minimum and not left_out:
             groups.setdefault(len(problem.x0), []).append(problem)
     return list(groups.values())
 

@@ -12,9 +12,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skae import SparseAutoencoder
+from skae import SparseAutoencoder, StackedAutoencoderClassifier
 from skae.engines.threads import ThreadEngine
 
 X = load_iris().data
@@ -95,6 +96,22 @@ def test_n_jobs_changes_no_bit(backend):
         assert_same_bits(alone, autoencoder(n_init=3, n_jobs=2).fit(X))
 
 
+@pytest.mark.filterwarnings("ignore:Fine-tuning stopped")
+@cut_short
+def test_a_stack_gives_the_same_bits_in_other_processes():
+    y = load_iris().target
+    stack = StackedAutoencoderClassifier((5, 3), max_iter=15, random_state=0)
+    expected = clone(stack).fit(X, y)
+    fit = joblib.delayed(stack.fit)
+    for model in joblib.Parallel(n_jobs=2)(fit(X, y) for _ in range(2)):
+        for layers in ("coefs_", "intercepts_"):
+            pairs = zip(getattr(model, layers), getattr(expected, layers), strict=True)
+            assert all(one.tobytes() == other.tobytes() for one, other in pairs)
+    scores = cross_val_score(stack.set_params(max_iter=60), X, y, cv=3, n_jobs=2)
+    assert (scores > 0.8).all()
+
+
+@pytest.mark.usefixtures("two_blas_threads")
 @cut_short
 def test_fits_at_the_same_time_give_the_bits_of_one_alone():
     before = threadpool_info()
@@ -113,6 +130,7 @@ def test_fits_at_the_same_time_give_the_bits_of_one_alone():
     assert not [t for t in threading.enumerate() if t.name.startswith("skae-block")]
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 @cut_short
 def test_threads_allowed_to_blas_change_no_bit():
     tall = np.random.default_rng(0).uniform(size=(6000, 64))
@@ -291,6 +309,7 @@ def test_ctrl_c_before_the_first_evaluation_is_not_swallowed(monkeypatch):
         autoencoder().fit(X)
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 @pytest.mark.parametrize("at", [1, 5])
 def test_errors_in_an_evaluation_reach_the_caller(monkeypatch, at):
     before = threadpool_info()

@@ -6,14 +6,12 @@ import tracemalloc
 import warnings
 from contextlib import redirect_stdout
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import cross_val_score
 from sklearn.neural_network import BernoulliRBM
 from sklearn.preprocessing import minmax_scale
 
@@ -66,14 +64,6 @@ def test_same_seed_same_bits(cls, solver, autoencoder):
     one = fitted(cls, **params)
     assert weights_of(one) == weights_of(fitted(cls, **params))
     assert weights_of(one) != weights_of(fitted(cls, **params, random_state=1))
-
-
-def test_same_bits_in_other_processes():
-    models = joblib.Parallel(n_jobs=2)(
-        joblib.delayed(stack().fit)(X, CLASSES) for _ in range(2)
-    )
-    for model in models:
-        assert weights_of(model) == weights_of(fitted())
 
 
 @SOLVERS
@@ -441,11 +431,6 @@ def test_nested_parameters():
     model.fit(X, CLASSES)
     assert {layer.sparsity_target for layer in model.layers_} == {0.2}
     assert not hasattr(model.autoencoder, "components_")  # it was cloned
-
-
-def test_cross_validation_in_two_processes():
-    scores = cross_val_score(stack(max_iter=60), X, CLASSES, cv=3, n_jobs=2)
-    assert (scores > 0.8).all()
 
 
 @STACKS

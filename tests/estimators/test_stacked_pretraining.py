@@ -278,7 +278,6 @@ def test_grid_over_the_autoencoders_parameters():
         classifier(autoencoder=SparseAutoencoder(max_iter=10), fine_tune=False),
         {"autoencoder__sparsity_target": [0.05, 0.3]},
         cv=2,
-        n_jobs=2,
     ).fit(X, Y)
     best = search.best_params_["autoencoder__sparsity_target"]
     assert [layer.sparsity_target for layer in search.best_estimator_.layers_] == [
