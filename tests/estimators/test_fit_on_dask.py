@@ -32,6 +32,8 @@ WEIGHTS = np.random.default_rng(0).uniform(0.5, 2, len(X))
 WEIGHTS[::7] = 0
 UNEVEN = (1, 0, 209, 70, 20)
 SHORT = {"max_iter": 3, "random_state": 0}
+# Also of the output layer, whose iterations have no limit of their own.
+SHORTEST = {"max_iter": 1, "tol": 0.05, "random_state": 0}
 
 AUTOENCODERS = [
     SparseAutoencoder(6, **SHORT),
@@ -292,7 +294,7 @@ def test_a_worker_lost_during_a_fit_changes_no_bit(monkeypatch, tmp_path, restar
 
 
 def test_unlabeled_rows_are_in_the_dtype_of_the_others():
-    stack = StackedAutoencoderClassifier(6, **SHORT)
+    stack = StackedAutoencoderClassifier(6, **SHORTEST)
     rows, classes = on_chunks(X.astype(np.float32)), on_chunks(Y)
     unlabeled = DIGITS[300:500] / 16.1  # none of which float32 holds
     fitted, other = (
@@ -305,7 +307,7 @@ def test_unlabeled_rows_are_in_the_dtype_of_the_others():
 
 
 def test_targets_that_are_objects_are_numbers_if_they_can_be():
-    stack = StackedAutoencoderRegressor(4, **SHORT)
+    stack = StackedAutoencoderRegressor(4, **SHORTEST)
     fitted, other = (
         clone(stack).fit(on_chunks(X), on_chunks(y))
         for y in (Y.astype(float), Y.astype(float).astype(object))
@@ -316,7 +318,7 @@ def test_targets_that_are_objects_are_numbers_if_they_can_be():
 
 
 def test_no_unlabeled_rows_are_as_none():
-    stack = StackedAutoencoderClassifier(4, **SHORT)
+    stack = StackedAutoencoderClassifier(4, **SHORTEST)
     without = clone(stack).fit(DASK_X, on_chunks(Y)).coefs_[0]
     empty = clone(stack).fit(DASK_X, on_chunks(Y), X_unlabeled=on_chunks(X[:0]))
     np.testing.assert_array_equal(empty.coefs_[0], without)
