@@ -64,7 +64,7 @@ def classifier(c):
 
 def mean_jacobian_norm(model, X):
     """Mean over rows of ‖∂h/∂x‖, which for logistic units is ‖diag(h (1 − h)) W‖."""
-    codes = model.transform(X).astype(np.float64)
+    codes = (model.transform(X) * model.code_scale_).astype(np.float64)
     squares = np.square(codes * (1 - codes)) @ np.square(model.components_).sum(axis=1)
     return float(np.sqrt(squares).mean())
 

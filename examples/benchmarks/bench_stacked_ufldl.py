@@ -34,6 +34,7 @@ def layer(n_iter, n_components=None, seed=None):
         sparsity_target=0.1,
         sparsity_weight=3.0,
         alpha=3e-3,
+        scale_codes=False,
         max_iter=n_iter,
         tol=0,
         random_state=seed,

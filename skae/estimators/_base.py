@@ -21,6 +21,7 @@ from skae._sklearn import (
 from skae.core.activations import ACTIVATIONS
 from skae.core.layers import Layers
 from skae.core.losses import LOSSES
+from skae.engines.code_moments import CodeMoments, code_moments
 from skae.estimators._callbacks import fit_task
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._parameters import (
@@ -28,6 +29,7 @@ from skae.estimators._parameters import (
     TRAINING_CONSTRAINTS,
     DocLinkMixin,
     OutputMixin,
+    ScaledCodesMixin,
     check_works,
     fraction_of_zeros,
     n_units,
@@ -56,6 +58,7 @@ def _is_stochastic(estimator):
 
 class BaseAutoencoder(
     OutputMixin,
+    ScaledCodesMixin,
     ReconstructionMixin,
     DocLinkMixin,
     CallbackSupportMixin,
@@ -68,6 +71,7 @@ class BaseAutoencoder(
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "activation": [StrOptions(set(ACTIVATIONS))],
         **OutputMixin._parameter_constraints,
+        **ScaledCodesMixin._parameter_constraints,
         "tied_weights": ["boolean"],
         **PENALTY_CONSTRAINTS,
         **TRAINING_CONSTRAINTS,
@@ -189,7 +193,9 @@ class BaseAutoencoder(
         For data that come in pieces. The first piece sets what is relative to the
         scale of the data (``alpha_``, the penalties' weights and Adam's units), so it
         should be as mixed as the whole. After ``fit``, they are those of ``fit``, and
-        Adam's averages begin anew. Rows are not held out here.
+        Adam's averages begin anew. Rows are not held out here. ``code_scale_`` is that
+        of the piece's codes and, where pieces are small, of those before it, which
+        count as up to 1000 rows, each as it was coded in its turn.
 
         Parameters
         ----------
@@ -231,7 +237,9 @@ class BaseAutoencoder(
         start = self._warm_start(problem) if continues else _start(problem, seed)
         state = self._state if continues else None
         trained = fit(problem, [start], [seed], state=state)
-        self._keep(problem, trained, {**fitted, "_moments": asdict(moments)})
+        codes = CodeMoments(**self._code_moments) if continues else None
+        fitted = {**fitted, "_moments": asdict(moments)}
+        self._keep(problem, trained, fitted, codes)
         self._state = trained.state
         return trained
 
@@ -279,7 +287,7 @@ class BaseAutoencoder(
             data,
             scale.coordinates(objective),
             Settings.of(self, data.n_rows),
-            attributes=partial(_attributes, objective, fitted),
+            attributes=partial(_attributes, objective, data, self.activation, fitted),
         )
         return problem, fitted, moments
 
@@ -294,10 +302,11 @@ class BaseAutoencoder(
             )
         return problem.coordinates.from_data(objective.theta_of(vars(self)))
 
-    def _keep(self, problem, trained, fitted):
+    def _keep(self, problem, trained, fitted, earlier_codes=None):
         """Set the fitted attributes, in one step."""
-        objective = problem.objective
+        objective, data = problem.objective, problem.data
         weights = objective.attributes(trained.theta)
+        codes = _codes_of(data, weights, self.activation).after(earlier_codes)
         vars(self).update(
             {
                 **fitted,
@@ -308,6 +317,8 @@ class BaseAutoencoder(
                     "decoder": fraction_of_zeros(weights["decoder_components_"]),
                 },
                 "mean_activation_": trained.statistics.astype(objective.dtype),
+                "code_scale_": codes.scale(objective.dtype),
+                "_code_moments": asdict(codes),
                 "loss_": trained.loss,
                 "loss_terms_": trained.terms,
                 "loss_curve_": trained.loss_curve,
@@ -338,6 +349,16 @@ def _start(problem, seed):
     return problem.objective.start(np.random.RandomState(seed))
 
 
-def _attributes(objective, fitted, theta, n_iter):
+def _attributes(objective, data, activation, fitted, theta, n_iter):
     """Those with which an estimator that stopped at θ is as good as fitted."""
-    return {**fitted, **objective.attributes(theta), "n_iter_": n_iter}
+    weights = objective.attributes(theta)
+    codes = _codes_of(data, weights, activation)
+    scale = {"code_scale_": codes.scale(objective.dtype)}
+    return {**fitted, **weights, **scale, "n_iter_": n_iter}
+
+
+def _codes_of(data, weights, activation):
+    """Moments of the codes of all rows, which weigh as many as they are."""
+    layer = [weights["components_"]], [weights["intercept_hidden_"]], [activation]
+    moments = code_moments(Layers(*layer, data.X.dtype), data.X, data.weights)
+    return replace(moments, total=float(data.n_rows))

@@ -112,6 +112,18 @@ class OutputMixin:
             )
 
 
+class ScaledCodesMixin:
+    """Parameter ``scale_codes``: whether ``transform`` gives codes of unit spread."""
+
+    _parameter_constraints: dict = {"scale_codes": ["boolean"]}
+
+    def _code_scale(self, dtype):
+        """What codes are divided by on their way out, (n_components,), or None."""
+        if not self.scale_codes:
+            return None
+        return self.code_scale_.astype(dtype, copy=False)
+
+
 class SparsityMixin:
     """Parameters ``sparsity``, ``sparsity_target`` and ``sparsity_weight``."""
 

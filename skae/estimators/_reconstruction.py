@@ -19,7 +19,8 @@ from skae.rows.source import source
 class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Transform, predict and score, by a subclass's ``_encoder`` and ``_decoder``.
 
-    Both take a dtype and return ``Layers``, which map blocks of rows of that dtype.
+    Both take a dtype and return ``Layers``, which map blocks of rows of that dtype;
+    ``_code_scale`` takes one and returns what codes are divided by, or None.
     All is done block by block, so that beside X and what is returned nothing grows
     with the number of rows.
     """
@@ -27,6 +28,9 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     @on_chunks
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Encode X.
+
+        With ``scale_codes``, the codes h of the formulas are divided by their standard
+        deviation over the training rows, ``code_scale_``.
 
         Parameters
         ----------
@@ -40,7 +44,8 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         rows = self._rows(X)
         codes = np.empty((len(rows), self._n_features_out), rows.dtype)
-        return self._fill(codes, _write_codes, rows)
+        write = partial(_write_codes, self._code_scale(rows.dtype))
+        return self._fill(codes, write, rows)
 
     @on_chunks
     def inverse_transform(self, X: npt.ArrayLike) -> np.ndarray:
@@ -64,11 +69,14 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"X has {codes.shape[1]} columns, but inverse_transform takes codes "
                 f"with n_components={self._n_features_out}, as transform returns them."
             )
+        scale = self._code_scale(codes.dtype)
+        if scale is not None:
+            codes = codes * scale
         return apply_layers(self._decoder(codes.dtype), source(codes)).given
 
     @on_chunks
     def predict(self, X: MatrixLike) -> np.ndarray:
-        """Reconstruct X: ``inverse_transform(transform(X))``.
+        """Reconstruct X: ``inverse_transform(transform(X))``, but for rounding.
 
         Parameters
         ----------
@@ -167,8 +175,10 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return tags
 
 
-def _write_codes(encode, decode, X, codes):
+def _write_codes(scale, encode, decode, X, codes):
     encode(X, out=codes)
+    if scale is not None:
+        codes /= scale
 
 
 def _write_rows(encode, decode, X, reconstructed):

@@ -20,12 +20,14 @@ from skae._sklearn import (
 )
 from skae.core.activations import ACTIVATIONS
 from skae.core.layers import Layers
+from skae.engines.code_moments import CodeMoments, code_moments
 from skae.engines.row_map import apply_layers
 from skae.estimators._callbacks import fit_task, subtask
 from skae.estimators._parameters import (
     PENALTY_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
     DocLinkMixin,
+    ScaledCodesMixin,
     fraction_of_zeros,
 )
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
@@ -38,7 +40,13 @@ from skae.training.scale import NetworkScale, layer_penalties
 _MAX_SEED = np.iinfo(np.int32).max
 
 
-class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseStack(
+    ScaledCodesMixin,
+    DocLinkMixin,
+    CallbackSupportMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
     """Pre-train and fine-tune; a subclass says what lies above the encoder."""
 
     _parameter_constraints: dict = {
@@ -46,6 +54,7 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
         "autoencoder": [StrOptions(set(NAMES)), HasMethods(["fit"]), list, tuple, None],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "fine_tune": ["boolean"],
+        **ScaledCodesMixin._parameter_constraints,
         **PENALTY_CONSTRAINTS,
         **TRAINING_CONSTRAINTS,
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
@@ -215,7 +224,9 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
             data,
             scale.coordinates(objective),
             Settings.of(self, data.n_rows),
-            attributes=partial(self._attributes, objective, targets.fitted),
+            attributes=partial(
+                self._attributes, objective, (data, more_rows), targets.fitted
+            ),
         )
         with fit_task(self, *given.shown, self._n_stages) as task:
             theta, curves, last = self._start(
@@ -322,11 +333,23 @@ class BaseStack(DocLinkMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABC
     def _set_anchors(self, objective, autoencoders):
         """Say what weights a layer is to stay near, if not 0."""
 
-    def _attributes(self, objective, beside, theta, n_iter):
-        """Those with which a stack that stopped at θ is as good as fitted."""
+    def _attributes(self, objective, rows, beside, theta, n_iter):
+        """Those with which a stack that stopped at θ is as good as fitted.
+
+        ``rows`` are those with a target, as ``Data``, and those without, or None.
+        """
+        weights = objective.attributes(theta)
+        layers = weights["coefs_"], weights["intercepts_"], objective.names
+        depth, (data, more_rows) = len(self._sizes()), rows
+        coefs, intercepts, names = (of_all[:depth] for of_all in layers)
+        encoder = Layers([W.T for W in coefs], intercepts, names, objective.dtype)
+        codes = [code_moments(encoder, data.X, data.weights)]
+        if more_rows is not None:
+            codes.append(code_moments(encoder, more_rows))
         return {
             **beside,
-            **objective.attributes(theta),
+            **weights,
+            "code_scale_": CodeMoments.combined(codes).scale(objective.dtype),
             "_names": objective.names,
             "n_iter_": n_iter,
         }

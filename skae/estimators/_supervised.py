@@ -38,6 +38,9 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Compute the codes of the top hidden layer.
 
+        With ``scale_codes``, they are divided by their standard deviation over the
+        training rows, ``code_scale_``.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -48,7 +51,11 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         ndarray of shape (n_samples, hidden_layer_sizes[-1])
             In the dtype of X if that is float32 or float64.
         """
-        return self._apply(X, last=-1)
+        codes = self._apply(X, last=-1)
+        scale = self._code_scale(codes.dtype)
+        if scale is not None:
+            codes /= scale
+        return codes
 
     @property
     def _n_features_out(self):

@@ -508,6 +508,10 @@ class SparseCoding(
         A = self.components_
         return Layers([A.T], [np.zeros(A.shape[1])], ["identity"], dtype)
 
+    def _code_scale(self, dtype):
+        """Codes are coefficients of atoms of about one length: they are kept."""
+        return None
+
     def _check_codes(self, encode):
         if not encode.converged:
             warn(

@@ -79,6 +79,12 @@ class ContractiveAutoencoder(BaseAutoencoder):
         and s². In small units it is mostly weights of the encoder that become
         zero, in large ones of the decoder: where s is about 1, both.
 
+    scale_codes : bool, default=True
+        Whether ``transform`` divides each unit's code by its standard deviation over
+        the training rows, ``code_scale_``, which ``inverse_transform`` undoes. What
+        comes after then meets features of unit spread, not centred, so that zeros stay.
+        Training, ``predict`` and the other fitted attributes know unscaled codes only.
+
     solver : {"lbfgs", "adam"}, default="lbfgs"
         "lbfgs" works on all rows at every step and goes to a minimum. "adam" takes
         a step after every batch of rows: the choice where rows are many, or come
@@ -179,6 +185,11 @@ class ContractiveAutoencoder(BaseAutoencoder):
         Mean code of each unit over the training data, without the rows held out;
         after ``partial_fit``, over the last piece.
 
+    code_scale_ : ndarray of shape (n_components,)
+        Standard deviation of each unit's code over the training data, without the
+        rows held out; 1 for a unit that has less than a thousandth of the typical
+        one. After ``partial_fit``, see there.
+
     loss_ : float
         J after training. With Adam, its mean over the batches of the last epoch,
         as they were met on the way; with ``early_stopping``, that of the
@@ -273,6 +284,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         tied_weights: bool = False,
         alpha: float | str = "scale",
         l1_ratio: float = 0.0,
+        scale_codes: bool = True,
         solver: str = "lbfgs",
         max_iter: int = 1000,
         max_fun: int = 15000,
@@ -299,6 +311,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         self.tied_weights = tied_weights
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.scale_codes = scale_codes
         self.solver = solver
         self.max_iter = max_iter
         self.max_fun = max_fun

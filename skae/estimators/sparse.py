@@ -85,6 +85,12 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         row by the column means (a tenth of the total variance, for the squared
         error), and for "l1" that divided by ``n_components``.
 
+    scale_codes : bool, default=True
+        Whether ``transform`` divides each unit's code by its standard deviation over
+        the training rows, ``code_scale_``, which ``inverse_transform`` undoes. What
+        comes after then meets features of unit spread, not centred, so that zeros stay.
+        Training, ``predict`` and the other fitted attributes know unscaled codes only.
+
     solver : {"lbfgs", "adam"}, default="lbfgs"
         "lbfgs" works on all rows at every step and goes to a minimum. "adam" takes
         a step after every batch of rows: the choice where rows are many, or come
@@ -184,6 +190,11 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
     mean_activation_ : ndarray of shape (n_components,)
         Mean code of each unit over the training data, without the rows held out;
         after ``partial_fit``, over the last piece.
+
+    code_scale_ : ndarray of shape (n_components,)
+        Standard deviation of each unit's code over the training data, without the
+        rows held out; 1 for a unit that has less than a thousandth of the typical
+        one. After ``partial_fit``, see there.
 
     loss_ : float
         J after training. With Adam, its mean over the batches of the last epoch,
@@ -303,6 +314,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         sparsity: str | None = "kl",
         sparsity_target: float = 0.05,
         sparsity_weight: float | str = "scale",
+        scale_codes: bool = True,
         solver: str = "lbfgs",
         max_iter: int = 1000,
         max_fun: int = 15000,
@@ -331,6 +343,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         self.sparsity = sparsity
         self.sparsity_target = sparsity_target
         self.sparsity_weight = sparsity_weight
+        self.scale_codes = scale_codes
         self.solver = solver
         self.max_iter = max_iter
         self.max_fun = max_fun

@@ -79,6 +79,12 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Whether to train all weights together in the end. Without, the autoencoders
         are simply applied one after the other.
 
+    scale_codes : bool, default=True
+        Whether ``transform`` divides each unit's code by its standard deviation over
+        the training rows, ``code_scale_``, which ``inverse_transform`` undoes. What
+        comes after then meets features of unit spread, not centred, so that zeros stay.
+        Training, ``predict`` and the other fitted attributes know unscaled codes only.
+
     solver : {"lbfgs", "adam"}, default="lbfgs"
         "lbfgs" works on all rows at once, and is the better choice for up to some
         ten thousand rows; "adam" on mini-batches.
@@ -180,6 +186,10 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
     sparsity_of_weights_ : list of float
         The fraction of each layer's weights, as in ``coefs_``, that are exactly zero.
 
+    code_scale_ : ndarray of shape (hidden_layer_sizes[-1],)
+        Standard deviation of each unit's code over the training data, without the rows
+        held out; 1 for a unit that has less than a thousandth of the typical one.
+
     loss_ : float or None
         J after fine-tuning; with "adam" the mean over the last epoch's batches, each
         at the weights of its time. With ``early_stopping``, of the weights kept.
@@ -252,6 +262,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         output_activation: str = "identity",
         loss: str = "squared_error",
         fine_tune: bool = True,
+        scale_codes: bool = True,
         solver: str = "lbfgs",
         alpha: float | str = "scale",
         l1_ratio: float = 0.0,
@@ -279,6 +290,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         self.output_activation = output_activation
         self.loss = loss
         self.fine_tune = fine_tune
+        self.scale_codes = scale_codes
         self.solver = solver
         self.alpha = alpha
         self.l1_ratio = l1_ratio

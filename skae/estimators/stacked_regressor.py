@@ -62,6 +62,12 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         regression on the codes of the pre-trained layers, with ``l1_ratio`` an elastic
         net.
 
+    scale_codes : bool, default=True
+        Whether ``transform`` divides each unit's code by its standard deviation over
+        the training rows, ``code_scale_``. What comes after then meets features of unit
+        spread, not centred, so that zeros stay. Training, ``predict`` and the other
+        fitted attributes know unscaled codes only.
+
     solver : {"lbfgs", "adam"}, default="lbfgs"
         "lbfgs" works on all rows at once, and is the better choice for up to some
         ten thousand rows; "adam" on mini-batches.
@@ -175,6 +181,11 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
     sparsity_of_weights_ : list of float
         The fraction of each layer's weights, as in ``coefs_``, that are exactly zero.
 
+    code_scale_ : ndarray of shape (hidden_layer_sizes[-1],)
+        Standard deviation of each unit's code over the training data and
+        ``X_unlabeled``, without the rows held out; 1 for a unit that has less than a
+        thousandth of the typical one.
+
     loss_ : float or None
         J after fine-tuning; with "adam" the mean over the last epoch's batches, each
         at the weights of its time. With ``early_stopping``, of the weights kept.
@@ -239,6 +250,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         autoencoder: Pretraining = "denoising",
         activation: str = "logistic",
         fine_tune: bool = True,
+        scale_codes: bool = True,
         solver: str = "lbfgs",
         alpha: float | str = "scale",
         l1_ratio: float = 0.0,
@@ -264,6 +276,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         self.autoencoder = autoencoder
         self.activation = activation
         self.fine_tune = fine_tune
+        self.scale_codes = scale_codes
         self.solver = solver
         self.alpha = alpha
         self.l1_ratio = l1_ratio

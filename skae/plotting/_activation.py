@@ -101,7 +101,7 @@ class ActivationDisplay:
         bins: int = 50,
         ax: Sequence[Axes] | npt.NDArray[np.object_] | None = None,
     ) -> Self:
-        """Encode X and draw how active the units are.
+        """Encode X and draw how active the units are, before any scaling of codes.
 
         Parameters
         ----------
@@ -138,8 +138,11 @@ class ActivationDisplay:
                 f"{type(final).__name__} has no transform, so it makes no codes; pass "
                 "the steps of the pipeline that do, such as pipeline[:-1]."
             )
+        codes = dense(estimator.transform(X))
+        if getattr(final, "scale_codes", False):
+            codes = codes * final.code_scale_
         display = cls(
-            dense(estimator.transform(X)),
+            codes,
             target=_target(final),
             name=type(final).__name__,
         )

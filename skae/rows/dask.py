@@ -21,7 +21,7 @@ from sklearn.utils import check_array
 from skae.core.autoencoder import AutoencoderObjective
 from skae.core.network import NetworkObjective
 from skae.rows.dask_tasks import Runner, Task, runner
-from skae.rows.data import Data, Rows
+from skae.rows.data import Data, LocalRows, Result, Rows
 from skae.rows.dense import DenseRows
 from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments, total_weight
@@ -132,6 +132,13 @@ def _with_rows(compute: Compute, block: HeldBlock) -> HeldBlock:
     # A copy of what it multiplies by is as good as aligned.
     X, weights, targets = block
     return deepcopy(compute)(DenseRows(aligned(X))), weights, targets
+
+
+def _reduced(
+    position: int, compute: Callable[[LocalRows, Any], Result], block: HeldBlock
+) -> Result:
+    rows = DenseRows(aligned(block[position]))
+    return deepcopy(compute)(rows, aligned(block[WEIGHTS]))
 
 
 def _with_weights(block: HeldBlock) -> HeldBlock:
@@ -295,6 +302,15 @@ class DaskRows(Rows):
         """Rows of ``compute(rows)``, block by block where they lie."""
         blocks = self.blocks.with_rows(compute)
         return DaskRows(blocks, self._position, n_columns, self.dtype)
+
+    def reduced(
+        self, compute: Callable[[LocalRows, Any], Result], weights: Weights = None
+    ) -> list[Result]:
+        """``compute(rows, weights)`` of each block, which has its weights."""
+        run, blocks = self.blocks.run, self.blocks.tasks
+        sent = [run.send(compute)] * len(blocks)
+        tasks = run.map(partial(_reduced, self._position), sent, blocks)
+        return run.gather(tasks, needs=blocks)
 
     def joined(self, other: Rows) -> DaskRows:
         """The rows of ``other`` after these."""

@@ -9,8 +9,9 @@ these methods and one line in ``skae.rows.source`` or ``skae.rows.reading``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from skae.rows.memory_map import Release
 from skae.rows.moments import Moments
 from skae.rows.protocols import BlockSequence, Compute, Cost, RowMap, Weights, Write
 from skae.rows.samples import here_and_there
+
+Result = TypeVar("Result")
 
 
 class Rows(ABC):
@@ -88,6 +91,12 @@ class Rows(ABC):
         """
 
     @abstractmethod
+    def reduced(
+        self, compute: Callable[[LocalRows, Any], Result], weights: Weights = None
+    ) -> list[Result]:
+        """``compute(rows, weights)`` of each part of the rows, where that lies."""
+
+    @abstractmethod
     def joined(self, other: Rows) -> Rows:
         """The rows of ``other``, which lie where these do, after these."""
 
@@ -98,6 +107,12 @@ class Rows(ABC):
 
 class LocalRows(Rows):
     """Rows in this process: parts of them can be taken."""
+
+    def reduced(
+        self, compute: Callable[[LocalRows, Any], Result], weights: Weights = None
+    ) -> list[Result]:
+        """``compute(rows, weights)`` of all of them, the one part that there is."""
+        return [compute(self, weights)]
 
     def sample(self, size: int, weights: Any = None, targets: Any = None) -> Data:
         """So many rows that count, all if they are fewer; see ``here_and_there``."""

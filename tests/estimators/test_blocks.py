@@ -34,7 +34,7 @@ def threads_for_anything(monkeypatch):
 
 
 def whole(model, X):
-    """Codes and reconstruction as one writes them down."""
+    """Codes, not scaled, and reconstruction as one writes them down."""
     H = logistic(X @ model.components_.T + model.intercept_hidden_)
     return H, H @ model.decoder_components_ + model.intercept_visible_
 
@@ -43,7 +43,7 @@ def whole(model, X):
 def test_blocks_are_the_formulas(autoencoder, n):
     H, reconstruction = whole(autoencoder, X[:n])
     codes = autoencoder.transform(X[:n])
-    np.testing.assert_allclose(codes, H, rtol=1e-12)
+    np.testing.assert_allclose(codes, H / autoencoder.code_scale_, rtol=1e-12)
     for found in (autoencoder.predict(X[:n]), autoencoder.inverse_transform(codes)):
         np.testing.assert_allclose(found, reconstruction, rtol=1e-12)
     errors = ((reconstruction - X[:n]) ** 2).sum(axis=1)
@@ -72,6 +72,7 @@ def test_a_stack_is_the_formula():
     for layer, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
         H = H @ W + b if layer == 3 else logistic(H @ W + b)
         codes = H if layer == 1 else codes
+    codes = codes / model.code_scale_
     np.testing.assert_allclose(model.transform(X), codes, rtol=1e-11)
     np.testing.assert_allclose(model.predict(X), H, rtol=1e-11)
     errors = ((H - X) ** 2).sum(axis=1)
@@ -88,7 +89,8 @@ def test_the_dtype_is_that_of_the_rows(autoencoder, dtype, made_of):
     assert codes.dtype == model.predict(given).dtype == dtype
     assert model.inverse_transform(codes).dtype == dtype
     assert model.score_samples(given).dtype == np.float64
-    np.testing.assert_allclose(codes, whole(model, X)[0], rtol=1e-4)
+    expected = whole(model, X)[0] / model.code_scale_
+    np.testing.assert_allclose(codes, expected, rtol=1e-4)
 
 
 MODELS = [

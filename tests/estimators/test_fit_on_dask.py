@@ -92,6 +92,7 @@ def test_autoencoders(estimator):
         np.testing.assert_allclose(
             remote.mean_activation_, local.mean_activation_, rtol=1e-8
         )
+    np.testing.assert_allclose(remote.code_scale_, local.code_scale_, rtol=1e-8)
     if hasattr(local, "feature_range_"):
         np.testing.assert_array_equal(remote.feature_range_, local.feature_range_)
 
@@ -104,6 +105,7 @@ def test_stacks_with_targets(estimator, y):
         DASK_X, on_chunks(y), on_chunks(more, 30), sample_weight=WEIGHTS
     )
     assert_same_fit(remote, local)
+    np.testing.assert_allclose(remote.code_scale_, local.code_scale_, rtol=1e-6)
     if hasattr(local, "classes_"):
         np.testing.assert_array_equal(remote.classes_, local.classes_)
     predicted = remote.predict(DASK_X)

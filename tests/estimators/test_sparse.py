@@ -90,10 +90,14 @@ def test_transform_and_back(flavour):
     H = textbook.codes(X, model.components_, model.intercept_hidden_, model.activation)
     output = textbook.ACTIVATIONS[model.output_activation]
     R = output(H @ model.decoder_components_ + model.intercept_visible_)
-    np.testing.assert_allclose(model.transform(X), H, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(model.inverse_transform(H), R, rtol=1e-9)
     np.testing.assert_allclose(model.predict(X), R, rtol=1e-9)
     codes = model.transform(X)
+    np.testing.assert_allclose(codes * model.code_scale_, H, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(model.inverse_transform(codes), R, rtol=1e-9)
+    model.set_params(scale_codes=False)
+    codes = model.transform(X)
+    np.testing.assert_allclose(codes, H, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(model.inverse_transform(H), R, rtol=1e-9)
     np.testing.assert_array_equal(model.predict(X), model.inverse_transform(codes))
     errors = ((X - R) ** 2).sum(axis=1)
     np.testing.assert_allclose(model.score_samples(X), -errors, rtol=1e-7)
@@ -125,6 +129,7 @@ def test_score_counts_the_errors_of_constant_columns():
 def test_mean_activation_is_the_weighted_mean_code(activation):
     s = WEIGHTS[: len(IRIS)]
     model = fitted(IRIS, s, activation=activation, sparsity=None)
+    model.set_params(scale_codes=False)
     expected = np.average(model.transform(IRIS), axis=0, weights=s)
     np.testing.assert_allclose(model.mean_activation_, expected, rtol=1e-10)
 
@@ -147,9 +152,9 @@ def test_strong_kl_brings_every_unit_to_its_target(activation):
 def test_stronger_l1_means_smaller_codes():
     sizes = [
         np.abs(
-            fitted(
-                DIGITS, activation="relu", sparsity="l1", sparsity_weight=beta
-            ).transform(DIGITS)
+            fitted(DIGITS, activation="relu", sparsity="l1", sparsity_weight=beta)
+            .set_params(scale_codes=False)
+            .transform(DIGITS)
         ).mean()
         for beta in (0.0, 1.0, 100.0)
     ]

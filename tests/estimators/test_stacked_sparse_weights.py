@@ -122,7 +122,7 @@ def test_conditions_of_optimality_hold(kind, alpha, hidden, l1_ratio, to_the_end
 def on_codes(cls, y, **params):
     """A stack that is not fine-tuned is a linear model of its pre-trained codes."""
     layer = SparseAutoencoder(activation="tanh", max_iter=20, random_state=0)
-    stack = cls(3, autoencoder=layer, fine_tune=False, **params)
+    stack = cls(3, autoencoder=layer, fine_tune=False, scale_codes=False, **params)
     return stack.fit(StandardScaler().fit_transform(X), y)
 
 

@@ -74,7 +74,7 @@ def test_order_of_mean_activation(plt):
         autoencoder, order="mean_activation", n_tiles=3
     )
     # The codes of the training data, not the attribute: told apart clearly.
-    means = autoencoder.transform(X).mean(axis=0)
+    means = autoencoder.transform(X).mean(axis=0) * autoencoder.code_scale_
     expected = sorted(range(9), key=lambda unit: means[unit], reverse=True)[:3]
     np.testing.assert_array_equal(display.components, autoencoder.components_[expected])
     assert display.ax_.get_title().endswith("3 of 9, most active first")
