@@ -135,7 +135,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         Most evaluations of J and its gradient by L-BFGS, at least one an
         iteration. Not used by Adam.
 
-    growing_samples : bool, default=False
+    growing_samples : bool, default=True
         Whether L-BFGS moves in coordinates that know how columns vary together, which
         takes fewer evaluations where they do, and begins on samples of the rows that
         grow, where there are 10,000 or more: 30 iterations on 1000 rows, then on four
@@ -143,18 +143,15 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         them. The minimum is one of the same loss, but maybe another one. Not used by
         Adam.
 
-    tol : float, default=2e-4
-        L-BFGS has converged when no entry of the gradient exceeds it (where X has
-        more than 64 columns, √(64 / n_features) of it). The gradient is taken in
-        units in which the data have unit spread and the loss of the column means is
-        one, so ``tol`` does not depend on the scale of X. It has also converged when an
-        iteration lowers J by less than 1e-9 of it, or by nothing that rounding lets
-        show.
-        With noise drawn afresh, it is the loss at the start of a draw that
-        decides: training ends when that has not fallen by it in 5 draws.
-        Adam has converged when J over an epoch, in units of the loss of the column
-        means, has not fallen below its lowest by ``tol``, ``n_iter_no_change``
-        times over. With ``early_stopping`` the score on held-out rows decides.
+    tol : float, default=1e-2
+        Training has converged when J would fall by no more than this, relatively, if
+        it went on: by ``tol`` times J, or a thousandth of the loss of the column means
+        where J is below that. L-BFGS estimates it as three times what J has fallen by
+        in the last quarter of the iterations, ten of them at least. For Adam it is what
+        J over an epoch has fallen by in ``n_iter_no_change`` epochs. The meaning is the
+        same for any number of columns in any units. With ``early_stopping`` the score
+        on held-out rows decides. With noise drawn afresh, it is the loss at the start
+        of a draw that decides: whether it has fallen by more in 5 draws.
 
     batch_size : int or "auto", default="auto"
         Most rows of a batch of Adam's; batches are of equal size, give or take a
@@ -166,16 +163,16 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
 
     learning_rate_init : float, default=3e-3
         Length of Adam's steps, in (0, inf): how far an entry of the weights moves
-        at a time, in the units in which ``tol`` is.
+        at a time, in units in which the data have unit spread.
 
     shuffle : bool, default=True
         Whether Adam goes through the rows in another order every epoch.
 
     early_stopping : bool, default=False
         Whether to hold rows out of training, with either solver, and to stop when
-        the score on them has not risen by ``tol``, ``n_iter_no_change`` times
-        over. The weights kept are those that scored best. ``partial_fit`` holds
-        none out.
+        the score on them has not risen by ``tol / n_iter_no_change``,
+        ``n_iter_no_change`` times over. The weights kept are those that scored best.
+        ``partial_fit`` holds none out.
 
     validation_fraction : float, default=0.1
         The fraction of the rows that ``early_stopping`` holds out, in (0, 1).
@@ -348,8 +345,8 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         solver: str = "lbfgs",
         max_iter: int = 1000,
         max_fun: int = 15000,
-        growing_samples: bool = False,
-        tol: float = 2e-4,
+        growing_samples: bool = True,
+        tol: float = 1e-2,
         batch_size: int | str = "auto",
         learning_rate: str = "constant",
         learning_rate_init: float = 3e-3,

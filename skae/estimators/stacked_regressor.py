@@ -110,7 +110,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
     max_fun : int, default=15000
         Limit of evaluations of the loss, likewise, for "lbfgs".
 
-    growing_samples : bool, default=False
+    growing_samples : bool, default=True
         Whether L-BFGS moves in coordinates that know how columns vary together, which
         takes fewer evaluations where they do, and begins on samples of the rows that
         grow, where there are 10,000 or more: 30 iterations on 1000 rows, then on four
@@ -118,11 +118,13 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         them. The minimum is one of the same loss, but maybe another one. Not used by
         Adam.
 
-    tol : float, default=2e-4
-        Fine-tuning stops where no entry of the gradient exceeds it ("lbfgs"; where X
-        has more than 64 columns, √(64 / n_features) of it), or where the loss has not
-        fallen by it in ``n_iter_no_change`` epochs ("adam"), in units
-        of the loss of predicting the targets' means.
+    tol : float, default=1e-2
+        Fine-tuning has converged when its loss would fall by no more than this,
+        relatively, if it went on: by ``tol`` times the loss, or a thousandth of that of
+        predicting the means where it is below. L-BFGS estimates it as three
+        times what the loss has fallen by in the last quarter of the iterations, ten of
+        them at least. For Adam it is what the loss of an epoch has fallen by in
+        ``n_iter_no_change`` epochs.
 
     batch_size : int or "auto", default="auto"
         Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.
@@ -257,8 +259,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         decay: str = "all",
         max_iter: int = 1000,
         max_fun: int = 15000,
-        growing_samples: bool = False,
-        tol: float = 2e-4,
+        growing_samples: bool = True,
+        tol: float = 1e-2,
         batch_size: int | str = "auto",
         learning_rate: str = "constant",
         learning_rate_init: float = 1e-3,

@@ -156,8 +156,13 @@ class LocalRows(Rows):
         """A copy of some rows."""
 
     @abstractmethod
-    def deviations(self, weights: np.ndarray | None, moments: Moments) -> Deviations:
-        """How these rows, few enough for a copy, deviate from the mean of them."""
+    def deviations(
+        self, weights: np.ndarray | None, moments: Moments
+    ) -> Deviations | None:
+        """How these rows deviate from the mean of them; None if that tells too little.
+
+        ``weights`` are above zero.
+        """
 
     @abstractmethod
     def after(self, dense: LocalRows) -> LocalRows:

@@ -7,11 +7,15 @@ Of sparse rows A is never formed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from skae.rows.moments import Moments
+
+# Of A at a time: a megabyte or two.
+_NUMBERS = 2**18
 
 
 class Deviations(ABC):
@@ -28,14 +32,6 @@ class Deviations(ABC):
     def covariance(self) -> np.ndarray:
         """C = AᵀA, (n_features, n_features)."""
 
-    @abstractmethod
-    def times(self, B: np.ndarray) -> np.ndarray:
-        """A B."""
-
-    @abstractmethod
-    def transposed_times(self, B: np.ndarray) -> np.ndarray:
-        """Aᵀ B."""
-
 
 def _shares(n_rows: int, weights: np.ndarray | None) -> np.ndarray:
     """√(s_i/Σs) as a column, in float64."""
@@ -46,7 +42,7 @@ def _shares(n_rows: int, weights: np.ndarray | None) -> np.ndarray:
 
 
 class DenseDeviations(Deviations):
-    """A as an array, a copy of the rows.
+    """A of an array, of which some rows at a time are formed.
 
     Parameters
     ----------
@@ -59,27 +55,49 @@ class DenseDeviations(Deviations):
     def __init__(
         self, X: np.ndarray, weights: np.ndarray | None, moments: Moments
     ) -> None:
-        self.shape = X.shape
+        self.shape, self._X = X.shape, X
+        self._mean = moments.mean.astype(X.dtype)
         # Spread first: squares of the smallest data are not in float32's range.
-        self._A = X - moments.mean.astype(X.dtype)
-        self._A *= X.dtype.type(1 / moments.spread)
-        self._A *= _shares(len(X), weights).astype(X.dtype)
+        shares = _shares(len(X), weights) / moments.spread
+        self._factors = shares.astype(X.dtype)
 
     def covariance(self) -> np.ndarray:
         """C = AᵀA."""
-        return self._A.T @ self._A
+        d = self.shape[1]
+        C = np.zeros((d, d), self._X.dtype)
+        for _, A in self._blocks():
+            C += A.T @ A
+        return C
 
     def times(self, B: np.ndarray) -> np.ndarray:
         """A B."""
-        return self._A @ B.astype(self._A.dtype, copy=False)
+        B = B.astype(self._X.dtype, copy=False)
+        product = np.empty((self.shape[0], B.shape[1]), B.dtype)
+        for rows, A in self._blocks():
+            np.matmul(A, B, out=product[rows])
+        return product
 
     def transposed_times(self, B: np.ndarray) -> np.ndarray:
         """Aᵀ B."""
-        return self._A.T @ B.astype(self._A.dtype, copy=False)
+        B = B.astype(self._X.dtype, copy=False)
+        product = np.zeros((self.shape[1], B.shape[1]), B.dtype)
+        for rows, A in self._blocks():
+            product += A.T @ B[rows]
+        return product
+
+    def _blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows of A, and which they are."""
+        n_rows, d = self.shape
+        step = max(1, _NUMBERS // d)
+        for start in range(0, n_rows, step):
+            rows = slice(start, start + step)
+            A = self._X[rows] - self._mean
+            A *= self._factors[rows]
+            yield rows, A
 
 
 class SparseDeviations(Deviations):
-    """A of a CSR matrix, whose means are taken out of products afterwards.
+    """A of a CSR matrix of not too many columns, whose means are taken out afterwards.
 
     Parameters are those of ``DenseDeviations``.
     """
@@ -96,17 +114,3 @@ class SparseDeviations(Deviations):
         C: np.ndarray = (X.T @ X).toarray()
         C -= np.multiply.outer(self._mean, self._mean)
         return C
-
-    def times(self, B: np.ndarray) -> np.ndarray:
-        """A B."""
-        product: np.ndarray = self._X @ B
-        product -= self._mean @ B
-        product *= self._shares
-        return product
-
-    def transposed_times(self, B: np.ndarray) -> np.ndarray:
-        """Aᵀ B."""
-        shared = B * self._shares
-        product: np.ndarray = self._X.T @ shared
-        product -= np.multiply.outer(self._mean, shared.sum(axis=0))
-        return product

@@ -26,6 +26,8 @@ from skae.rows.protocols import Compute, Cost, RowMap, Write
 
 # A multiplication of a sparse product against one of a dense product, in time.
 _DEARER = 8
+# Above so many columns it is not asked how they vary together.
+_WIDE = 1200
 
 
 class CsrRows(LocalRows):
@@ -128,8 +130,15 @@ class CsrRows(LocalRows):
 
     def deviations(
         self, weights: np.ndarray | None, moments: Moments
-    ) -> SparseDeviations:
-        """How these rows deviate from the mean of them."""
+    ) -> SparseDeviations | None:
+        """How these rows deviate from the mean of them; None if they are wide.
+
+        The words of a text, say, vary nearly alone. To tell the few directions in which
+        they do not took a third of the time of an evaluation on 8000 documents of
+        20,000 words, and the loss fell no faster.
+        """
+        if self.shape[1] > _WIDE:
+            return None
         return SparseDeviations(self.X, weights, moments)
 
     def layers(self, layers: RowMap) -> RowMap:

@@ -1,6 +1,6 @@
 """Adam: steps from the gradients of small batches, each entry with its own scale."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import inf
 from typing import TypeVar
@@ -172,7 +172,7 @@ def minimize_adam(
     batches: Callable[[], Iterable[Batch]],
     *,
     max_iter: int = 200,
-    tol: float = 1e-4,
+    tol: float = 1e-3,
     n_iter_no_change: int | None = 10,
     adam: Adam | None = None,
     callback: Callback | None = None,
@@ -191,9 +191,9 @@ def minimize_adam(
         ``batches() -> iterable``: the batches of another epoch, in their order.
     max_iter : int, default=200
         Limit of epochs, at least 1.
-    tol, n_iter_no_change : float and int, default=1e-4 and 10
-        Stop when the mean value over an epoch has not fallen below the lowest so far
-        by `tol`, `n_iter_no_change` epochs in a row. None for the latter is never.
+    tol, n_iter_no_change : float and int, default=1e-3 and 10
+        Stop when the lowest mean value over an epoch has fallen by no more than `tol`,
+        relatively, in `n_iter_no_change` epochs. None for the latter is never.
     adam : Adam, default=None
         State to go on from; it is changed. None starts with the defaults.
     callback : callable, default=None
@@ -236,8 +236,8 @@ def minimize_adam(
     x = np.array(x0)
     if adam is None:
         adam = Adam(x.size, x.dtype)
-    lowest, stale, n_iter, n_fun = inf, 0, 0, 0
-    value, status = inf, "max_iter"
+    n_iter = n_fun = 0
+    lowest, value, status = [inf], inf, "max_iter"
     with np.errstate(over="ignore", invalid="ignore"):
         try:
             while n_iter < max_iter:
@@ -261,9 +261,8 @@ def minimize_adam(
                     view = x.view()
                     view.flags.writeable = False
                     callback(Iteration(n_iter, n_fun, value, None, None, view))
-                stale = 0 if value < lowest - tol else stale + 1
-                lowest = min(lowest, value)
-                if n_iter_no_change is not None and stale >= n_iter_no_change:
+                lowest.append(min(lowest[-1], value))
+                if stands_still(lowest, tol, n_iter_no_change):
                     status = "no_change"
                     break
         except StopIteration:
@@ -273,3 +272,19 @@ def minimize_adam(
                 raise
             status = "interrupted"
     return Result(x, value, None, None, n_iter, n_fun, status)
+
+
+def stands_still(lowest: Sequence[float], tol: float, patience: int | None) -> bool:
+    """Whether the lowest value has fallen by no more than `tol` of it in `patience`.
+
+    Parameters
+    ----------
+    lowest : sequence of float
+        The lowest value after each epoch, after an infinite one.
+    tol : float
+    patience : int or None
+        Epochs; None is for ever.
+    """
+    if patience is None or len(lowest) <= patience + 1:
+        return False
+    return lowest[-1 - patience] - lowest[-1] <= tol * abs(lowest[-1])

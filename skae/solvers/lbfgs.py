@@ -21,6 +21,7 @@ def minimize_lbfgs(
     max_fun: int | None = None,
     tol: float = 1e-5,
     ftol: float = 1e-9,
+    atol: float = 0.0,
     n_corrections: int = 10,
     callback: Callback | None = None,
     l1: npt.ArrayLike | None = None,
@@ -55,11 +56,11 @@ def minimize_lbfgs(
     tol : float, default=1e-5
         Stop when max |g| <= tol, in units of f over x: scale f so that f(x0) is about
         1, or `tol` by f(x0).
-    ftol : float, default=1e-9
-        Stop when an iteration makes f(x) - f(x₊) <= ftol max(|f(x)|, |f(x₊)|). Purely
-        relative: the same for 1e-6 f as for 1e6 f. 0 turns the test off. Where max |g|
-        exceeds 100 `tol` > 0 it takes ten such iterations in a row: one may be due to
-        a poor step.
+    ftol, atol : float, default=1e-9 and 0
+        Stop when the decrease that is still to be had is at most ftol |f(x)|, or at
+        most `atol`. It is estimated as three times that of the last quarter of the
+        iterations, ten at least: as much would be left if f fell as 1/n. 0 turns a
+        test off.
     n_corrections : int, default=10
         Number m of pairs kept. Memory is 2m + 4 vectors, and 3 more when a line search
         or rounding makes the solver keep a point; 9 to 10 more with `l1`.
@@ -157,7 +158,7 @@ def minimize_lbfgs(
     with np.errstate(all="ignore"):
         g = run.start()
         try:
-            status = run.iterate(g, max_iter, tol, ftol, callback)
+            status = run.iterate(g, max_iter, tol, ftol, atol, callback)
         except KeyboardInterrupt:
             status = "interrupted"
     return run.result(status)

@@ -10,7 +10,7 @@ from skae.solvers.arrays import Vector
 
 MESSAGES = {
     "gradient": "converged: no entry of the gradient exceeds tol",
-    "value": "converged: the value decreased by no more than ftol, relatively",
+    "value": "converged: the value would hardly fall any further, by ftol and atol",
     "precision": "converged to precision: no step decreases the value measurably",
     "no_change": "converged: the loss has not fallen by tol, "
     "n_iter_no_change times over",

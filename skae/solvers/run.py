@@ -1,6 +1,7 @@
 """The loop of L-BFGS: from point to accepted point, and every way it can end."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import inf, isfinite
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -15,8 +16,29 @@ from skae.solvers.result import Callback, Iteration, NotFiniteError, Result
 NOISE = 8.0
 # Iterations in a row that lower neither the value nor the gradient, before stopping.
 PATIENCE = 10
-# So many times its tolerance the gradient may be for one small decrease to count.
-SLACK = 100.0
+# The decrease still to be had is estimated from that of the last quarter of all
+# iterations, but of ten at least: of what falls as 1/n, three times as much is left.
+WINDOW, LEAST_WINDOW, STILL_LEFT = 4, 10, 3.0
+
+
+def still_to_be_had(values: Sequence[float]) -> float:
+    """Estimate of how much lower values would go; infinite after few of them.
+
+    Parameters
+    ----------
+    values : sequence of float
+        At the start and after each iteration.
+
+    Notes
+    -----
+    The decrease of one iteration tells little: it may be due to a poor step. Where
+    values fall as f* + c/n, which is slow, those of the last quarter of n iterations
+    have fallen by a third of what is left, c/(3n/4) − c/n = (c/n)/3. Where they fall
+    geometrically less is left.
+    """
+    n = len(values) - 1
+    window = max(LEAST_WINDOW, n // WINDOW)
+    return inf if n < window else STILL_LEFT * (values[n - window] - values[n])
 
 
 class Point(NamedTuple):
@@ -71,15 +93,15 @@ class Run(ABC, Generic[AnyPath]):
         max_iter: int,
         tol: float,
         ftol: float,
+        atol: float,
         callback: Callback | None,
     ) -> str:
         """Run to the end from what `start` returned; returns the status."""
         if np.abs(g).max() <= max(tol, 0):
             return "gradient"
         self.history = self.memory.history = self.remember(g)
-        standing = 0
+        values = [self.point.value]
         for n_iter in range(1, max_iter + 1):
-            old = self.point.value
             if not self.search() and not self.search_afresh():
                 exhausted = self.ray.n_fun >= self.ray.max_fun
                 return "max_fun" if exhausted else "precision"
@@ -90,12 +112,9 @@ class Run(ABC, Generic[AnyPath]):
                 return "gradient"
             if self.idle >= PATIENCE:
                 return "precision"
-            new = self.point.value
-            small = ftol > 0 and old - new <= ftol * max(abs(old), abs(new))
-            standing = standing + 1 if small else 0
-            # A poor step decreases the value little, and the gradient tells of it.
-            steep = norm > SLACK * tol > 0
-            if standing >= (PATIENCE if steep else 1):
+            values.append(self.point.value)
+            least = max(ftol * abs(values[-1]), atol)
+            if least > 0 and still_to_be_had(values) <= least:
                 return "value"
         return "max_iter"
 

@@ -161,7 +161,10 @@ class Watch:
         self, validate: Callable[[np.ndarray], float], settings: Settings
     ) -> None:
         # A copy: runs from other starts may be under way in other threads.
-        self._validate, self._settings = copy(validate), settings
+        self._validate = copy(validate)
+        self._patience = settings.n_iter_no_change
+        # Together no less than tol.
+        self._least_rise = settings.tol / self._patience
         self._stale = 0
         self.scores: list[float] = []
         self.stopped = False
@@ -172,7 +175,7 @@ class Watch:
         score = self._validate(theta)
         best = max(self.scores, default=-np.inf)
         self.scores.append(score)
-        self._stale = 0 if score > best + self._settings.tol else self._stale + 1
+        self._stale = 0 if score > best + self._least_rise else self._stale + 1
         if score > best:
             self.best = theta.copy(), iteration
         return score
@@ -183,6 +186,6 @@ class Watch:
 
     def judge(self) -> None:
         """Raise StopIteration when the scores have not risen for long."""
-        if self._stale >= self._settings.n_iter_no_change:
+        if self._stale >= self._patience:
             self.stopped = True
             raise StopIteration

@@ -36,14 +36,13 @@ def not_begun(
     if not (still and learnt_nothing):
         return None
     # Where there is nothing to learn, a lower tol would not help.
-    tol, used = problem.settings.tol, problem.tolerance
+    tol = problem.settings.tol
     norm = result.gradient_norm
-    if norm is not None and norm <= _NO_GRADIENT * used:
+    if norm is not None and norm <= _NO_GRADIENT * tol:
         return None
-    share = "" if used == tol else f", times {used / tol:.2g} for the columns of X"
     return (
-        "took its start for a minimum: no entry of the gradient exceeds "
-        f"tol={tol}{share}, while predictions are about as good as constant ones. "
+        f"took its start for a minimum: with tol={tol}, no more is to be had, while "
+        "predictions are about as good as constant ones. "
         "Lower tol, or the weights of the penalties."
     )
 

@@ -16,6 +16,10 @@ from skae.training.problem import MakeEngine, State, WeightsProblem
 from skae.training.progress import Progress
 from skae.training.stages import in_stages
 
+# Beside so much of the loss of constant predictions, a lower loss is as good as zero.
+_NEARLY_ZERO = 1e-3
+# A gradient with no entry above this, times ``tol``, is as good as zero.
+_STATIONARY = 1e-6
 # Runs on fresh noise without a lower loss before training counts as converged.
 _PATIENCE = 5
 
@@ -95,7 +99,9 @@ def _one_run(
         start,
         max_iter=left if most is None else min(most, left),
         max_fun=settings.max_fun - n_fun,
-        tol=problem.tolerance,
+        tol=_STATIONARY * settings.tol,
+        ftol=settings.tol,
+        atol=_NEARLY_ZERO * settings.tol,
         callback=shifted,
         l1=coordinates.pull_weights(problem.objective.penalty_weights),
     )
@@ -112,7 +118,8 @@ def _in_rounds(
 
     The first value of a run is the loss on noise that the run before did not
     meet, which estimates the expected loss. Training has converged when
-    the lowest of these has not fallen by ``tol`` in ``_PATIENCE`` runs.
+    the lowest of these has fallen by less than ``tol``, relatively, in ``_PATIENCE``
+    runs.
     """
     settings = problem.settings
     x, result = start, None
@@ -134,7 +141,9 @@ def _in_rounds(
         n_runs += 1
         n_iter += result.n_iter
         n_fun += result.n_fun
-        stale = 0 if values[0] < lowest - settings.tol else stale + 1
+        # Together no less than tol.
+        least = 0.0 if n_runs == 1 else settings.tol / _PATIENCE * abs(lowest)
+        stale = 0 if values[0] < lowest - least else stale + 1
         lowest = min(lowest, values[0])
         status = _status(problem, result.status, n_iter, n_fun, stale)
         if status is not None:

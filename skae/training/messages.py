@@ -4,8 +4,12 @@ from skae.solvers import MESSAGES as OF_SOLVERS
 
 MESSAGES: dict[str, str] = {
     **OF_SOLVERS,
-    "held_out": "converged: the score on held-out rows has not risen by tol, "
-    "n_iter_no_change times over",
+    "gradient": "converged: the gradient is as good as zero",
+    "value": "converged: the loss would fall by no more than tol, relatively",
+    "no_change": "converged: the loss has fallen by no more than tol, relatively, in "
+    "n_iter_no_change epochs",
+    "held_out": "converged: the score on held-out rows has not risen by tol / "
+    "n_iter_no_change, n_iter_no_change times over",
     "scheduled": "the learning rate has fallen to its end, after max_iter epochs",
     "noise": "converged: no lower loss on noise drawn afresh, five times over",
     "dictionary": "converged: the dictionary changed by no more than tol",

@@ -13,8 +13,6 @@ from skae.rows.data import Data
 from skae.training.coordinates import Coordinates
 
 _BATCH = 200  # rows of a batch where "auto" is asked for
-# Up to so many features tol is compared with entries of the gradient as they are.
-_FEATURES = 64
 
 # Of a stochastic solver, to go on from: arrays, numbers and tuples by name.
 State = dict[str, Any]
@@ -29,8 +27,8 @@ class Settings:
     solver: str = "lbfgs"
     max_iter: int = 1000
     max_fun: int = 15000
-    tol: float = 2e-4
-    growing_samples: bool = False
+    tol: float = 1e-2
+    growing_samples: bool = True
     redraw_every: int | None = None
     batch_size: int = _BATCH
     learning_rate: str = "constant"
@@ -101,18 +99,6 @@ class Problem(Generic[AnyObjective, AnyCoordinates]):
     task: Task | None = None
     # (θ, n_iter) -> attributes of an estimator that stopped there.
     attributes: Callable[[np.ndarray, int], dict[str, Any]] | None = None
-
-    @property
-    def tolerance(self) -> float:
-        """``tol`` for entries of the gradient, which are smaller where they are more.
-
-        At equal progress the gradient by a unit's weights is about as long whatever
-        their number, so that its entries fall as 1/√n_features. A bound on entries
-        that did not would take a start on 3000 columns, where each of them counts for
-        little, for a minimum.
-        """
-        n_features = self.data.X.shape[1]
-        return self.settings.tol * min(1.0, (_FEATURES / n_features) ** 0.5)
 
 
 WeightsProblem = Problem[Objective[Any], Coordinates]

@@ -40,9 +40,10 @@ Minimise = Callable[[WeightsProblem, Engine, Function, np.ndarray, Callback], Re
 _UNTIL_RECODED = 20
 # Rows of the first sample, how many times more the next one has, what part of all the
 # last one is at most, and its bytes.
-_FIRST, _TIMES, _PART, _BYTES = 1000, 4, 0.4, 2**28
-# Iterations on each: what they gain there, the rows that come next agree with.
-_ON_SAMPLES = 30
+_FIRST, _TIMES, _PART, _BYTES = 1000, 4, 0.4, 2**27
+# Iterations on each: what they gain there, the rows that come next agree with. With so
+# few, samples are not worth their copies.
+_ON_SAMPLES, _TOO_FEW = 30, 5
 # How a stage may end that is then the last, whatever its rows.
 _ENDS = ("interrupted", "stopped", "max_fun")
 # From so many rows on samples grow.
@@ -71,12 +72,14 @@ class Stage:
 def stages(problem: WeightsProblem) -> list[Stage]:
     """How to minimise ``problem``; the limits add up to ``max_iter``."""
     max_iter = problem.settings.max_iter
-    if problem.goes_on or not problem.settings.growing_samples:
+    if problem.goes_on:
         return [Stage(max_iter, True)]
     plan: list[Stage] = []
-    samples = growing_samples(problem.data)
-    if samples:
-        on_each = min(_ON_SAMPLES, max_iter // (len(samples) + 1))
+    grows = problem.settings.growing_samples
+    sizes = sample_sizes(problem.data) if grows else []
+    on_each = min(_ON_SAMPLES, max_iter // (len(sizes) + 1))
+    if sizes and on_each > _TOO_FEW:
+        samples = growing_samples(problem.data, sizes)
         plan = [Stage(on_each, i > 0, sample) for i, sample in enumerate(samples)]
     elif problem.objective.penalty_weights is None:
         plan = [Stage(min(_UNTIL_RECODED, max_iter), False)]
@@ -84,8 +87,8 @@ def stages(problem: WeightsProblem) -> list[Stage]:
     return [stage for stage in plan if stage.max_iter]
 
 
-def growing_samples(data: Data) -> list[Data]:
-    """Samples of the rows, each a part of the next, as far as they are worth it."""
+def sample_sizes(data: Data) -> list[int]:
+    """How many rows samples have, as far as they are worth it; they ascend."""
     n_rows = data.n_rows
     if n_rows < MANY_ROWS:
         return []
@@ -94,6 +97,11 @@ def growing_samples(data: Data) -> list[Data]:
     while size <= most:
         sizes.append(size)
         size *= _TIMES
+    return sizes
+
+
+def growing_samples(data: Data, sizes: list[int]) -> list[Data]:
+    """Samples of the rows, of ascending sizes, each a part of the next."""
     samples: list[Data] = []
     for size in reversed(sizes):
         data = data.sample(size)

@@ -16,7 +16,7 @@ the identity and what the few others have beside it,
 
 which costs 4 q multiplications for a weight, where a matrix costs 2 d. They are
 found from some rows, exactly or, where there are many columns, by a subspace iteration
-[1]_.
+[1]_. Wide sparse rows have no K.
 
 References
 ----------
@@ -33,7 +33,7 @@ import numpy as np
 
 from skae.rows.data import LocalRows
 from skae.rows.dense import DenseRows
-from skae.rows.deviations import Deviations
+from skae.rows.deviations import DenseDeviations, Deviations
 from skae.rows.moments import Moments
 from skae.training.coordinates import Coordinates
 from skae.training.problem import WeightsProblem
@@ -49,8 +49,8 @@ _DAMPING, _TIED_DAMPING, _CODES_DAMPING, _LINEAR_DAMPING = 0.1, 2.0, 0.5, 1e-3
 # they cost more than a tenth of an evaluation of n rows, 5 n k d.
 _FLOOR = 2.5
 _FEW_DIRECTIONS, _ROWS_A_DIRECTION = 32, 8
-# Of the sample.
-_ROWS, _BYTES = 10_000, 2**27
+# Of the sample, at most; but of wide rows no fewer than so many.
+_ROWS, _BYTES, _FEW_ROWS = 10_000, 2**25, 512
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,7 @@ def _principal(deviations: Deviations) -> tuple[np.ndarray, np.ndarray]:
     d = deviations.shape[1]
     if d <= _WIDE:
         return np.linalg.eigh(deviations.covariance().astype(np.float64))
+    assert isinstance(deviations, DenseDeviations), "wide sparse rows have none"
     size = min(_DIRECTIONS + _OVERSAMPLING, *deviations.shape)
     B = np.random.RandomState(_SEED).standard_normal((deviations.shape[0], size))
     B = deviations.transposed_times(B)
@@ -167,10 +168,7 @@ class Whitening:
 
     def __init__(self, problem: WeightsProblem) -> None:
         self._plain, X = problem.coordinates, problem.data.X
-        self._decorrelates = problem.settings.growing_samples
-        if not self._decorrelates:
-            return
-        size = max(1, min(_ROWS, _BYTES * len(X) // max(1, X.nbytes)))
+        size = min(_ROWS, max(_FEW_ROWS, _BYTES * len(X) // max(1, X.nbytes)))
         self._sample = problem.data.sample(size)
         # Whatever is penalised entry by entry must stay a sum of entries.
         self._factors = problem.objective.penalty_weights is None
@@ -180,6 +178,7 @@ class Whitening:
         tied = getattr(problem.objective, "tied_weights", False)
         damping = _TIED_DAMPING if tied else _DAMPING
         self._first = self._root(rows, rows.moments(self._sample.weights), damping)
+        self._factors = self._first is not None
 
     def at(self, theta: np.ndarray, recoded: bool) -> Coordinates:
         """Coordinates that centre the codes at θ and, if ``recoded``, decorrelate them.
@@ -190,8 +189,6 @@ class Whitening:
             In the units of the data.
         recoded : bool
         """
-        if not self._decorrelates:
-            return self._plain
         parameters = self._plain.objective.parameters(theta)
         means, factors = [self._plain.means[0]], [self._first]
         H: Any = self._sample.X.given
@@ -227,5 +224,7 @@ class Whitening:
         if not self._factors or moments.no_variation(rows.dtype):
             return None
         deviations = rows.deviations(self._sample.weights, moments)
+        if deviations is None:
+            return None
         factor = 1.0 if spread is None else (spread / moments.spread) ** 0.5
         return root_of(deviations, damping, self._most, factor, rows.dtype)
