@@ -136,12 +136,10 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         iteration. Not used by Adam.
 
     growing_samples : bool, default=True
-        Whether L-BFGS moves in coordinates that know how columns vary together, which
-        takes fewer evaluations where they do, and begins on samples of the rows that
-        grow, where there are 10,000 or more: 30 iterations on 1000 rows, then on four
-        times as many, and so on, before those on all rows. ``max_iter`` counts all of
-        them. The minimum is one of the same loss, but maybe another one. Not used by
-        Adam.
+        Whether L-BFGS begins on samples of the rows that grow, where there are 10,000
+        rows or more: 30 iterations on 1000 rows, then on four times as many, and so on,
+        before those on all rows. ``max_iter`` counts all of them. The minimum is one of
+        the same loss, but maybe another one. Not used by Adam.
 
     tol : float, default=1e-2
         Training has converged when J would fall by no more than this, relatively, if

@@ -173,6 +173,7 @@ def minimize_adam(
     *,
     max_iter: int = 200,
     tol: float = 1e-3,
+    atol: float = 0.0,
     n_iter_no_change: int | None = 10,
     adam: Adam | None = None,
     callback: Callback | None = None,
@@ -191,9 +192,10 @@ def minimize_adam(
         ``batches() -> iterable``: the batches of another epoch, in their order.
     max_iter : int, default=200
         Limit of epochs, at least 1.
-    tol, n_iter_no_change : float and int, default=1e-3 and 10
-        Stop when the lowest mean value over an epoch has fallen by no more than `tol`,
-        relatively, in `n_iter_no_change` epochs. None for the latter is never.
+    tol, atol, n_iter_no_change : float, float and int, default=1e-3, 0 and 10
+        Stop when the lowest mean value over an epoch has fallen by no more than `tol`
+        of it, or than `atol`, in `n_iter_no_change` epochs. None for the latter is
+        never.
     adam : Adam, default=None
         State to go on from; it is changed. None starts with the defaults.
     callback : callable, default=None
@@ -262,7 +264,7 @@ def minimize_adam(
                     view.flags.writeable = False
                     callback(Iteration(n_iter, n_fun, value, None, None, view))
                 lowest.append(min(lowest[-1], value))
-                if stands_still(lowest, tol, n_iter_no_change):
+                if stands_still(lowest, tol, atol, n_iter_no_change):
                     status = "no_change"
                     break
         except StopIteration:
@@ -274,17 +276,21 @@ def minimize_adam(
     return Result(x, value, None, None, n_iter, n_fun, status)
 
 
-def stands_still(lowest: Sequence[float], tol: float, patience: int | None) -> bool:
+def stands_still(
+    lowest: Sequence[float], tol: float, atol: float, patience: int | None
+) -> bool:
     """Whether the lowest value has fallen by no more than `tol` of it in `patience`.
 
     Parameters
     ----------
     lowest : sequence of float
         The lowest value after each epoch, after an infinite one.
-    tol : float
+    tol, atol : float
+        Relative and absolute decrease.
     patience : int or None
         Epochs; None is for ever.
     """
     if patience is None or len(lowest) <= patience + 1:
         return False
-    return lowest[-1 - patience] - lowest[-1] <= tol * abs(lowest[-1])
+    least = max(tol * abs(lowest[-1]), atol)
+    return lowest[-1 - patience] - lowest[-1] <= least

@@ -12,12 +12,10 @@ from skae.engines.blas import single_threaded_blas
 from skae.solvers import Iteration, Result, minimize_lbfgs
 from skae.solvers.line_search import Function
 from skae.solvers.result import Callback
-from skae.training.problem import MakeEngine, State, WeightsProblem
+from skae.training.problem import NEARLY_ZERO, MakeEngine, State, WeightsProblem
 from skae.training.progress import Progress
 from skae.training.stages import in_stages
 
-# Beside so much of the loss of constant predictions, a lower loss is as good as zero.
-_NEARLY_ZERO = 1e-3
 # A gradient with no entry above this, times ``tol``, is as good as zero.
 _STATIONARY = 1e-6
 # Runs on fresh noise without a lower loss before training counts as converged.
@@ -101,7 +99,7 @@ def _one_run(
         max_fun=settings.max_fun - n_fun,
         tol=_STATIONARY * settings.tol,
         ftol=settings.tol,
-        atol=_NEARLY_ZERO * settings.tol,
+        atol=NEARLY_ZERO * settings.tol,
         callback=shifted,
         l1=coordinates.pull_weights(problem.objective.penalty_weights),
     )

@@ -10,7 +10,13 @@ import numpy as np
 from skae.engines.batches import BatchEngine, shuffled_batches
 from skae.solvers import Adam, Iteration, Result, minimize_adam
 from skae.solvers.result import Callback
-from skae.training.problem import MakeEngine, Settings, State, WeightsProblem
+from skae.training.problem import (
+    NEARLY_ZERO,
+    MakeEngine,
+    Settings,
+    State,
+    WeightsProblem,
+)
 from skae.training.progress import Progress
 
 
@@ -162,6 +168,7 @@ class MiniBatches:
             batches,
             max_iter=settings.max_iter,
             tol=settings.tol,
+            atol=NEARLY_ZERO * settings.tol,
             n_iter_no_change=n_iter_no_change,
             adam=self._adam,
             callback=each_epoch,

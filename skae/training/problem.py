@@ -14,6 +14,9 @@ from skae.training.coordinates import Coordinates
 
 _BATCH = 200  # rows of a batch where "auto" is asked for
 
+# Below so much of the loss of constant predictions, ``tol`` is relative to this.
+NEARLY_ZERO = 1e-3
+
 # Of a stochastic solver, to go on from: arrays, numbers and tuples by name.
 State = dict[str, Any]
 # ``engine()`` evaluates the objective over all rows; made when first asked for.
