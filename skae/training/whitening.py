@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from skae.rows.data import LocalRows
+from skae.rows.data import Data, LocalRows
 from skae.rows.dense import DenseRows
 from skae.rows.deviations import DenseDeviations, Deviations
 from skae.rows.moments import Moments
@@ -49,8 +49,9 @@ _DAMPING, _TIED_DAMPING, _CODES_DAMPING, _LINEAR_DAMPING = 0.1, 2.0, 0.5, 1e-3
 # they cost more than a tenth of an evaluation of n rows, 5 n k d.
 _FLOOR = 2.5
 _FEW_DIRECTIONS, _ROWS_A_DIRECTION = 32, 8
-# Of the sample, at most; but of wide rows no fewer than so many.
-_ROWS, _BYTES, _FEW_ROWS = 10_000, 2**25, 512
+# Of the sample, at most: rows, bytes, and a part of the rows that count. But few rows
+# are all taken, and of wide ones so many.
+_ROWS, _BYTES, _PART, _FEW_BYTES, _FEW_ROWS = 10_000, 2**25, 0.25, 2**22, 512
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,8 @@ class Whitening:
     """
 
     def __init__(self, problem: WeightsProblem) -> None:
-        self._plain, X = problem.coordinates, problem.data.X
-        size = min(_ROWS, max(_FEW_ROWS, _BYTES * len(X) // max(1, X.nbytes)))
-        self._sample = problem.data.sample(size)
+        self._plain = problem.coordinates
+        self._sample = problem.data.sample(_sample_size(problem.data))
         # Whatever is penalised entry by entry must stay a sum of entries.
         self._factors = problem.objective.penalty_weights is None
         rows = self._sample.X
@@ -228,3 +228,10 @@ class Whitening:
             return None
         factor = 1.0 if spread is None else (spread / moments.spread) ** 0.5
         return root_of(deviations, damping, self._most, factor, rows.dtype)
+
+
+def _sample_size(data: Data) -> int:
+    """Rows that stand for all."""
+    of_a_row = max(1.0, data.X.nbytes / len(data.X))
+    part = max(_FEW_BYTES, _PART * of_a_row * data.n_rows)
+    return min(_ROWS, max(_FEW_ROWS, int(min(_BYTES, part) / of_a_row)))
