@@ -115,10 +115,10 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
     tol : float, default=1e-2
         Training has converged when J would fall by no more than this, relatively, if
         it went on: by ``tol`` times J, or a thousandth of the loss of the column means
-        where J is below that. L-BFGS estimates it as three times what J has fallen by
-        in the last quarter of the iterations, ten of them at least. For Adam it is what
-        J over an epoch has fallen by in ``n_iter_no_change`` epochs. The meaning is the
-        same for any number of columns in any units. With ``early_stopping`` the score
+        where J is below that. That is estimated as three times what J has fallen by in
+        the last quarter of L-BFGS's iterations, ten of them at least, or of Adam's
+        epochs, ``n_iter_no_change`` of them at least. The meaning is the same for any
+        number of columns in any units. With ``early_stopping`` the score
         on held-out rows decides.
 
     batch_size : int or "auto", default="auto"
@@ -146,8 +146,8 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         The fraction of the rows that ``early_stopping`` holds out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Epochs without improvement before Adam, or iterations before
-        ``early_stopping``, stops.
+        Epochs that Adam looks back at, at least, before it stops, and iterations or
+        epochs without a better score before ``early_stopping`` stops.
 
     n_init : int, default=1
         Number of random starts. J is not convex; the lowest loss is kept.

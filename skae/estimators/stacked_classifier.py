@@ -120,10 +120,9 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     tol : float, default=1e-2
         Fine-tuning has converged when its loss would fall by no more than this,
         relatively, if it went on: by ``tol`` times the loss, or a thousandth of that of
-        predicting frequencies where it is below. L-BFGS estimates it as three
-        times what the loss has fallen by in the last quarter of the iterations, ten of
-        them at least. For Adam it is what the loss of an epoch has fallen by in
-        ``n_iter_no_change`` epochs.
+        predicting frequencies where it is below. That is estimated as three
+        times what the loss has fallen by in the last quarter of L-BFGS's iterations,
+        ten of them at least, or of Adam's epochs, ``n_iter_no_change`` at least.
 
     batch_size : int or "auto", default="auto"
         Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.

@@ -23,6 +23,9 @@ from skae.rows.memory_map import Release
 from skae.rows.moments import Moments, dense_moments, dense_ranges
 from skae.rows.protocols import Compute, Cost, RowMap, Write
 
+# Rows that are picked before a map may give back the memory of what lies around them.
+_ROWS_PICKED = 256
+
 
 class DenseRows(LocalRows):
     """Rows of an array, which is never copied.
@@ -115,7 +118,15 @@ class DenseRows(LocalRows):
 
     def picked(self, index: np.ndarray) -> DenseRows:
         """A copy of some rows."""
-        return DenseRows(self.X[index])
+        release, rows = (
+            self.release(),
+            np.empty((len(index), self.shape[1]), self.dtype),
+        )
+        for start in range(0, len(index), _ROWS_PICKED):
+            some = index[start : start + _ROWS_PICKED]
+            np.take(self.X, some, 0, rows[start : start + len(some)], mode="clip")
+            release.after_gathering(len(some))
+        return DenseRows(rows)
 
     def deviations(
         self, weights: np.ndarray | None, moments: Moments

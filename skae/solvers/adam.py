@@ -1,14 +1,16 @@
 """Adam: steps from the gradients of small batches, each entry with its own scale."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from math import inf
+from sys import maxsize
 from typing import TypeVar
 
 import numpy as np
 
 from skae.solvers.arrays import Vector
 from skae.solvers.result import Callback, Iteration, NotFiniteError, Result
+from skae.solvers.stopping import still_to_be_had
 
 Batch = TypeVar("Batch")
 BatchFunction = Callable[[Vector, Batch], tuple[float, Vector, float]]
@@ -193,9 +195,10 @@ def minimize_adam(
     max_iter : int, default=200
         Limit of epochs, at least 1.
     tol, atol, n_iter_no_change : float, float and int, default=1e-3, 0 and 10
-        Stop when the lowest mean value over an epoch has fallen by no more than `tol`
-        of it, or than `atol`, in `n_iter_no_change` epochs. None for the latter is
-        never.
+        Stop when the decrease that is still to be had is at most `tol` times the lowest
+        mean value over an epoch, or at most `atol`. It is estimated as three times that
+        of the last quarter of the epochs, `n_iter_no_change` at least. None for the
+        latter is never.
     adam : Adam, default=None
         State to go on from; it is changed. None starts with the defaults.
     callback : callable, default=None
@@ -240,6 +243,7 @@ def minimize_adam(
         adam = Adam(x.size, x.dtype)
     n_iter = n_fun = 0
     lowest, value, status = [inf], inf, "max_iter"
+    patience = maxsize if n_iter_no_change is None else n_iter_no_change
     with np.errstate(over="ignore", invalid="ignore"):
         try:
             while n_iter < max_iter:
@@ -264,7 +268,8 @@ def minimize_adam(
                     view.flags.writeable = False
                     callback(Iteration(n_iter, n_fun, value, None, None, view))
                 lowest.append(min(lowest[-1], value))
-                if stands_still(lowest, tol, atol, n_iter_no_change):
+                least = max(tol * abs(lowest[-1]), atol)
+                if still_to_be_had(lowest, patience) <= least:
                     status = "no_change"
                     break
         except StopIteration:
@@ -274,23 +279,3 @@ def minimize_adam(
                 raise
             status = "interrupted"
     return Result(x, value, None, None, n_iter, n_fun, status)
-
-
-def stands_still(
-    lowest: Sequence[float], tol: float, atol: float, patience: int | None
-) -> bool:
-    """Whether the lowest value has fallen by no more than `tol` of it in `patience`.
-
-    Parameters
-    ----------
-    lowest : sequence of float
-        The lowest value after each epoch, after an infinite one.
-    tol, atol : float
-        Relative and absolute decrease.
-    patience : int or None
-        Epochs; None is for ever.
-    """
-    if patience is None or len(lowest) <= patience + 1:
-        return False
-    least = max(tol * abs(lowest[-1]), atol)
-    return lowest[-1 - patience] - lowest[-1] <= least

@@ -12,8 +12,7 @@ MESSAGES = {
     "gradient": "converged: no entry of the gradient exceeds tol",
     "value": "converged: the value would hardly fall any further, by ftol and atol",
     "precision": "converged to precision: no step decreases the value measurably",
-    "no_change": "converged: the loss has not fallen by tol, "
-    "n_iter_no_change times over",
+    "no_change": "converged: the mean value would hardly fall any further, by tol",
     "max_iter": "the limit of iterations, max_iter, was reached",
     "max_fun": "the limit of function evaluations, max_fun, was reached",
     "interrupted": "interrupted by the user",

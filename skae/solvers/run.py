@@ -1,7 +1,6 @@
 """The loop of L-BFGS: from point to accepted point, and every way it can end."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from math import inf, isfinite
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -11,34 +10,12 @@ from skae.solvers.arrays import Vector
 from skae.solvers.history import History, Memory
 from skae.solvers.line_search import Path, Ray, strong_wolfe
 from skae.solvers.result import Callback, Iteration, NotFiniteError, Result
+from skae.solvers.stopping import still_to_be_had
 
 # Rounding error assumed in a function's value, in units of x's machine epsilon.
 NOISE = 8.0
 # Iterations in a row that lower neither the value nor the gradient, before stopping.
 PATIENCE = 10
-# The decrease still to be had is estimated from that of the last quarter of all
-# iterations, but of ten at least: of what falls as 1/n, three times as much is left.
-WINDOW, LEAST_WINDOW, STILL_LEFT = 4, 10, 3.0
-
-
-def still_to_be_had(values: Sequence[float]) -> float:
-    """Estimate of how much lower values would go; infinite after few of them.
-
-    Parameters
-    ----------
-    values : sequence of float
-        At the start and after each iteration.
-
-    Notes
-    -----
-    The decrease of one iteration tells little: it may be due to a poor step. Where
-    values fall as f* + c/n, which is slow, those of the last quarter of n iterations
-    have fallen by a third of what is left, c/(3n/4) − c/n = (c/n)/3. Where they fall
-    geometrically less is left.
-    """
-    n = len(values) - 1
-    window = max(LEAST_WINDOW, n // WINDOW)
-    return inf if n < window else STILL_LEFT * (values[n - window] - values[n])
 
 
 class Point(NamedTuple):

@@ -6,8 +6,7 @@ MESSAGES: dict[str, str] = {
     **OF_SOLVERS,
     "gradient": "converged: the gradient is as good as zero",
     "value": "converged: the loss would fall by no more than tol, relatively",
-    "no_change": "converged: the loss has fallen by no more than tol, relatively, in "
-    "n_iter_no_change epochs",
+    "no_change": "converged: the loss would fall by no more than tol, relatively",
     "held_out": "converged: the score on held-out rows has not risen by tol / "
     "n_iter_no_change, n_iter_no_change times over",
     "scheduled": "the learning rate has fallen to its end, after max_iter epochs",

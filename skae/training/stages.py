@@ -127,11 +127,16 @@ def in_stages(
         the problem of one stage, whose θ′ are those of its coordinates.
     """
     theta = problem.coordinates.to_data(start)
-    whitening = Whitening(problem)
+    whitening: Whitening | None = Whitening(problem)
     result: Result | None = None
-    for stage in stages(problem):
+    plan = stages(problem)
+    while plan:
+        stage = plan.pop(0)  # a sample goes when its stage has ended
+        assert whitening is not None, "there is another stage"
         done = (0, 0) if result is None else (result.n_iter, result.n_fun)
         coordinates = whitening.at(theta, stage.recoded)
+        if not plan:
+            whitening = None  # and so does its sample
         of_stage = _problem_of(problem, stage, coordinates, done)
         of_rows = engine
         if stage.sample is not None:

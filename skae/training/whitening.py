@@ -51,7 +51,7 @@ _FLOOR = 2.5
 _FEW_DIRECTIONS, _ROWS_A_DIRECTION = 32, 8
 # Of the sample, at most: rows, bytes, and a part of the rows that count. But few rows
 # are all taken, and of wide ones so many.
-_ROWS, _BYTES, _PART, _FEW_BYTES, _FEW_ROWS = 10_000, 2**25, 0.25, 2**22, 512
+_ROWS, _BYTES, _PART, _FEW_BYTES, _FEW_ROWS = 10_000, 2**25, 0.25, 2**21, 512
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,10 @@ def test_every_layer_and_stage_is_a_task(name):
     stages = [("fit", "layer 1"), ("fit", "layer 2")]
     if name != "deep":  # L-BFGS at all times
         above = ("fit", "output layer")
-        stages += [(*above, "iteration")] * len(model.loss_curves_["output"])
+        iterations = own.ended.count((*above, "iteration"))
+        # The last may have been one that found no lower loss.
+        assert iterations - len(model.loss_curves_["output"]) in (0, 1)
+        stages += [(*above, "iteration")] * iterations
         stages += [above]
     stages += [("fit", "fine-tuning", unit)] * 6 + [("fit", "fine-tuning")]
     assert own.ended == [*stages, ("fit",)]

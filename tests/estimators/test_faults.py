@@ -80,24 +80,6 @@ def test_ctrl_c_ends_all_starts_of_a_fit_that_has_diverged(monkeypatch):
     assert len(calls) == n_batches + 1
 
 
-NOT_BEGUN = pytest.warns(ConvergenceWarning, match="took its start for a min.*tol=0.1")
-
-
-@each_kind
-def test_a_start_taken_for_a_minimum_is_warned_of(kind):
-    model = autoencoder(kind, solver="lbfgs", tol=0.1)
-    with NOT_BEGUN:
-        model.fit(X)
-    assert model.score(X) < 0.1
-
-
-def test_a_layer_that_takes_its_start_for_a_minimum_is_warned_of():
-    layer = SparseAutoencoder(tol=0.1)
-    with NOT_BEGUN, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Fine-tuning")
-        StackedAutoencoder((4,), autoencoder=layer, max_iter=1).fit(X)
-
-
 def test_a_fit_that_goes_on_from_a_minimum_is_none_of_these():
     model = SparseAutoencoder(8, tol=1e-2, sparsity=None, random_state=0).fit(X)
     assert model.score(X) > 0.1

@@ -39,6 +39,7 @@ def test_interrupted_pickled_and_continued(monkeypatch, kind, solver, engine, at
         solver=solver,
         warm_start=True,
         max_iter=60 if solver == "adam" else 150,
+        tol=1e-4,
         learning_rate_init=1e-2,
     )
     uninterrupted = clone(model).fit(X)

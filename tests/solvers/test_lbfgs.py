@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from skae.solvers import minimize_lbfgs
 from skae.solvers.history import History
 from skae.solvers.line_search import C1, C2, Ray, strong_wolfe
-from skae.solvers.run import still_to_be_had
+from skae.solvers.stopping import still_to_be_had
 
 PROBLEMS = problems()[:-1]  # the largest shows no more than a smaller one of its kind
 CONVERGED = ("gradient", "value", "precision")
