@@ -71,7 +71,7 @@ pipeline = Pipeline(
 
 # The pixels are in [0, 1] after scaling, and so is a logistic output.
 autoencoder = SparseAutoencoder(
-    output_activation="logistic", alpha=1e-4, tol=2e-4, max_iter=1000, random_state=0
+    output_activation="logistic", alpha=1e-4, random_state=0
 )
 C = [1, 10, 100]
 grid = [

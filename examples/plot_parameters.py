@@ -91,7 +91,7 @@ def save(ax, name):
 
 
 both = {"accuracy": accuracy, "variance explained": explained}
-sparse = SparseAutoencoder(64, tol=5e-4, random_state=0)
+sparse = SparseAutoencoder(64, tol=0.03, random_state=0)
 
 # %%
 # Number of units: ``n_components``
@@ -175,7 +175,7 @@ save(left, "l1_ratio")
 # noise in training nothing has been learnt about missing pixels.
 
 values = [0.0, 0.1, 0.3, 0.5, 0.7]
-denoising = DenoisingAutoencoder(64, tol=2e-3, random_state=0)
+denoising = DenoisingAutoencoder(64, tol=0.05, random_state=0)
 fitted = sweep(denoising, "corruption_level", values)
 noisy = fitted[2].corrupt(X_test, random_state=0)
 
@@ -198,7 +198,7 @@ save(left, "corruption_level")
 # next to nothing, since what goes first are the directions in which no digit varies.
 
 values = [1e-4, 1e-3, 1e-2, 0.1, 1.0]
-contractive = ContractiveAutoencoder(64, tol=1e-3, random_state=0)
+contractive = ContractiveAutoencoder(64, tol=0.05, random_state=0)
 fitted = sweep(contractive, "contraction_weight", values)
 norms = [model.jacobian_norm(X_test).mean() for model in fitted]
 relative = dict(zip(map(id, fitted), np.divide(norms, norms[0]), strict=True))
@@ -217,7 +217,7 @@ save(left, "contraction_weight")
 # ``sparsity="l1"``.
 
 values = ["identity", "logistic", "tanh", "relu"]
-plain = SparseAutoencoder(25, sparsity=None, tol=1e-3, random_state=0)
+plain = SparseAutoencoder(25, sparsity=None, tol=0.03, random_state=0)
 fitted = sweep(plain, "activation", values)
 save(picture("activation", values, fitted, both, log=False), "activation")
 
@@ -225,10 +225,10 @@ save(picture("activation", values, fitted, both, log=False), "activation")
 # When to stop: ``tol``
 # ---------------------
 #
-# With 0.01 or more training hardly begins. The smallest costs some iterations, and
-# gains less than the one before. ``tol`` does not depend on the scale of the data.
+# Training ends when the loss would fall by no more than ``tol``, relatively. It does not
+# depend on the scale of the data.
 
-values = [1e-1, 1e-2, 1e-3, 3e-4, 1e-4]
+values = [1.0, 0.3, 0.1, 0.03, 0.01, 3e-3]
 fitted = sweep(sparse, "tol", values)
 left = picture("tol", values, fitted, both)
 for value, model in zip(values, fitted, strict=True):

@@ -303,7 +303,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
     >>> from skae import DenoisingAutoencoder
     >>> X, _ = load_digits(return_X_y=True)
     >>> autoencoder = DenoisingAutoencoder(
-    ...     64, corruption="gaussian", corruption_level=4.0, tol=3e-3, random_state=0
+    ...     64, corruption="gaussian", corruption_level=4.0, tol=0.1, random_state=0
     ... )
     >>> autoencoder = autoencoder.fit(X[:1200])
     >>> noisy = autoencoder.corrupt(X[1200:], random_state=0)

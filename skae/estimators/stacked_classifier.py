@@ -243,7 +243,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     >>> from skae import StackedAutoencoderClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> X = X / 16
-    >>> stack = StackedAutoencoderClassifier((50, 20), tol=3e-3, random_state=0)
+    >>> stack = StackedAutoencoderClassifier((50, 20), tol=0.05, random_state=0)
     >>> stack = stack.fit(X[:50], y[:50], X_unlabeled=X[50:1500])
     >>> stack.predict(X[1500:]).shape
     (297,)

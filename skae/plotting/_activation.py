@@ -68,7 +68,7 @@ class ActivationDisplay:
     >>> from skae import SparseAutoencoder
     >>> from skae.plotting import ActivationDisplay
     >>> X, _ = load_digits(return_X_y=True)
-    >>> autoencoder = SparseAutoencoder(36, tol=1e-3, random_state=0).fit(X)
+    >>> autoencoder = SparseAutoencoder(36, tol=0.05, random_state=0).fit(X)
     >>> display = ActivationDisplay.from_estimator(autoencoder, X)
     >>> display.target
     0.05

@@ -67,7 +67,7 @@ class ComponentsDisplay:
     >>> from skae import SparseAutoencoder
     >>> from skae.plotting import ComponentsDisplay
     >>> X, _ = load_digits(return_X_y=True)
-    >>> autoencoder = SparseAutoencoder(36, tol=1e-3, random_state=0).fit(X)
+    >>> autoencoder = SparseAutoencoder(36, tol=0.05, random_state=0).fit(X)
     >>> display = ComponentsDisplay.from_estimator(
     ...     autoencoder, attribute="decoder_components_", order="mean_activation"
     ... )

@@ -72,8 +72,8 @@ class LossCurveDisplay:
     >>> from skae import ContractiveAutoencoder, SparseAutoencoder
     >>> from skae.plotting import LossCurveDisplay
     >>> X, _ = load_digits(return_X_y=True)
-    >>> sparse = SparseAutoencoder(16, tol=1e-3, random_state=0).fit(X)
-    >>> contractive = ContractiveAutoencoder(16, tol=1e-3, random_state=0).fit(X)
+    >>> sparse = SparseAutoencoder(16, tol=0.05, random_state=0).fit(X)
+    >>> contractive = ContractiveAutoencoder(16, tol=0.05, random_state=0).fit(X)
     >>> display = LossCurveDisplay.from_estimator(sparse)
     >>> list(display.part_lines_)
     ['reconstruction', 'decay', 'sparsity']
