@@ -21,6 +21,7 @@ from skae._sklearn import (
 from skae.core.activations import ACTIVATIONS
 from skae.core.layers import Layers
 from skae.core.losses import LOSSES
+from skae.engines.blas import single_threaded_blas
 from skae.estimators._callbacks import fit_task
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._parameters import (
@@ -143,7 +144,7 @@ class BaseAutoencoder(
         function instead, such as ``scoring={"score": lambda estimator, X, y:
         estimator.score(X)}``.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), single_threaded_blas():
             trained = self._learn(X, sample_weight)
         warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
@@ -213,7 +214,7 @@ class BaseAutoencoder(
             If a parameter, X or sample_weight is not what is allowed; the
             message names it.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), single_threaded_blas():
             trained = self._partial_fit(X, sample_weight)
         if trained.fault or trained.status == "interrupted":  # and not for one epoch
             warn_if_cut_short(self, trained.status, fault=trained.fault)

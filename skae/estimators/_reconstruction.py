@@ -9,6 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from skae.engines.blas import single_threaded_blas
 from skae.engines.row_map import apply_layers, fill
 from skae.estimators._lazy import on_chunks
 from skae.rows.masked import refuse_masked
@@ -133,7 +134,8 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self, "n_iter_")
         given = read(self, X, sample_weight, reset=False, order=None)
         # What it is now: chunks may be scored elsewhere.
-        mean_error, moments = given.mean_error(copy(self)._squared_errors)
+        with single_threaded_blas():
+            mean_error, moments = given.mean_error(copy(self)._squared_errors)
         if moments.no_variation(given.dtype):
             return float(mean_error == 0)
         return 1 - mean_error / moments.variance

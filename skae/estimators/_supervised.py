@@ -7,6 +7,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from skae._sklearn import StrOptions
 from skae.core.layers import Layers
+from skae.engines.blas import single_threaded_blas
 from skae.engines.row_map import apply_layers
 from skae.estimators._callbacks import subtask
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
@@ -70,7 +71,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
 
     def _fit(self, X, y, X_unlabeled, sample_weight):
         """What ``fit`` of a classifier and of a regressor does."""
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), single_threaded_blas():
             self._check_parameters()
             reset = not self._continues
             given = read(self, X, sample_weight, reset=reset, y=y, supervised=True)

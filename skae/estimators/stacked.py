@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from skae._sklearn import StrOptions
 from skae.core.activations import ACTIVATIONS
+from skae.engines.blas import single_threaded_blas
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._parameters import OutputMixin, Seed, check_works
 from skae.estimators._pretraining import (
@@ -352,7 +353,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         ``ScoringMonitor`` a function instead, such as ``scoring={"score": lambda
         estimator, X, y: estimator.score(X)}``.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), single_threaded_blas():
             self._check_parameters()
             given = read(self, X, sample_weight, reset=not self._continues)
             check_works(self, given, self.solver)
