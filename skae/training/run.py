@@ -13,7 +13,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from skae.engines.choice import engine_for
 from skae.solvers import NotFiniteError, Result
 from skae.training import faults
-from skae.training.dictionary import train_in_rounds
+from skae.training.dictionary import train_in_rounds, worse_than_means
 from skae.training.full_batch import train_on_all_rows
 from skae.training.messages import MESSAGES
 from skae.training.mini_batch import train_on_batches
@@ -91,7 +91,7 @@ SOLVERS = {
 METHODS = SOLVERS | {
     "rounds": Method(
         train=train_in_rounds,
-        fault=faults.never,
+        fault=worse_than_means,
         is_stochastic=True,
         unit="round",
         measure="change",
