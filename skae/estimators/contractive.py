@@ -139,7 +139,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
 
     n_iter_no_change : int, default=10
         Epochs without improvement before Adam, or iterations before
-        ``early_stopping``, stops.
+        ``early_stopping``, stops. Where an epoch has few batches, Adam goes on until
+        1/``learning_rate_init`` of them have lowered the loss by less than ``tol``.
 
     n_init : int, default=1
         Number of random starts. J is not convex; the lowest loss is kept.

@@ -145,7 +145,9 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Fraction of the rows to hold out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Iterations or epochs to wait for an improvement.
+        Iterations or epochs to wait for an improvement. Where an epoch has few batches,
+        "adam" goes on until 1/``learning_rate_init`` of them have lowered the loss by
+        less than ``tol``.
 
     input_dropout, hidden_dropout : float, default=0.0
         Probability, in [0, 1), that an entry of the input, or of a hidden layer, is

@@ -174,6 +174,7 @@ def minimize_adam(
     max_iter: int = 200,
     tol: float = 1e-4,
     n_iter_no_change: int | None = 10,
+    least_steps: int = 0,
     adam: Adam | None = None,
     callback: Callback | None = None,
 ) -> Result:
@@ -194,6 +195,9 @@ def minimize_adam(
     tol, n_iter_no_change : float and int, default=1e-4 and 10
         Stop when the mean value over an epoch has not fallen below the lowest so far
         by `tol`, `n_iter_no_change` epochs in a row. None for the latter is never.
+    least_steps : int, default=0
+        Nor before so many steps have lowered it by less than `tol` in all: where an
+        epoch has few steps, ten of them are no time to wait.
     adam : Adam, default=None
         State to go on from; it is changed. None starts with the defaults.
     callback : callable, default=None
@@ -237,6 +241,7 @@ def minimize_adam(
     if adam is None:
         adam = Adam(x.size, x.dtype)
     lowest, stale, n_iter, n_fun = inf, 0, 0, 0
+    since = inf, 0  # the value from which it must fall by tol, and n_fun then
     value, status = inf, "max_iter"
     with np.errstate(over="ignore", invalid="ignore"):
         try:
@@ -263,7 +268,14 @@ def minimize_adam(
                     callback(Iteration(n_iter, n_fun, value, None, None, view))
                 stale = 0 if value < lowest - tol else stale + 1
                 lowest = min(lowest, value)
-                if n_iter_no_change is not None and stale >= n_iter_no_change:
+                if value < since[0] - tol:
+                    since = value, n_fun
+                waited = n_fun - since[1] >= least_steps
+                if (
+                    n_iter_no_change is not None
+                    and stale >= n_iter_no_change
+                    and waited
+                ):
                     status = "no_change"
                     break
         except StopIteration:

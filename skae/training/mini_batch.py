@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from skae.solvers import Adam, Iteration, Result, minimize_adam
 from skae.solvers.result import Callback
 from skae.training.problem import MakeEngine, Settings, State, WeightsProblem
 from skae.training.progress import Progress
+
+_RECENT = 100  # steps
 
 
 def train_on_batches(
@@ -77,6 +80,8 @@ class MiniBatches:
         self._engine = BatchEngine(
             objective, problem.settings.batch_size, coordinates.means
         )
+        # Running mean of the batches' data term, in units of constant predictions'.
+        self._recent = 0.0
         if state is not None and state["units"] == self._units:
             self._random_state.set_state(state["random_state"])
             # Copies: a piece that is refused must leave no trace.
@@ -84,6 +89,7 @@ class MiniBatches:
             self._adam.t = state["t"]
             self._engine.draw = state["draw"]
             self._engine.mean_statistics = state["mean_statistics"]
+            self._recent = state["recent"]
 
     @property
     def _units(self) -> tuple[Any, ...]:
@@ -111,6 +117,7 @@ class MiniBatches:
             "t": self._adam.t,
             "draw": self._engine.draw,
             "mean_statistics": self._engine.mean_statistics,
+            "recent": self._recent,
         }
 
     def run(
@@ -151,6 +158,8 @@ class MiniBatches:
             loss, gradient, terms = self._engine(theta, data, index, weight)
             release.after_gathering(len(index))
             epoch.add(weight, loss, terms)
+            part = next(iter(terms.values())) / unit
+            self._recent += (part - self._recent) / min(self._adam.t + 1, _RECENT)
             return loss / unit, gradient, weight
 
         def each_epoch(iteration: Iteration) -> None:
@@ -163,6 +172,8 @@ class MiniBatches:
             max_iter=settings.max_iter,
             tol=settings.tol,
             n_iter_no_change=n_iter_no_change,
+            # In which an entry may move by its own typical size.
+            least_steps=ceil(1 / settings.learning_rate_init),
             adam=self._adam,
             callback=each_epoch,
         )

@@ -160,17 +160,28 @@ def test_only_ratios_of_weights_matter():
     assert_same_bits(one, other)
 
 
-def test_converges_when_the_loss_stands_still():
+@pytest.mark.parametrize("rate", [3e-3, 3e-2])
+def test_converges_when_the_loss_stands_still(rate):
+    """After three epochs, and after as many steps as the docstring says."""
+    tol, stale = 0.1, 3
+    make = {"tol": tol, "n_iter_no_change": stale, "learning_rate_init": rate}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = autoencoder(max_iter=500, tol=0.1, n_iter_no_change=3).fit(X)
-    assert model.n_iter_ < 500
+        model = autoencoder(max_iter=500, **make).fit(X)
     # In units of the loss of the column means, and in the terms of the docstring.
-    lowest = np.minimum.accumulate(model.loss_curve_) / loss_of_means(X)
-    fell = np.r_[True, model.loss_curve_[1:] / loss_of_means(X) < lowest[:-1] - 0.1]
-    assert not fell[-3:].any()
-    stale = [not any(fell[i - 2 : i + 1]) for i in range(2, len(fell))]
-    assert stale.index(True) == len(stale) - 1  # and not an epoch earlier
+    losses = model.loss_curve_ / loss_of_means(X)
+    lowest = np.r_[np.inf, np.minimum.accumulate(losses)]
+    fell = losses < lowest[:-1] - tol
+    steps_of_an_epoch = len(X) / model.batch_size
+    level, since, ends = np.inf, 0, []
+    for epoch, loss in enumerate(losses):
+        if loss < level - tol:
+            level, since = loss, epoch
+        waited = (epoch - since) * steps_of_an_epoch >= 1 / rate
+        ends.append(
+            waited and epoch >= stale and not fell[epoch - stale + 1 :][:stale].any()
+        )
+    assert ends.index(True) == len(ends) - 1  # and not an epoch earlier
 
 
 def test_warns_at_max_iter():
