@@ -34,13 +34,15 @@ from skae.estimators._parameters import (
     n_units,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
-from skae.rows.moments import Moments
+from skae.rows.moments import Moments, total_weight
 from skae.rows.reading import MatrixLike, read
 from skae.training.early_stopping import HeldOutLoss, hold_out
 from skae.training.problem import Problem, Settings
 from skae.training.run import SOLVERS, fit
 from skae.training.scale import Scale
 
+# Rows that set the scale where pieces are of a single one.
+_ROWS_WITH_A_SCALE = 100
 _MAX_SEED = np.iinfo(np.int32).max
 
 
@@ -175,7 +177,7 @@ class BaseAutoencoder(
             trained = fit(problem, starts, seeds, n_jobs=self.n_jobs)
             self._keep(problem, trained, {**fitted, "_moments": asdict(moments)})
             # Of batches, which the next call of partial_fit would go on from.
-            self._state = None
+            self._state = self._collected = None
         return trained
 
     @available_if(_is_stochastic)
@@ -189,7 +191,8 @@ class BaseAutoencoder(
 
         For data that come in pieces. The first piece sets what is relative to the
         scale of the data (``alpha_``, the penalties' weights and Adam's units), so it
-        should be as mixed as the whole. After ``fit``, they are those of ``fit``, and
+        should be as mixed as the whole; if its rows are all alike, or it is one row,
+        the first hundred rows set it. After ``fit``, they are those of ``fit``, and
         Adam's averages begin anew. Rows are not held out here.
 
         Parameters
@@ -225,7 +228,10 @@ class BaseAutoencoder(
         data, _ = self._read(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
-        earlier = Moments(**self._moments) if continues else None
+        weight = total_weight(data.n_rows, data.weights)
+        earlier, collected = None, 0
+        if continues:
+            earlier, collected = self._first_pieces(data, weight)
         problem, fitted, moments = self._problem(data, random_state, earlier)
         once = replace(problem.settings, max_iter=1)
         problem = replace(problem, settings=once)
@@ -234,7 +240,19 @@ class BaseAutoencoder(
         trained = fit(problem, [start], [seed], state=state)
         self._keep(problem, trained, {**fitted, "_moments": asdict(moments)})
         self._state = trained.state
+        # A single row has no scale: that of more is waited for.
+        if not continues and moments.no_variation(data.X.dtype):
+            collected = weight
+        self._collected = collected if 0 < collected < _ROWS_WITH_A_SCALE else None
         return trained
+
+    def _first_pieces(self, data, weight):
+        """Moments that set the scale, and how many rows' they are if not yet enough."""
+        moments, collected = Moments(**self._moments), self._collected
+        if collected is None:
+            return moments, 0
+        both = [moments, data.moments], [collected, weight]
+        return Moments.combined(*both), collected + weight
 
     def _read(self, X, sample_weight, reset):
         """Validate parameters and data: ``Data``, and what was given."""

@@ -345,8 +345,7 @@ class SparseCoding(
         """
         with unchanged_on_error(self), single_threaded_blas():
             trained = self._partial_fit(X, sample_weight)
-        if trained.fault:
-            warn_if_cut_short(self, None, fault=trained.fault)
+        warn_if_cut_short(self, None, fault=trained.fault)
         return self
 
     def _partial_fit(self, X, sample_weight):

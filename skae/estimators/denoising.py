@@ -112,7 +112,8 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
     sparsity_weight : float or "scale", default="scale"
         Weight β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
         row by the column means (a tenth of the total variance, for the squared
-        error), and for "l1" that divided by ``n_components``.
+        error), and for "l1" that divided by ``n_components`` or, if that is more,
+        by ``n_features / 20``: a stronger one silences every code of wide data.
 
     solver : {"lbfgs", "adam"}, default="lbfgs"
         "lbfgs" works on all rows at every step and goes to a minimum. "adam" takes

@@ -93,7 +93,7 @@ class MiniBatches:
 
     @property
     def _units(self) -> tuple[Any, ...]:
-        """What a state must agree in: the coordinates, and the order of parameters."""
+        """What a state must agree in: coordinates, order of parameters, and pieces."""
         coordinates, objective = self._problem.coordinates, self._problem.objective
         scale, size = coordinates.scale, objective.layout.size
         # Of sparse rows the parameters lie in another order.
@@ -104,6 +104,7 @@ class MiniBatches:
             float(scale[0]),
             float(scale[-1]),
             order,
+            *_pieces(objective),
         )
 
     @property
@@ -185,6 +186,14 @@ def _rates(settings: Settings) -> Iterator[float]:
         falling = settings.learning_rate == "linear"
         factor = 1 - epoch / settings.max_iter if falling else 1.0
         yield settings.learning_rate_init * factor
+
+
+def _pieces(objective: Any) -> list[str]:
+    """Names of what codes and loss are made of, each with a mean code of its own."""
+    alone = [getattr(objective, "activation", None)]
+    found = [*getattr(objective, "activations", alone), objective.output]
+    found += [objective.loss, *map(type, getattr(objective, "terms", ()))]
+    return [str(getattr(piece, "__name__", "")) for piece in found]
 
 
 class _Mean:

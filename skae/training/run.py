@@ -34,6 +34,9 @@ class Method:
     fault : callable
         ``fault(problem, start, theta, loss, result, data_term)`` -> what makes the
         outcome no fit at all, in words, or None.
+    share : callable
+        ``share(problem, engine, trained)`` -> how much of the loss of constant
+        predictions is done away with, as a fraction.
     is_stochastic : bool
         Whether it takes batches of rows, which may come in pieces and meet dropout.
     unit : str
@@ -54,6 +57,7 @@ class Method:
         [Any, np.ndarray, np.ndarray, float, Result, float],
         str | None,
     ]
+    share: Callable[[Any, MakeEngine, Trained], float]
     is_stochastic: bool
     unit: str
     measure: str
@@ -65,6 +69,7 @@ SOLVERS = {
     "lbfgs": Method(
         train=train_on_all_rows,
         fault=faults.not_begun,
+        share=faults.share_of_weights,
         is_stochastic=False,
         unit="iteration",
         measure="gradient",
@@ -76,6 +81,7 @@ SOLVERS = {
     "adam": Method(
         train=train_on_batches,
         fault=faults.diverged,
+        share=faults.share_of_weights,
         is_stochastic=True,
         unit="epoch",
         measure="gradient",
@@ -92,6 +98,7 @@ METHODS = SOLVERS | {
     "rounds": Method(
         train=train_in_rounds,
         fault=worse_than_means,
+        share=faults.share_of_dictionary,
         is_stochastic=True,
         unit="round",
         measure="change",
@@ -144,6 +151,10 @@ def fit(
         with engine() as evaluate:
             statistics = evaluate.statistics(trained.theta)
         trained = replace(trained, statistics=statistics)
+    if trained.fault is None:
+        share = METHODS[problem.settings.solver].share
+        fault = faults.learnt_nothing(problem, engine, trained, share)
+        trained = replace(trained, fault=fault)
     return trained
 
 
