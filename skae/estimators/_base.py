@@ -171,9 +171,10 @@ class BaseAutoencoder(
             problem = replace(problem, task=task)
             if continues:
                 problem = replace(problem, goes_on=True)
-                starts = [self._warm_start(problem)]
+                starts, seeds = [self._warm_start(problem)], seeds[:1]
             else:
-                starts = [_start(problem, seed) for seed in seeds]
+                # Each when its turn comes: it is as large as the weights.
+                starts = (_start(problem, seed) for seed in seeds)
             trained = fit(problem, starts, seeds, n_jobs=self.n_jobs)
             self._keep(problem, trained, {**fitted, "_moments": asdict(moments)})
             # Of batches, which the next call of partial_fit would go on from.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -112,7 +112,7 @@ METHODS = SOLVERS | {
 
 def fit(
     problem: AnyProblem,
-    starts: Sequence[np.ndarray],
+    starts: Iterable[np.ndarray],
     seeds: Sequence[Any] = (0,),
     *,
     n_jobs: int | None = None,
@@ -127,8 +127,9 @@ def fit(
     ----------
     problem : Problem
         What to minimise, and how.
-    starts : sequence of ndarray
-        θ′, in the solver's coordinates, (size,) each.
+    starts : iterable of ndarray
+        θ′, in the solver's coordinates, (size,) each; taken one by one, and none is
+        kept.
     seeds : sequence of int or RandomState
         Of whatever the solver draws, one for each start.
     n_jobs : int, optional
@@ -142,8 +143,9 @@ def fit(
         The last weights or, where rows were held out, those that did best on them.
     """
     engine = cache(partial(engine_for, problem.objective, problem.data))
-    if len(starts) == 1:
-        trained = _train(problem, engine, starts[0], seeds[0], state)
+    if len(seeds) == 1:
+        (start,) = starts
+        trained = _train(problem, engine, start, seeds[0], state)
     else:
         trained = _best(problem, engine, starts, seeds, n_jobs)
     refuse_overflow(trained.theta)
@@ -218,25 +220,30 @@ def _rate_has_fallen(method: Method, settings: Settings) -> bool:
 def _best(
     problem: AnyProblem,
     engine: MakeEngine,
-    starts: Sequence[np.ndarray],
+    starts: Iterable[np.ndarray],
     seeds: Sequence[Any],
     n_jobs: int | None,
 ) -> Trained:
-    runs: list[Trained] = []
+    best: Trained | None = None
     # Where rows lie elsewhere, one start keeps all who hold them busy.
     alone = not problem.data.X.local or effective_n_jobs(n_jobs) == 1
-    parallel = Parallel(n_jobs=1 if alone else n_jobs, return_as="generator")
     shared = engine if alone else None
-    for run in parallel(
+    tasks = (
         delayed(_train_once)(_with_task(problem, index), start, seed, shared)
         for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
-    ):
-        runs.append(run)
+    )
+    if alone:
+        runs = (train(*arguments) for train, arguments, _ in tasks)
+    else:
+        runs = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+    for run in runs:
+        if best is None or _badness(run) < _badness(best):
+            best = run
         if run.status == "interrupted":
+            best = replace(best, status="interrupted")
             break
-    best = min(runs, key=_badness)
-    if runs[-1].status == "interrupted":
-        best = replace(best, status="interrupted")
+        del run  # which would be held while the next is trained
+    assert best is not None, "there is at least one start"
     return best
 
 
@@ -259,7 +266,8 @@ def _train_once(
     trained = _train(problem, engine, start, seed)
     if problem.task is not None:
         problem.task.end()
-    return trained
+    # Nobody goes on from one of several, and it may be larger than the weights.
+    return replace(trained, state=None)
 
 
 def _badness(run: Trained) -> float:
