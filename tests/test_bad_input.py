@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import scipy.sparse
+from compare import assert_has_score
 from covering import every_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,7 +51,7 @@ def assert_finite(model, data, sample_weight=None):
             assert np.isfinite(term).all(), name
     for method in (model.transform, model.predict, model.score_samples):
         assert np.isfinite(method(data)).all(), method
-    assert np.isfinite(model.score(data, sample_weight=sample_weight))
+    assert_has_score(model, data, sample_weight)
 
 
 # -- refused, with the cause by name -----------------------------------------------

@@ -127,8 +127,8 @@ class Chunks(Given):
                 "class_weight=None, and sample_weight."
             )
 
-    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
-        """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments.
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
+        """Weighted mean of ``errors_of(rows)``, the rows' moments, how many count.
 
         By sums over the chunks; nothing of them is kept.
         """
@@ -142,8 +142,9 @@ class Chunks(Given):
                 "Found array with 0 sample(s), or all of weight zero, while a minimum "
                 "of 1 is required by score."
             )
-        errors, totals, moments = zip(*parts, strict=True)
-        return sum(errors) / sum(totals), Moments.combined(moments, totals)
+        errors, totals, moments, n_rows = zip(*parts, strict=True)
+        mean = sum(errors) / sum(totals)
+        return mean, Moments.combined(moments, totals), sum(n_rows)
 
 
 class Held(Given):
@@ -173,7 +174,7 @@ class Held(Given):
     def weigh_classes(self, class_weight: Any) -> None:
         """There are none."""
 
-    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
         """Nobody asks."""
         raise NotImplementedError
 
@@ -208,15 +209,15 @@ def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows
 
 def _error_sums(
     errors_of: Compute, block: HeldBlock
-) -> tuple[float, float, Moments] | None:
-    """Σ s_i e_i of a block, Σ s_i, and moments; None where it has no rows."""
+) -> tuple[float, float, Moments, int] | None:
+    """Σ s_i e_i of a block, Σ s_i, moments and rows; None where it has no rows."""
     X, weights, _ = block
     if not len(X):
         return None
     rows = DenseRows(X)
     total = total_weight(len(X), weights)
     mean_error = float(np.average(errors_of(rows), weights=weights))
-    return mean_error * total, total, rows.moments(weights)
+    return mean_error * total, total, rows.moments(weights), len(X)
 
 
 def _distinct(y: Any) -> np.ndarray:
