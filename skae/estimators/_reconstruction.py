@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
@@ -13,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 from skae._warnings import warn
 from skae.engines.blas import single_threaded_blas
 from skae.engines.row_map import apply_layers, fill
-from skae.estimators._lazy import on_chunks
+from skae.estimators._lazy import LazyTransformer, on_chunks
 from skae.rows.masked import refuse_masked
 from skae.rows.reading import DTYPES, MatrixLike, read, read_rows
 from skae.rows.source import source
 
 
-class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, LazyTransformer):
     """Transform, predict and score, by a subclass's ``_encoder`` and ``_decoder``.
 
     Both take a dtype and return ``Layers``, which map blocks of rows of that dtype.
@@ -27,7 +27,6 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     with the number of rows.
     """
 
-    @on_chunks
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Encode X.
 
