@@ -125,8 +125,9 @@ class BaseAutoencoder(
 
         Notes
         -----
-        Ctrl-C ends training, keeps the weights so far and warns. Inside a
-        grid search it ends the fit of the moment only.
+        Ctrl-C ends training, keeps the weights so far and warns, with any ``n_jobs``.
+        Where joblib runs this fit among others, as in a grid search or a bagging
+        ensemble, it ends them all with KeyboardInterrupt.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         iteration, epoch or start, such as scikit-learn's ``ProgressBar``. The targets

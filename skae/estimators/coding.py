@@ -284,7 +284,8 @@ class SparseCoding(
         Notes
         -----
         Ctrl-C ends training, keeps the dictionary of the last complete round and
-        warns.
+        warns. Where joblib runs this fit among others, as in a grid search, it ends
+        them all with KeyboardInterrupt.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         round. The targets they are shown are the rows; sparse ones scikit-learn's

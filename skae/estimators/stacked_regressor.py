@@ -330,7 +330,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
         Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
-        leaves the weights of an earlier fit.
+        leaves the weights of an earlier fit. Where joblib runs this fit among others,
+        as in a grid search, it ends them all.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         layer, stage and iteration. A request to stop ends the iterations of a stage,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -15,6 +15,7 @@ from skae.solvers import NotFiniteError, Result
 from skae.training import faults
 from skae.training.dictionary import train_in_rounds, worse_than_means
 from skae.training.full_batch import train_on_all_rows
+from skae.training.interrupts import TellsOthers
 from skae.training.messages import MESSAGES
 from skae.training.mini_batch import train_on_batches
 from skae.training.problem import MakeEngine, Problem, Settings, State, Trained
@@ -225,26 +226,61 @@ def _best(
     n_jobs: int | None,
 ) -> Trained:
     best: Trained | None = None
+    cut_short = False
+    each = zip(starts, seeds, strict=True)
     # Where rows lie elsewhere, one start keeps all who hold them busy.
-    alone = not problem.data.X.local or effective_n_jobs(n_jobs) == 1
-    shared = engine if alone else None
-    tasks = (
-        delayed(_train_once)(_with_task(problem, index), start, seed, shared)
-        for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
-    )
-    if alone:
-        runs = (train(*arguments) for train, arguments, _ in tasks)
+    if not problem.data.X.local or effective_n_jobs(n_jobs) == 1:
+        runs = _in_turn(problem, engine, each)
     else:
-        runs = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+        runs = _in_parallel(problem, each, n_jobs)
     for run in runs:
-        if best is None or _badness(run) < _badness(best):
+        if run is not None and (best is None or _badness(run) < _badness(best)):
             best = run
-        if run.status == "interrupted":
-            best = replace(best, status="interrupted")
-            break
+        cut_short |= _is_cut_short(run)
         del run  # which would be held while the next is trained
-    assert best is not None, "there is at least one start"
-    return best
+    if best is None:
+        raise KeyboardInterrupt
+    return replace(best, status="interrupted") if cut_short else best
+
+
+def _is_cut_short(run: Trained | None) -> bool:
+    return run is None or run.status == "interrupted"
+
+
+def _in_turn(
+    problem: AnyProblem, engine: MakeEngine, each: Iterable[tuple[np.ndarray, Any]]
+) -> Iterator[Trained | None]:
+    """Outcomes of starts up to Ctrl-C; None of one of which there is none."""
+    for index, (start, seed) in enumerate(each):
+        try:
+            run = _train_once(_with_task(problem, index), engine, start, seed)
+        except KeyboardInterrupt:
+            yield None
+            return
+        last = _is_cut_short(run)
+        yield run
+        if last:
+            return
+        del run
+
+
+def _in_parallel(
+    problem: AnyProblem, each: Iterable[tuple[np.ndarray, Any]], n_jobs: int | None
+) -> Iterator[Trained | None]:
+    """Outcomes of all starts; after Ctrl-C of those that have come to something."""
+    with TellsOthers() as others:
+        asking = replace(problem, interrupted=others.ask)
+        tasks = (
+            delayed(_train_elsewhere)(_with_task(asking, index), start, seed)
+            for index, (start, seed) in enumerate(each)
+        )
+        try:
+            yield from Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+        except Exception:
+            # Ctrl-C has ended a process that had nothing to do, and so the others.
+            if not others.pressed:
+                raise
+            yield None
 
 
 def _with_task(problem: AnyProblem, index: int) -> AnyProblem:
@@ -255,12 +291,24 @@ def _with_task(problem: AnyProblem, index: int) -> AnyProblem:
     return replace(problem, task=problem.task.subtask("start", max_iter, index))
 
 
+def _train_elsewhere(
+    problem: AnyProblem, start: np.ndarray, seed: Any
+) -> Trained | None:
+    """Train from one of several starts, maybe in another process."""
+    assert problem.interrupted is not None, "signals may arrive elsewhere"
+    if problem.interrupted():
+        return None
+    engine = cache(partial(engine_for, problem.objective, problem.data))
+    try:
+        return _train_once(problem, engine, start, seed)
+    except KeyboardInterrupt:
+        return None
+
+
 def _train_once(
-    problem: AnyProblem, start: np.ndarray, seed: Any, engine: MakeEngine | None
+    problem: AnyProblem, engine: MakeEngine, start: np.ndarray, seed: Any
 ) -> Trained:
-    """Train from one of several starts; without an engine, maybe in another process."""
-    if engine is None:
-        engine = cache(partial(engine_for, problem.objective, problem.data))
+    """Train from one of several starts."""
     if problem.task is not None:
         problem.task.begin()
     trained = _train(problem, engine, start, seed)
