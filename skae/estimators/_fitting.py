@@ -39,12 +39,12 @@ def warn_if_cut_short(estimator, status, stage="Training", fault=None, kept="wei
     kept : str
         What an interrupt leaves.
     """
+    name = type(estimator).__name__
     if fault is not None:
-        name = type(estimator).__name__
         warn(f"{stage} of {name} {fault}", ConvergenceWarning)
     elif status in LIMITS:
         warn(
-            f"{stage} stopped at {status}={getattr(estimator, status)} before it "
+            f"{stage} stopped at {status}={getattr(estimator, status)} before {name} "
             f"converged; increase {status}, or tol if the loss has levelled off.",
             ConvergenceWarning,
         )

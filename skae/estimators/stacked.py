@@ -400,9 +400,11 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         first, *others = (output_activation_of(a) for a in autoencoders)
         if first != self.output_activation:
             raise ValueError(
-                f"The first layer's autoencoder has output_activation={first!r}, got "
-                f"output_activation={self.output_activation!r}; they must agree, as "
-                "its decoder becomes the last layer."
+                f"{type(autoencoders[0]).__name__} for the first layer has "
+                f"output_activation={first!r}, and its decoder becomes the last layer "
+                f"of the stack, which got output_activation="
+                f"{self.output_activation!r}; set the stack's output_activation="
+                f"{first!r}, or use another autoencoder."
             )
         return [*(activation_of(a) for a in autoencoders), *others[::-1]]
 

@@ -144,11 +144,11 @@ def test_dropout_needs_adam(make, name):
         ({"loss": "log_loss"}, "loss='log_loss' needs output_activation='logistic'"),
         (
             {"autoencoder": "rbm"},
-            "output_activation='logistic', got .*'identity'; they",
+            "the stack, which got .*'identity'; set the stack's .*='logistic'",
         ),
         (
             {"autoencoder": SparseAutoencoder(), "output_activation": "logistic"},
-            "output_activation='identity', got .*'logistic'; they must agree",
+            "SparseAutoencoder for the first .* set the stack's .*='identity'",
         ),
     ],
 )
