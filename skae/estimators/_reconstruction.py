@@ -145,6 +145,11 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, LazyTransformer):
                 UndefinedMetricWarning,
             )
             return float("nan")
+        if not np.isfinite([mean_error, moments.variance]).all():
+            raise ValueError(
+                "Squares of the entries of X, or of their errors, overflow float64; "
+                "scale X, before fit too, for instance with StandardScaler."
+            )
         if moments.no_variation(given.dtype):
             return float(mean_error == 0)
         return 1 - mean_error / moments.variance

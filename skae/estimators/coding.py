@@ -460,7 +460,8 @@ class SparseCoding(
         if not continues:
             return objective.start(random_state, size)
         self._check_shape(objective.shape)
-        return self.components_.astype(objective.dtype).ravel()
+        with np.errstate(over="ignore"):  # refused after the round
+            return self.components_.astype(objective.dtype).ravel()
 
     def _check_shape(self, shape):
         if self.components_.shape != shape:

@@ -102,6 +102,7 @@ class _Sums:
         return _Sums(self.SS * kept, self.SX * kept, self.weight * kept, rounds)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # refused as ``NotFiniteError``
 def train_in_rounds(
     problem: DictionaryProblem,
     engine: MakeEngine,

@@ -142,6 +142,7 @@ class NetworkScale:
         )
         return Coordinates(objective, *units, unit)
 
+    @np.errstate(over="ignore")  # a loss that is not finite is refused
     def penalties(
         self, n_layers: int, output: str, loss: str
     ) -> tuple[np.ndarray, np.ndarray]:
