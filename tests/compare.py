@@ -1,6 +1,8 @@
-"""Gradients against central differences, and evaluations bit by bit."""
+"""Gradients against central differences, evaluations bit by bit, and scores."""
 
 import numpy as np
+import pytest
+from sklearn.exceptions import UndefinedMetricWarning
 
 
 def central_differences(value, theta, step=1e-5):
@@ -24,3 +26,15 @@ def assert_same_bits(one, other):
     assert one[1].dtype == other[1].dtype
     assert one[1].tobytes() == other[1].tobytes()
     assert one[2] == other[2]
+
+
+def assert_has_score(model, rows, sample_weight=None):
+    """A finite one; of a single row that counts none, as of scikit-learn's R²."""
+    counted = rows.shape[0]
+    if sample_weight is not None:
+        counted = np.count_nonzero(sample_weight)
+    if counted > 1:
+        assert np.isfinite(model.score(rows, sample_weight=sample_weight))
+    else:
+        with pytest.warns(UndefinedMetricWarning, match="less than two samples"):
+            assert np.isnan(model.score(rows, sample_weight=sample_weight))

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import scipy.sparse
+from compare import assert_has_score
 from covering import every_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,7 +51,7 @@ def assert_finite(model, data, sample_weight=None):
             assert np.isfinite(term).all(), name
     for method in (model.transform, model.predict, model.score_samples):
         assert np.isfinite(method(data)).all(), method
-    assert np.isfinite(model.score(data, sample_weight=sample_weight))
+    assert_has_score(model, data, sample_weight)
 
 
 # -- refused, with the cause by name -----------------------------------------------
@@ -515,3 +516,38 @@ def test_anything_fits_or_says_why_not(data, params, matrix):
     else:
         assert_finite(model, matrix, weights)
     np.testing.assert_array_equal(matrix, before)
+
+
+# -- overflow, of which NumPy says nothing ---------------------------------------------
+
+
+def test_squares_beyond_float32_are_scored_in_float64():
+    model = autoencoder().fit(X)
+    rows = (1e25 * X).astype(np.float32)
+    errors = ((model.predict(rows).astype(np.float64) - rows) ** 2).sum(axis=1)
+    np.testing.assert_allclose(model.score_samples(rows), -errors, rtol=1e-5)
+    deviations = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
+    explained = 1 - errors.sum() / (deviations**2).sum()
+    assert model.score(rows) == pytest.approx(explained, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_array])
+def test_squares_beyond_float64_have_no_score(kind):
+    rows = kind(1e160 * X)
+    model = autoencoder().fit(X)
+    assert (model.score_samples(rows) == -np.inf).all()
+    with pytest.raises(ValueError, match=r"overflow float64; scale X"):
+        model.score(rows)
+
+
+@pytest.mark.parametrize("make", [SparseAutoencoder, StackedAutoencoder])
+def test_a_weight_beyond_float32_is_refused(make):
+    model = make(2, alpha=1e39, l1_ratio=0.5)
+    with pytest.raises(ValueError, match=r"finite in float32|overflows float32"):
+        model.fit(X.astype(np.float32))
+
+
+def test_a_dictionary_beyond_float32_is_refused():
+    model = SparseCoding(2, random_state=0).partial_fit(1e60 * (X - X.mean(axis=0)))
+    with pytest.raises(ValueError, match="overflow float32"):
+        model.partial_fit(X.astype(np.float32))

@@ -118,8 +118,9 @@ class AutoencoderObjective(AutoencoderModel):
             return None
         c = np.zeros(self.layout.size, self.dtype)
         parts = self.parameters(c)
-        parts.encoder += self.l1
-        parts.decoder[:-1] += self.l1  # tied weights are both
+        with np.errstate(over="ignore"):  # the solver refuses what is not finite
+            parts.encoder += self.l1
+            parts.decoder[:-1] += self.l1  # tied weights are both
         return c
 
     def start(self, random_state: np.random.RandomState) -> np.ndarray:

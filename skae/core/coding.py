@@ -18,6 +18,7 @@ float32 a round came out further from that in float64 than with dense rows.
 """
 
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -119,6 +120,8 @@ class CodeObjective:
         λ and ε.
     pooling : NoPooling or TorusPooling
         V.
+    exponent : int
+        e: rows are given in units 2^e times smaller than those of A and λ.
     """
 
     def __init__(
@@ -127,15 +130,37 @@ class CodeObjective:
         sparsity_weight: float,
         epsilon: float,
         pooling: "NoPooling | TorusPooling",
+        exponent: int = 0,
     ):
         self.A, self.pooling = A, pooling
         self.sparsity_weight, self.epsilon = sparsity_weight, epsilon
+        self._exponent = exponent
         self.squares = np.vecdot(A, A)[:, np.newaxis]
         k, d = A.shape
         # The cheaper of S ↦ 2 A Aᵀ S and S ↦ 2 A (Aᵀ S).
         self._gram = 2 * (A @ A.T) if k <= 2 * d else None
         # Where an atom is 0 and λ too, J does not depend on its code.
         self.curvature = np.maximum(2 * self.squares, np.finfo(A.dtype).tiny)
+
+    @classmethod
+    def in_range(
+        cls,
+        A: np.ndarray,
+        sparsity_weight: float,
+        epsilon: float,
+        pooling: "NoPooling | TorusPooling",
+    ) -> Self:
+        """The same in units in which the largest of A and sqrt(λ) is of order one.
+
+        A and X are divided by 2^e, and λ by 4^e. That rounds nothing, so the codes are
+        the same, and products of gradients stay in range, which are fourth powers of
+        A.
+        """
+        largest = float(np.abs(A).max(initial=0))
+        sizes = [size for size in (largest, sparsity_weight**0.5) if size > 0]
+        exponent = int(np.frexp(max(sizes, default=1.0))[1])
+        weight = float(np.ldexp(sparsity_weight, -2 * exponent))
+        return cls(np.ldexp(A, -exponent), weight, epsilon, pooling, exponent)
 
     @cached_property
     def _by_feature(self) -> np.ndarray:
@@ -149,8 +174,11 @@ class CodeObjective:
             B = np.ascontiguousarray(products.T, self.A.dtype)
         else:
             B = self.A @ X.T
-        B *= 2
-        return RowCodes(self, B)
+        return RowCodes(self, np.ldexp(B, 1 - self._exponent, out=B))
+
+    def in_data_units(self, value: np.ndarray) -> np.ndarray:
+        """Values of ``RowCodes`` in squared units of X, in float64."""
+        return np.ldexp(value.astype(np.float64), 2 * self._exponent)
 
     def product(self, S: np.ndarray, out: np.ndarray) -> np.ndarray:
         """2 A Aᵀ S."""
@@ -262,4 +290,8 @@ def dictionary_step(SS: np.ndarray, SX: np.ndarray, penalty: float) -> np.ndarra
     """
     ridge = SS.copy()
     ridge.flat[:: len(SS) + 1] += penalty
-    return np.linalg.solve(ridge, SX)
+    try:
+        return np.linalg.solve(ridge, SX)
+    except np.linalg.LinAlgError:
+        # γ is less than rounding of SᵀS. The shortest solution is the limit γ → 0.
+        return np.linalg.lstsq(ridge, SX)[0]

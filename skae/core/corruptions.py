@@ -200,7 +200,18 @@ class Custom(BaseCorruption):
     def __call__(self, X: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Write corrupted X to ``out``; return where it is corrupted."""
         U = (u.astype(X.dtype) + X.dtype.type(0.5)) / _LEVELS
-        result = np.asarray(self.function(X.copy(), U))
+        result = self.function(X.copy(), U)
+        if result is None:
+            raise ValueError(
+                "corruption must return the corrupted rows, got None; end the function "
+                "with return, also where it changes its argument in place."
+            )
+        result = np.asarray(result)
+        if result.dtype.kind not in "biuf":
+            raise ValueError(
+                "corruption must return finite numbers in the shape of the rows it "
+                f"is given, {X.shape}; got {result.dtype} of shape {result.shape}."
+            )
         if result.shape != X.shape or not np.isfinite(result).all():
             raise ValueError(
                 "corruption must return finite numbers in the shape of the rows it "

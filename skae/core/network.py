@@ -126,7 +126,8 @@ class NetworkObjective(NetworkModel):
             return None
         c = np.zeros(self.layout.size, self.dtype)
         for weight, W in zip(self.l1, self.parameters(c).coefs, strict=True):
-            W += weight
+            with np.errstate(over="ignore"):  # the solver refuses what is not finite
+                W += weight
         return c
 
     # -- what an evaluation costs ----------------------------------------------

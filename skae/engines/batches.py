@@ -1,8 +1,9 @@
 """Mini-batches of rows, drawn at random: what Adam evaluates an objective on.
 
 A batch is one block. It is too small to be shared out row by row (each thread's
-gradient would be as large as the batch's work), so here BLAS may use its threads
-inside each matrix product.
+gradient would be as large as the batch's work). Nor may BLAS share out a product: its
+bits would depend on the number of threads, and on a busy machine batches wait for a
+thread that does not get its turn. So whoever fits holds BLAS at one thread.
 
 The inputs of a layer are centred here: the encoder sees x − m, and its biases are
 those of centred rows. For a whole fit ``Coordinates`` does the same to the

@@ -21,6 +21,7 @@ from skae._sklearn import (
 from skae.core.activations import ACTIVATIONS
 from skae.core.layers import Layers
 from skae.core.losses import LOSSES
+from skae.engines.blas import single_threaded_blas
 from skae.engines.code_moments import CodeMoments, code_moments
 from skae.estimators._callbacks import fit_task
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
@@ -35,13 +36,15 @@ from skae.estimators._parameters import (
     n_units,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
-from skae.rows.moments import Moments
+from skae.rows.moments import Moments, total_weight
 from skae.rows.reading import MatrixLike, read
 from skae.training.early_stopping import HeldOutLoss, hold_out
 from skae.training.problem import Problem, Settings
 from skae.training.run import SOLVERS, fit
 from skae.training.scale import Scale
 
+# Rows that set the scale where pieces are of a single one.
+_ROWS_WITH_A_SCALE = 100
 _MAX_SEED = np.iinfo(np.int32).max
 
 
@@ -126,8 +129,9 @@ class BaseAutoencoder(
 
         Notes
         -----
-        Ctrl-C ends training, keeps the weights so far and warns. Inside a
-        grid search it ends the fit of the moment only.
+        Ctrl-C ends training, keeps the weights so far and warns, with any ``n_jobs``.
+        Where joblib runs this fit among others, as in a grid search or a bagging
+        ensemble, it ends them all with KeyboardInterrupt.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         iteration, epoch or start, such as scikit-learn's ``ProgressBar``. The targets
@@ -147,7 +151,7 @@ class BaseAutoencoder(
         function instead, such as ``scoring={"score": lambda estimator, X, y:
         estimator.score(X)}``.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), single_threaded_blas():
             trained = self._learn(X, sample_weight)
         warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
@@ -172,13 +176,14 @@ class BaseAutoencoder(
             problem = replace(problem, task=task)
             if continues:
                 problem = replace(problem, goes_on=True)
-                starts = [self._warm_start(problem)]
+                starts, seeds = [self._warm_start(problem)], seeds[:1]
             else:
-                starts = [_start(problem, seed) for seed in seeds]
+                # Each when its turn comes: it is as large as the weights.
+                starts = (_start(problem, seed) for seed in seeds)
             trained = fit(problem, starts, seeds, n_jobs=self.n_jobs)
             self._keep(problem, trained, {**fitted, "_moments": asdict(moments)})
             # Of batches, which the next call of partial_fit would go on from.
-            self._state = None
+            self._state = self._collected = None
         return trained
 
     @available_if(_is_stochastic)
@@ -192,7 +197,8 @@ class BaseAutoencoder(
 
         For data that come in pieces. The first piece sets what is relative to the
         scale of the data (``alpha_``, the penalties' weights and Adam's units), so it
-        should be as mixed as the whole. After ``fit``, they are those of ``fit``, and
+        should be as mixed as the whole; if its rows are all alike, or it is one row,
+        the first hundred rows set it. After ``fit``, they are those of ``fit``, and
         Adam's averages begin anew. Rows are not held out here. ``code_scale_`` is that
         of the piece's codes and, where pieces are small, of those before it, which
         count as up to 1000 rows, each as it was coded in its turn.
@@ -219,7 +225,7 @@ class BaseAutoencoder(
             If a parameter, X or sample_weight is not what is allowed; the
             message names it.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), single_threaded_blas():
             trained = self._partial_fit(X, sample_weight)
         if trained.fault or trained.status == "interrupted":  # and not for one epoch
             warn_if_cut_short(self, trained.status, fault=trained.fault)
@@ -230,7 +236,10 @@ class BaseAutoencoder(
         data, _ = self._read(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
-        earlier = Moments(**self._moments) if continues else None
+        weight = total_weight(data.n_rows, data.weights)
+        earlier, collected = None, 0
+        if continues:
+            earlier, collected = self._first_pieces(data, weight)
         problem, fitted, moments = self._problem(data, random_state, earlier)
         once = replace(problem.settings, max_iter=1)
         problem = replace(problem, settings=once)
@@ -241,7 +250,19 @@ class BaseAutoencoder(
         fitted = {**fitted, "_moments": asdict(moments)}
         self._keep(problem, trained, fitted, codes)
         self._state = trained.state
+        # A single row has no scale: that of more is waited for.
+        if not continues and moments.no_variation(data.X.dtype):
+            collected = weight
+        self._collected = collected if 0 < collected < _ROWS_WITH_A_SCALE else None
         return trained
+
+    def _first_pieces(self, data, weight):
+        """Moments that set the scale, and how many rows' they are if not yet enough."""
+        moments, collected = Moments(**self._moments), self._collected
+        if collected is None:
+            return moments, 0
+        both = [moments, data.moments], [collected, weight]
+        return Moments.combined(*both), collected + weight
 
     def _read(self, X, sample_weight, reset):
         """Validate parameters and data: ``Data``, and what was given."""

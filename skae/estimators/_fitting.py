@@ -1,5 +1,6 @@
 """Around a fit: what a failure leaves, and what is warned of."""
 
+import sys
 from contextlib import contextmanager
 
 from sklearn.exceptions import ConvergenceWarning
@@ -23,6 +24,8 @@ def unchanged_on_error(estimator):
 def warn_if_cut_short(estimator, status, stage="Training", fault=None, kept="weights"):
     """Warn, at whoever called for the fit, if it has not converged.
 
+    Where joblib runs it among others, Ctrl-C is meant for all of them, and raised.
+
     Parameters
     ----------
     estimator : estimator
@@ -36,15 +39,27 @@ def warn_if_cut_short(estimator, status, stage="Training", fault=None, kept="wei
     kept : str
         What an interrupt leaves.
     """
+    name = type(estimator).__name__
     if fault is not None:
-        name = type(estimator).__name__
         warn(f"{stage} of {name} {fault}", ConvergenceWarning)
     elif status in LIMITS:
         warn(
-            f"{stage} stopped at {status}={getattr(estimator, status)} before it "
+            f"{stage} stopped at {status}={getattr(estimator, status)} before {name} "
             f"converged; increase {status}, or tol if the loss has levelled off.",
             ConvergenceWarning,
         )
     if status == "interrupted":
+        if _is_one_of_several():
+            raise KeyboardInterrupt
         verb = "are" if kept.endswith("s") else "is"
         warn(f"Training interrupted by user; the {kept} so far {verb} kept.")
+
+
+def _is_one_of_several():
+    """Whether joblib runs this fit, as for a grid search, with ``n_jobs=1`` too."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "joblib.parallel":
+            return True
+        frame = frame.f_back
+    return False

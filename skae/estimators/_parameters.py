@@ -151,7 +151,8 @@ class SparsityMixin:
             return [], {"sparsity_weight_": 0.0}
         weight = self.sparsity_weight
         if weight == "scale":
-            weight = scale.sparsity_weight(n_components if self.sparsity == "l1" else 1)
+            units = n_components if self.sparsity == "l1" else None
+            weight = scale.sparsity_weight(units)
         weight = float(weight)
         if self.sparsity == "l1":
             term = L1(weight)

@@ -3,14 +3,15 @@
 from abc import abstractmethod
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin
 
 from skae._sklearn import StrOptions
 from skae.core.layers import Layers
+from skae.engines.blas import single_threaded_blas
 from skae.engines.row_map import apply_layers
 from skae.estimators._callbacks import subtask
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
-from skae.estimators._lazy import on_chunks
+from skae.estimators._lazy import LazyTransformer
 from skae.estimators._parameters import check_works
 from skae.estimators._pretraining import activation_of
 from skae.estimators._stack import BaseStack
@@ -26,7 +27,7 @@ from skae.training.scale import NetworkScale
 _OUTPUT_ITERATIONS = 20
 
 
-class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseStack):
+class SupervisedStack(ClassNamePrefixFeaturesOutMixin, LazyTransformer, BaseStack):
     """Fit to targets and transform to the top codes."""
 
     _parameter_constraints: dict = {
@@ -34,7 +35,6 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
         "decay": [StrOptions({"all", "start", "output"})],
     }
 
-    @on_chunks
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Compute the codes of the top hidden layer.
 
@@ -77,7 +77,7 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseSta
 
     def _fit(self, X, y, X_unlabeled, sample_weight):
         """What ``fit`` of a classifier and of a regressor does."""
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), single_threaded_blas():
             self._check_parameters()
             reset = not self._continues
             given = read(self, X, sample_weight, reset=reset, y=y, supervised=True)

@@ -21,6 +21,7 @@ from skae._sklearn import (
 from skae._warnings import warn
 from skae.core.coding import NoPooling, TorusPooling
 from skae.core.layers import Layers
+from skae.engines.blas import single_threaded_blas
 from skae.estimators._callbacks import fit_task
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._parameters import DocLinkMixin, Seed, check_works, n_units
@@ -283,16 +284,17 @@ class SparseCoding(
         Notes
         -----
         Ctrl-C ends training, keeps the dictionary of the last complete round and
-        warns.
+        warns. Where joblib runs this fit among others, as in a grid search, it ends
+        them all with KeyboardInterrupt.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         round. The targets they are shown are the rows; sparse ones scikit-learn's
         metrics refuse, so give ``ScoringMonitor`` a function then, such as
         ``scoring={"score": lambda estimator, X, y: estimator.score(X)}``.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), single_threaded_blas():
             trained = self._learn(X, sample_weight)
-        warn_if_cut_short(self, trained.status, kept="dictionary")
+        warn_if_cut_short(self, trained.status, fault=trained.fault, kept="dictionary")
         return self
 
     def _learn(self, X, sample_weight):
@@ -342,8 +344,9 @@ class SparseCoding(
         object
             The estimator itself.
         """
-        with unchanged_on_error(self):
-            self._partial_fit(X, sample_weight)
+        with unchanged_on_error(self), single_threaded_blas():
+            trained = self._partial_fit(X, sample_weight)
+        warn_if_cut_short(self, None, fault=trained.fault)
         return self
 
     def _partial_fit(self, X, sample_weight):
@@ -367,6 +370,7 @@ class SparseCoding(
             n_iter = self.n_iter_ + trained.n_iter
             trained = replace(trained, loss_curve=curve, n_iter=n_iter)
         self._keep(problem, trained, constants)
+        return trained
 
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Code X with the dictionary.
@@ -456,7 +460,8 @@ class SparseCoding(
         if not continues:
             return objective.start(random_state, size)
         self._check_shape(objective.shape)
-        return self.components_.astype(objective.dtype).ravel()
+        with np.errstate(over="ignore"):  # refused after the round
+            return self.components_.astype(objective.dtype).ravel()
 
     def _check_shape(self, shape):
         if self.components_.shape != shape:

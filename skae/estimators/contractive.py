@@ -140,8 +140,9 @@ class ContractiveAutoencoder(BaseAutoencoder):
         The fraction of the rows that ``early_stopping`` holds out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Epochs that Adam looks back at, at least, before it stops, and iterations or
-        epochs without a better score before ``early_stopping`` stops.
+        Epochs that Adam looks back at, at least, before it stops, and as many as have
+        1/``learning_rate_init`` batches; and iterations or epochs without a better
+        score before ``early_stopping`` stops.
 
     n_init : int, default=1
         Number of random starts. J is not convex; the lowest loss is kept.

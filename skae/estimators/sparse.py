@@ -83,7 +83,8 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
     sparsity_weight : float or "scale", default="scale"
         Weight β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
         row by the column means (a tenth of the total variance, for the squared
-        error), and for "l1" that divided by ``n_components``.
+        error), and for "l1" that divided by ``n_components`` or, if that is more,
+        by ``n_features / 20``: a stronger one silences every code of wide data.
 
     scale_codes : bool, default=True
         Whether ``transform`` divides each unit's code by its standard deviation over
@@ -146,8 +147,9 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         The fraction of the rows that ``early_stopping`` holds out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Epochs that Adam looks back at, at least, before it stops, and iterations or
-        epochs without a better score before ``early_stopping`` stops.
+        Epochs that Adam looks back at, at least, before it stops, and as many as have
+        1/``learning_rate_init`` batches; and iterations or epochs without a better
+        score before ``early_stopping`` stops.
 
     n_init : int, default=1
         Number of random starts. J is not convex; the lowest loss is kept.

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from skae._sklearn import StrOptions
 from skae.core.activations import ACTIVATIONS
+from skae.engines.blas import single_threaded_blas
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._parameters import OutputMixin, Seed, check_works
 from skae.estimators._pretraining import (
@@ -149,7 +150,9 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Fraction of the rows to hold out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Iterations or epochs to wait for an improvement.
+        Iterations or epochs to wait for an improvement. Where an epoch has few batches,
+        "adam" goes on until 1/``learning_rate_init`` of them have lowered the loss by
+        less than ``tol``.
 
     input_dropout, hidden_dropout : float, default=0.0
         Probability, in [0, 1), that an entry of the input, or of a hidden layer, is
@@ -346,7 +349,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
         Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
-        leaves the weights of an earlier fit.
+        leaves the weights of an earlier fit. Where joblib runs this fit among others,
+        as in a grid search, it ends them all.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         layer, stage and iteration. A request to stop ends the iterations of a stage,
@@ -363,7 +367,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         ``ScoringMonitor`` a function instead, such as ``scoring={"score": lambda
         estimator, X, y: estimator.score(X)}``.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), single_threaded_blas():
             self._check_parameters()
             given = read(self, X, sample_weight, reset=not self._continues)
             check_works(self, given, self.solver)
@@ -407,9 +411,11 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         first, *others = (output_activation_of(a) for a in autoencoders)
         if first != self.output_activation:
             raise ValueError(
-                f"The first layer's autoencoder has output_activation={first!r}, got "
-                f"output_activation={self.output_activation!r}; they must agree, as "
-                "its decoder becomes the last layer."
+                f"{type(autoencoders[0]).__name__} for the first layer has "
+                f"output_activation={first!r}, and its decoder becomes the last layer "
+                f"of the stack, which got output_activation="
+                f"{self.output_activation!r}; set the stack's output_activation="
+                f"{first!r}, or use another autoencoder."
             )
         return [*(activation_of(a) for a in autoencoders), *others[::-1]]
 

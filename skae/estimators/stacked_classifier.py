@@ -145,7 +145,9 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Fraction of the rows to hold out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Iterations or epochs to wait for an improvement.
+        Iterations or epochs to wait for an improvement. Where an epoch has few batches,
+        "adam" goes on until 1/``learning_rate_init`` of them have lowered the loss by
+        less than ``tol``.
 
     input_dropout, hidden_dropout : float, default=0.0
         Probability, in [0, 1), that an entry of the input, or of a hidden layer, is
@@ -356,7 +358,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
         Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
-        leaves the weights of an earlier fit.
+        leaves the weights of an earlier fit. Where joblib runs this fit among others,
+        as in a grid search, it ends them all.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         layer, stage and iteration. A request to stop ends the iterations of a stage,

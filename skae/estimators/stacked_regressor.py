@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from skae._warnings import warn
 from skae.estimators._lazy import computed, on_chunks
 from skae.estimators._parameters import Seed
 from skae.estimators._pretraining import Pretraining
@@ -16,6 +17,10 @@ from skae.estimators._targets import Targets, numbers
 from skae.rows.masked import refuse_masked
 from skae.rows.reading import MatrixLike
 from skae.training.early_stopping import HeldOutPrediction
+
+# Where columns of y differ by more in range, the small one's part of the squared error
+# is less than a thousandth.
+_UNEQUAL = 30
 
 
 class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
@@ -144,7 +149,9 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Fraction of the rows to hold out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Iterations or epochs to wait for an improvement.
+        Iterations or epochs to wait for an improvement. Where an epoch has few batches,
+        "adam" goes on until 1/``learning_rate_init`` of them have lowered the loss by
+        less than ``tol``.
 
     input_dropout, hidden_dropout : float, default=0.0
         Probability, in [0, 1), that an entry of the input, or of a hidden layer, is
@@ -340,7 +347,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
         Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
-        leaves the weights of an earlier fit.
+        leaves the weights of an earlier fit. Where joblib runs this fit among others,
+        as in a grid search, it ends them all.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         layer, stage and iteration. A request to stop ends the iterations of a stage,
@@ -362,6 +370,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
     def _check_data(self, data):
         moments = data.targets.moments(data.weights)
         moments.check_magnitude(len(data.X), data.X.dtype, "y")
+        if len(moments.mean) > 1:
+            _warn_of_unequal_units(data.targets.ranges(data.weights))
 
     def _validator(self, objective, held_out, unit):
         if held_out.n_rows < 2:
@@ -421,3 +431,16 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _warn_of_unequal_units(ranges):
+    lowest, highest = ranges.astype(np.float64)
+    extents = highest - lowest
+    extents = extents[extents > 0]
+    if len(extents) and extents.max() > _UNEQUAL * extents.min():
+        warn(
+            f"Columns of y have ranges from {extents.min():.2g} to "
+            f"{extents.max():.2g}: J sums their squared errors, of which the small "
+            "ones are hardly a part, and are hardly learnt. Scale y, for instance with "
+            "TransformedTargetRegressor(regressor, transformer=StandardScaler())."
+        )

@@ -127,8 +127,8 @@ class Chunks(Given):
                 "class_weight=None, and sample_weight."
             )
 
-    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
-        """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments.
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
+        """Weighted mean of ``errors_of(rows)``, the rows' moments, how many count.
 
         By sums over the chunks; nothing of them is kept.
         """
@@ -142,8 +142,9 @@ class Chunks(Given):
                 "Found array with 0 sample(s), or all of weight zero, while a minimum "
                 "of 1 is required by score."
             )
-        errors, totals, moments = zip(*parts, strict=True)
-        return sum(errors) / sum(totals), Moments.combined(moments, totals)
+        errors, totals, moments, n_rows = zip(*parts, strict=True)
+        mean = sum(errors) / sum(totals)
+        return mean, Moments.combined(moments, totals), sum(n_rows)
 
 
 class Held(Given):
@@ -173,7 +174,7 @@ class Held(Given):
     def weigh_classes(self, class_weight: Any) -> None:
         """There are none."""
 
-    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
         """Nobody asks."""
         raise NotImplementedError
 
@@ -208,15 +209,15 @@ def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows
 
 def _error_sums(
     errors_of: Compute, block: HeldBlock
-) -> tuple[float, float, Moments] | None:
-    """Σ s_i e_i of a block, Σ s_i, and moments; None where it has no rows."""
+) -> tuple[float, float, Moments, int] | None:
+    """Σ s_i e_i of a block, Σ s_i, moments and rows; None where it has no rows."""
     X, weights, _ = block
     if not len(X):
         return None
     rows = DenseRows(X)
     total = total_weight(len(X), weights)
     mean_error = float(np.average(errors_of(rows), weights=weights))
-    return mean_error * total, total, rows.moments(weights)
+    return mean_error * total, total, rows.moments(weights), len(X)
 
 
 def _distinct(y: Any) -> np.ndarray:
@@ -362,7 +363,10 @@ def _apply(estimator: Any, name: str, empty: np.ndarray, X: Any) -> np.ndarray:
 
 
 def lazily(estimator: Any, name: str, X: Any) -> Any:
-    """A dask array of ``estimator.name`` on each chunk of X, with known meta."""
+    """``estimator.name`` on each chunk of X: a dask array with known meta.
+
+    Where ``set_output`` has ``transform`` return data frames, a dask DataFrame.
+    """
     import dask.array as da
     from dask import delayed
 
@@ -376,7 +380,10 @@ def lazily(estimator: Any, name: str, X: Any) -> Any:
     example = np.zeros((1, *X.shape[1:]), float_dtype(X))
     if _is_frame(X):
         example = type(X._meta)(example, columns=X._meta.columns)
-    empty = np.asarray(getattr(estimator, name)(example))[:0]
+    codes = getattr(estimator, name)(example)
+    if not isinstance(codes, np.ndarray):
+        return _lazy_frame(estimator, name, codes, X)
+    empty = codes[:0]
     apply = delayed(partial(_apply, estimator, name, empty), pure=False)
     rows = [np.nan] * len(parts_of(X)) if _is_frame(X) else X.chunks[0]
     parts = [
@@ -384,3 +391,39 @@ def lazily(estimator: Any, name: str, X: Any) -> Any:
         for part, n in zip(parts_of(X), rows, strict=True)
     ]
     return da.concatenate(parts)
+
+
+def _lazy_frame(estimator: Any, name: str, codes: Any, X: Any) -> Any:
+    """A dask DataFrame like ``codes``, with the index of X, or as many numbers."""
+    import dask.dataframe as dd
+    from dask import delayed
+
+    if not hasattr(codes, "iloc"):
+        raise ValueError(
+            f"Of dask collections {name} returns dask arrays or data frames of pandas, "
+            f"but set_output asks for {type(codes).__module__.partition('.')[0]}; use "
+            "set_output(transform='pandas') or 'default'."
+        )
+    empty, parts = codes.iloc[:0], parts_of(X)
+    if _is_frame(X):
+        empty.index = X._meta.index
+        starts, divisions = [None] * len(parts), X.divisions
+    else:
+        if np.isnan(X.chunks[0]).any():
+            raise ValueError(
+                f"The index of what {name} returns counts rows, but X has chunks of "
+                "unknown size; use X.compute_chunk_sizes(), or "
+                "set_output(transform='default')."
+            )
+        starts, divisions = np.cumsum([0, *X.chunks[0]])[:-1].tolist(), None
+    apply = delayed(partial(_apply_to_frame, estimator, name, empty), pure=False)
+    frames = [apply(*part) for part in zip(parts, starts, strict=True)]
+    return dd.from_delayed(frames, meta=empty, divisions=divisions, verify_meta=False)
+
+
+def _apply_to_frame(
+    estimator: Any, name: str, empty: Any, X: Any, start: int | None
+) -> Any:
+    values = np.asarray(getattr(estimator, name)(X)) if len(X) else empty.to_numpy()
+    index = X.index if start is None else range(start, start + len(X))
+    return type(empty)(values, index=index, columns=empty.columns)

@@ -18,7 +18,7 @@ def write_squared_errors(
     """Write ‖x̂_i − x_i‖² of the rows of an array, (rows,)."""
     residual = decode(encode(X))
     residual -= X
-    np.vecdot(residual, residual, out=errors)
+    _write_squares(residual, errors)
 
 
 def write_errors_of_sparse(
@@ -27,7 +27,14 @@ def write_errors_of_sparse(
     """Write ‖x̂_i − x_i‖² of the rows of a CSR matrix, from dense reconstructions."""
     residual = decode(encode(X))
     residual -= X.toarray()
-    np.vecdot(residual, residual, out=errors)
+    _write_squares(residual, errors)
+
+
+def _write_squares(residual: np.ndarray, errors: np.ndarray) -> None:
+    with np.errstate(over="ignore"):
+        np.vecdot(residual, residual, out=errors)
+    if residual.dtype != errors.dtype and not np.isfinite(errors).all():
+        np.vecdot(residual, residual, out=errors, dtype=errors.dtype)
 
 
 class LinearErrors:
@@ -51,5 +58,7 @@ class LinearErrors:
         codes = self._encode(X)
         H = np.ones((codes.shape[1] + 1, len(codes)))
         H[:-1] = codes.T
-        losses, _ = self._linear.losses(H, SparseRows(X))
+        with np.errstate(over="ignore", invalid="ignore"):
+            losses, _ = self._linear.losses(H, SparseRows(X))
         np.multiply(losses, 2, out=errors)
+        errors[np.isnan(errors)] = np.inf  # inf less inf

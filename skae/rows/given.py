@@ -60,8 +60,18 @@ class Given(ABC):
         """Multiply the weights of the rows by those of their classes."""
 
     @abstractmethod
-    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
-        """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments."""
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
+        """Of all rows ``errors_of(rows)``, (rows,), and more.
+
+        Returns
+        -------
+        mean : float
+            Weighted.
+        moments : Moments
+            Of the rows.
+        n_rows : int
+            Of a weight above zero.
+        """
 
 
 class Arrays(Given):
@@ -108,11 +118,12 @@ class Arrays(Given):
             )
         self.weights = total
 
-    def mean_error(self, errors_of: Compute) -> tuple[float, Moments]:
-        """Weighted mean of ``errors_of(rows)``, (rows,), and the rows' moments."""
+    def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
+        """Weighted mean of ``errors_of(rows)``, the rows' moments, how many count."""
         errors = errors_of(self.rows)
         mean = float(np.average(errors, weights=self.weights))
-        return mean, self.rows.moments(self.weights)
+        data = self.data()
+        return mean, data.moments, data.n_rows
 
 
 def _only_targets_that_count(weights: np.ndarray | None, y: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from math import inf
+from math import ceil, inf
 from sys import maxsize
 from typing import TypeVar
 
@@ -177,6 +177,7 @@ def minimize_adam(
     tol: float = 1e-3,
     atol: float = 0.0,
     n_iter_no_change: int | None = 10,
+    least_steps: int = 0,
     adam: Adam | None = None,
     callback: Callback | None = None,
 ) -> Result:
@@ -199,6 +200,9 @@ def minimize_adam(
         mean value over an epoch, or at most `atol`. It is estimated as three times that
         of the last quarter of the epochs, `n_iter_no_change` at least. None for the
         latter is never.
+    least_steps : int, default=0
+        And of epochs that have so many steps at least: where an epoch has few, ten of
+        them are no time to wait.
     adam : Adam, default=None
         State to go on from; it is changed. None starts with the defaults.
     callback : callable, default=None
@@ -269,7 +273,8 @@ def minimize_adam(
                     callback(Iteration(n_iter, n_fun, value, None, None, view))
                 lowest.append(min(lowest[-1], value))
                 least = max(tol * abs(lowest[-1]), atol)
-                if still_to_be_had(lowest, patience) <= least:
+                window = max(patience, ceil(least_steps * n_iter / n_fun))
+                if still_to_be_had(lowest, window) <= least:
                     status = "no_change"
                     break
         except StopIteration:

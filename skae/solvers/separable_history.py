@@ -46,7 +46,8 @@ class SeparableHistory:
         self, shape: tuple[int, int], dtype: np.dtype[np.floating]
     ) -> None:
         self._scratch: Matrix = np.empty(shape, dtype)
-        self._eps = float(np.finfo(dtype).eps)
+        info = np.finfo(dtype)
+        self._eps, self._tiny = float(info.eps), float(info.tiny)
 
     def take(self, columns: Indices) -> None:
         """Keep these columns only."""
@@ -78,6 +79,7 @@ class SeparableHistory:
         # Below eps |s||y| the sign of sᵀy is rounding.
         least = self._eps * np.sqrt(column_dots(S, S) * yy)
         stored = (sy > least) & (yy < np.inf)
+        stored &= sy >= self._tiny  # or its inverse overflows
         rho = np.where(stored, 1 / sy, 0).astype(S.dtype, copy=False)
         # Zero times what is not finite would not be zero.
         refused = np.flatnonzero(~stored)
@@ -106,9 +108,11 @@ class SeparableHistory:
         return out
 
     def _scale(self, C: Matrix) -> Vector:
-        """θ of every column; 1 where the newest pair was refused."""
+        """θ of every column; 1 where the newest pair was refused, or says nothing."""
         _, Y, rho = self._pairs[0]
         np.multiply(Y, Y, out=self._scratch)
         self._scratch /= C
-        theta = 1 / (rho * self._scratch.sum(axis=0))
-        return np.where(rho > 0, theta, 1).astype(C.dtype, copy=False)
+        inverse = rho * self._scratch.sum(axis=0)
+        # Squares may be too small for numbers, where the products sᵀy are not.
+        there = (rho > 0) & (inverse >= self._tiny)
+        return np.where(there, 1 / inverse, 1).astype(C.dtype, copy=False)

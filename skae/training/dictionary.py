@@ -39,6 +39,10 @@ _CODE_TOL = 1e-5
 # For good codes are found to this, which takes some 30 to 200 iterations.
 _ENCODE_TOL = 1e-9
 MAX_ITER_ENCODE = 5000
+_TOO_LARGE = (
+    "Codes of some rows of X overflow {dtype}: these rows are too large beside those "
+    "of fit; leave them out, or scale X, before fit too."
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class DictionaryObjective:
 
     def codes(self, A: np.ndarray) -> CodeObjective:
         """The objective of the codes, for the dictionary A."""
-        return CodeObjective(A, self.sparsity_weight, self.epsilon, self.pooling)
+        weights = self.sparsity_weight, self.epsilon, self.pooling
+        return CodeObjective.in_range(A, *weights)
 
     def start(self, random_state: np.random.RandomState, size: float) -> np.ndarray:
         """θ: Gaussian atoms of one length, for rows of typical length ``size``.
@@ -97,6 +102,7 @@ class _Sums:
         return _Sums(self.SS * kept, self.SX * kept, self.weight * kept, rounds)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # refused as ``NotFiniteError``
 def train_in_rounds(
     problem: DictionaryProblem,
     engine: MakeEngine,
@@ -124,14 +130,14 @@ def train_in_rounds(
     release = data.local_rows.release()
     # Rounds on all rows need none of the sums before.
     entirely = batches.all_rows and state is None
-    loss, n_iter, status = np.inf, 0, "max_iter"
+    loss, errors, n_iter, status = np.inf, np.inf, 0, "max_iter"
     try:
         with RowEngine() as threads:
             while n_iter < settings.max_iter and status == "max_iter":
                 progress.begin()
                 batch, old = batches.take(rows), A
                 # All is replaced in one step, after the round.
-                A, sums, loss = improve(
+                A, sums, loss, errors = improve(
                     threads, A, batch, objective, sums.faded(entirely)
                 )
                 n_iter += 1
@@ -140,7 +146,7 @@ def train_in_rounds(
                 change /= float(np.linalg.norm(A)) or 1.0
                 if change <= settings.tol:
                     status = "dictionary"
-                theta, aux = A.ravel(), (loss, {"loss": loss})
+                theta, aux = A.ravel(), (loss, {"errors": errors})
                 iteration = Iteration(n_iter, n_iter, loss, change, aux, theta)
                 progress(iteration, partial(_same, theta))
     except StopIteration:
@@ -150,7 +156,7 @@ def train_in_rounds(
             raise
         status = "interrupted"
     theta = A.ravel()
-    aux = (loss, {"loss": loss})
+    aux = (loss, {"errors": errors})
     result = Result(theta, loss, None, aux, n_iter, n_iter, status)
     return result, theta, vars(sums).copy()
 
@@ -159,13 +165,38 @@ def _same(theta: np.ndarray) -> np.ndarray:
     return theta
 
 
+def worse_than_means(
+    problem: DictionaryProblem,
+    start: np.ndarray,
+    theta: np.ndarray,
+    loss: float,
+    result: Result,
+    errors: float,
+) -> str | None:
+    """Of columns far from zero: that their means alone would do better, or None.
+
+    The codes are shrunk in proportion to a row's length, most of which is the length
+    of the means then.
+    """
+    moments = problem.data.moments
+    if errors <= moments.variance or moments.no_variation(problem.objective.dtype):
+        return None
+    if moments.mean @ moments.mean <= moments.variance:
+        return None
+    return (
+        "reconstructs rows worse than their column means do, for the columns of X are "
+        "far from zero; centre them, for instance with StandardScaler(with_std=False), "
+        "or lower sparsity_weight."
+    )
+
+
 def improve(
     engine: RowEngine,
     A: np.ndarray,
     rows: PickedRows,
     objective: DictionaryObjective,
     sums: _Sums,
-) -> tuple[np.ndarray, _Sums, float]:
+) -> tuple[np.ndarray, _Sums, float, float]:
     """One round: code rows with the dictionary A, and return the next dictionary.
 
     Parameters
@@ -184,6 +215,8 @@ def improve(
     sums : _Sums
     loss : float
         J of this round's rows, before the dictionary changed.
+    errors : float
+        Mean ‖s A − x‖² of these rows and codes, with the dictionary returned.
 
     Raises
     ------
@@ -192,22 +225,28 @@ def improve(
     """
     codes = objective.codes(A)
 
-    def compute(block: slice) -> tuple[np.ndarray, np.ndarray, float, float]:
+    def compute(block: slice) -> tuple[np.ndarray, np.ndarray, float, float, float]:
         x, w = rows.block(block)
         S, value = _solve(codes.of_rows(x), objective.code_max_iter, _CODE_TOL)[:2]
-        value = value.astype(np.float64) + squared_norms(x)
+        lengths = squared_norms(x)
+        value = codes.in_data_units(value) + lengths
         total = value.sum() if w is None else value @ w
+        squares = (lengths if w is None else lengths * w).sum(dtype=np.float64)
         weight = len(x) if w is None else w.sum(dtype=np.float64)
         SS, SX = code_sums(S, x, w)
         rows.release(block)
-        return SS, SX, float(total), float(weight)
+        return SS, SX, float(total), float(squares), float(weight)
 
-    total = weight = 0.0
+    total = weight = squares = 0.0
+    own = _Sums(np.zeros_like(sums.SS), np.zeros_like(sums.SX))
     blocks = row_blocks(len(rows), len(A))
-    for SS, SX, part, part_weight in engine.map(compute, blocks):
+    for SS, SX, part, part_squares, part_weight in engine.map(compute, blocks):
         sums.SS += SS
         sums.SX += SX
+        own.SS += SS
+        own.SX += SX
         total += part
+        squares += part_squares
         weight += part_weight
     sums.weight += weight
     penalty = objective.dictionary_penalty
@@ -216,7 +255,8 @@ def improve(
     step = step.astype(A.dtype)
     if not np.isfinite(step).all():
         raise NotFiniteError
-    return step, sums, loss
+    errors = squares - 2 * np.vdot(step, own.SX) + np.vdot(own.SS, step @ step.T)
+    return step, sums, loss, float(errors) / weight
 
 
 def _in_float64(X: np.ndarray) -> np.ndarray:
@@ -264,13 +304,19 @@ class Encoder:
 
     def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Codes of the rows X, (n, n_components), written to ``out`` if given."""
-        of_rows = self._codes.of_rows(self._rows_of(X))
-        found, _, _, converged = _solve(of_rows, MAX_ITER_ENCODE, _ENCODE_TOL)
+        if out is None:
+            out = np.empty((X.shape[0], len(self._A)), X.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            of_rows = self._codes.of_rows(self._rows_of(X))
+            try:
+                found, _, _, converged = _solve(of_rows, MAX_ITER_ENCODE, _ENCODE_TOL)
+            except NotFiniteError:
+                raise ValueError(_TOO_LARGE.format(dtype=X.dtype)) from None
+            out[:] = found.T
+        if not np.isfinite(out).all():
+            raise ValueError(_TOO_LARGE.format(dtype=X.dtype))
         if not converged.all():
             self.converged = False
-        if out is None:
-            out = np.empty(found.T.shape, X.dtype)
-        out[:] = found.T
         return out
 
 

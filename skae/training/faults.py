@@ -8,43 +8,21 @@ import numpy as np
 
 from skae.engines.choice import engine_for
 from skae.solvers import Result
-from skae.training.problem import WeightsProblem
+from skae.training.messages import LIMITS
+from skae.training.problem import MakeEngine, Problem, Trained, WeightsProblem
 
 # So many times the loss of constant predictions, and of the start, is no fit at all.
 _DIVERGED = 2
 _ROWS_TO_TELL = 1000
-# Nor is it one to stop so early with a loss so near that of constant predictions.
-_FEW_ITERATIONS, _NOTHING_LEARNT = 3, 0.95
-_NO_GRADIENT = 1e-3  # beside the tolerance
+# Of the loss of constant predictions what must be done away with, at the least.
+_LEARNT = 0.01
+_FEW_ROUNDS, _MANY_ITERATIONS = 3, 100
+# What to lower where a term of this name keeps the weights from learning.
+_WEIGHTS_OF = {"sparsity": "sparsity_weight", "contraction": "contraction_weight"}
 
 
-def never(*outcome: Any) -> None:
-    """Of a way to train that has no such faults."""
-
-
-def not_begun(
-    problem: WeightsProblem,
-    start: np.ndarray,
-    theta: np.ndarray,
-    loss: float,
-    result: Result,
-    data_term: float,
-) -> str | None:
-    """Whether a solver has taken its start for a minimum."""
-    still = result.status in ("gradient", "noise") and result.n_iter <= _FEW_ITERATIONS
-    learnt_nothing = data_term >= _NOTHING_LEARNT * problem.coordinates.unit
-    if not (still and learnt_nothing):
-        return None
-    # Where there is nothing to learn, a lower tol would not help.
-    tol = problem.settings.tol
-    norm = result.gradient_norm
-    if norm is not None and norm <= _NO_GRADIENT * tol:
-        return None
-    return (
-        f"took its start for a minimum: with tol={tol}, no more is to be had, while "
-        "predictions are about as good as constant ones. "
-        "Lower tol, or the weights of the penalties."
-    )
+def none(*outcome: Any) -> None:
+    """Of L-BFGS, which never ends above its start."""
 
 
 def diverged(
@@ -71,3 +49,109 @@ def diverged(
         f"learning_rate_init={problem.settings.learning_rate_init} are too long; "
         "lower it."
     )
+
+
+def learnt_nothing(
+    problem: Problem[Any, Any], engine: MakeEngine, trained: Trained, share: Any
+) -> str | None:
+    """Whether predictions are no better than constant ones, however training ended.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was minimised.
+    engine : callable
+        ``engine()`` evaluates the objective over all rows.
+    trained : Trained
+        The outcome.
+    share : callable
+        ``share(problem, engine, trained)``: of the loss of constant predictions the
+        fraction that is done away with.
+    """
+    settings, state = problem.settings, trained.state
+    if settings.max_iter == 1 and state is not None:  # one piece after the other
+        if not _many_steps(state, settings.learning_rate_init):
+            return None
+    elif trained.status in ("stopped", "interrupted"):
+        return None  # of which whoever asked for it knows
+    elif trained.status in LIMITS and trained.n_iter < _MANY_ITERATIONS:
+        return None  # of which we warn
+    if share(problem, engine, trained) >= _LEARNT:
+        return None
+    return (
+        "has learnt nothing: predictions are no better than constant ones"
+        f"{_silent(trained)}. {_remedy(problem, trained.status)}"
+    )
+
+
+def _many_steps(state: dict[str, Any], learning_rate: float) -> bool:
+    """Whether pieces so far should have taught something."""
+    if "rounds" in state:
+        return state["rounds"] >= _FEW_ROUNDS
+    # In so many steps an entry may move by its own typical size.
+    return state["t"] * learning_rate >= 1 and state["recent"] > 1 - _LEARNT
+
+
+def _silent(trained: Trained) -> str:
+    codes = trained.statistics
+    silent = codes is not None and codes.size and not codes.any()
+    return ", and every code is zero on all rows" if silent else ""
+
+
+def _remedy(problem: Problem[Any, Any], status: str) -> str:
+    objective, settings = problem.objective, problem.settings
+    if settings.solver == "rounds":
+        return (
+            "Lower sparsity_weight or dictionary_penalty, or take the column means "
+            "from X."
+        )
+    terms = getattr(objective, "terms", ())
+    names = [_WEIGHTS_OF[term.name] for term in terms if term.name in _WEIGHTS_OF]
+    decays = (getattr(objective, name, 0.0) for name in ("alpha", "alphas", "l1"))
+    names += ["alpha"] if any(map(np.any, decays)) else []
+    remedies = [f"lower {' or '.join(names)}"] if names else []
+    if getattr(objective, "noise", None) is not None:
+        remedies += [
+            "scale X, for instance with StandardScaler, for corrupted entries to stay "
+            "among the others, or lower corruption_level"
+        ]
+    limit = status if status in LIMITS else None
+    if settings.solver == "adam":
+        longer = f"raise learning_rate_init or {limit or 'n_iter_no_change'}"
+    else:
+        longer = f"raise {limit}" if limit else "lower tol"
+    remedies += [f"{longer}, to train longer"]
+    text = "; ".join(remedies)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def share_of_weights(
+    problem: WeightsProblem, engine: MakeEngine, trained: Trained
+) -> float:
+    """Of weights: 1 − ℓ/ℓ₀, ℓ being the loss of clean rows."""
+    unit = problem.coordinates.unit
+    emphasis = getattr(problem.objective, "emphasis", None)
+    on_kept = 1.0 if emphasis is None else emphasis[1]
+    # Clean rows may be strangers to weights that met corrupted ones only.
+    if getattr(problem.objective, "noise", None) is None:
+        data_term = next(iter(trained.terms.values()))  # penalties come after it
+        if data_term < (1 - _LEARNT) * unit:
+            return 1 - data_term / unit
+    evaluate = engine()
+    with evaluate, np.errstate(over="ignore", invalid="ignore"):
+        evaluate.draw = None
+        loss = evaluate.data_loss(trained.theta)
+    return 1 - loss / (unit * (on_kept or 1.0))
+
+
+def share_of_dictionary(
+    problem: Problem[Any, None], engine: MakeEngine, trained: Trained
+) -> float:
+    """Of a dictionary: what codes and atoms explain of the rows' squared lengths."""
+    sums, size = trained.state, problem.data.moments.size
+    assert sums is not None, "which every round leaves"
+    A = trained.theta.reshape(problem.objective.shape).astype(np.float64)
+    explained = 2 * np.vdot(A, sums["SX"]) - np.vdot(A, sums["SS"] @ A)
+    if not size:
+        return 1.0
+    return float(explained / sums["weight"]) / size**2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from skae.training.problem import (
     WeightsProblem,
 )
 from skae.training.progress import Progress
+
+_RECENT = 100  # steps
 
 
 def train_on_batches(
@@ -83,6 +86,8 @@ class MiniBatches:
         self._engine = BatchEngine(
             objective, problem.settings.batch_size, coordinates.means
         )
+        # Running mean of the batches' data term, in units of constant predictions'.
+        self._recent = 0.0
         if state is not None and state["units"] == self._units:
             self._random_state.set_state(state["random_state"])
             # Copies: a piece that is refused must leave no trace.
@@ -90,10 +95,11 @@ class MiniBatches:
             self._adam.t = state["t"]
             self._engine.draw = state["draw"]
             self._engine.mean_statistics = state["mean_statistics"]
+            self._recent = state["recent"]
 
     @property
     def _units(self) -> tuple[Any, ...]:
-        """What a state must agree in: the coordinates, and the order of parameters."""
+        """What a state must agree in: coordinates, order of parameters, and pieces."""
         coordinates, objective = self._problem.coordinates, self._problem.objective
         scale, size = coordinates.scale, objective.layout.size
         # Of sparse rows the parameters lie in another order.
@@ -104,6 +110,7 @@ class MiniBatches:
             float(scale[0]),
             float(scale[-1]),
             order,
+            *_pieces(objective),
         )
 
     @property
@@ -117,6 +124,7 @@ class MiniBatches:
             "t": self._adam.t,
             "draw": self._engine.draw,
             "mean_statistics": self._engine.mean_statistics,
+            "recent": self._recent,
         }
 
     def run(
@@ -157,6 +165,8 @@ class MiniBatches:
             loss, gradient, terms = self._engine(theta, data, index, weight)
             release.after_gathering(len(index))
             epoch.add(weight, loss, terms)
+            part = next(iter(terms.values())) / unit
+            self._recent += (part - self._recent) / min(self._adam.t + 1, _RECENT)
             return loss / unit, gradient, weight
 
         def each_epoch(iteration: Iteration) -> None:
@@ -170,6 +180,8 @@ class MiniBatches:
             tol=settings.tol,
             atol=NEARLY_ZERO * settings.tol,
             n_iter_no_change=n_iter_no_change,
+            # In which an entry may move by its own typical size.
+            least_steps=ceil(1 / settings.learning_rate_init),
             adam=self._adam,
             callback=each_epoch,
         )
@@ -181,6 +193,14 @@ def _rates(settings: Settings) -> Iterator[float]:
         falling = settings.learning_rate == "linear"
         factor = 1 - epoch / settings.max_iter if falling else 1.0
         yield settings.learning_rate_init * factor
+
+
+def _pieces(objective: Any) -> list[str]:
+    """Names of what codes and loss are made of, each with a mean code of its own."""
+    alone = [getattr(objective, "activation", None)]
+    found = [*getattr(objective, "activations", alone), objective.output]
+    found += [objective.loss, *map(type, getattr(objective, "terms", ()))]
+    return [str(getattr(piece, "__name__", "")) for piece in found]
 
 
 class _Mean:

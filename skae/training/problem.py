@@ -100,6 +100,8 @@ class Problem(Generic[AnyObjective, AnyCoordinates]):
     goes_on: bool = False  # from weights that have been trained
     # Whose parts are the iterations; None where nobody follows them.
     task: Task | None = None
+    # Whether somebody has pressed Ctrl-C where signals arrive; None where they do here.
+    interrupted: Callable[[], bool] | None = None
     # (θ, n_iter) -> attributes of an estimator that stopped there.
     attributes: Callable[[np.ndarray, int], dict[str, Any]] | None = None
 

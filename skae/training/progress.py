@@ -34,6 +34,7 @@ class Progress:
         self.watch = None
         if problem.validate is not None:
             self.watch = Watch(problem.validate, problem.settings)
+        self._interrupted = problem.interrupted
         self._tasks = None
         if problem.task is not None and problem.attributes is not None:
             self._tasks = Iterations(problem.task, unit, problem.attributes)
@@ -45,6 +46,8 @@ class Progress:
 
     def __call__(self, iteration: Iteration, theta: Callable[[], np.ndarray]) -> None:
         """Take in an iteration; raise StopIteration if it is to be the last.
+
+        And KeyboardInterrupt if Ctrl-C has been pressed where signals arrive.
 
         Parameters
         ----------
@@ -62,6 +65,8 @@ class Progress:
         self.report(iteration, score)
         if self._tasks is not None and self._tasks.end(iteration.n_iter, theta):
             raise StopIteration
+        if self._interrupted is not None and self._interrupted():
+            raise KeyboardInterrupt
         if self.watch is not None:
             self.watch.judge()
 

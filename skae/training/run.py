@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -13,8 +13,9 @@ from joblib import Parallel, delayed, effective_n_jobs
 from skae.engines.choice import engine_for
 from skae.solvers import NotFiniteError, Result
 from skae.training import faults
-from skae.training.dictionary import train_in_rounds
+from skae.training.dictionary import train_in_rounds, worse_than_means
 from skae.training.full_batch import train_on_all_rows
+from skae.training.interrupts import TellsOthers
 from skae.training.messages import MESSAGES
 from skae.training.mini_batch import train_on_batches
 from skae.training.problem import MakeEngine, Problem, Settings, State, Trained
@@ -34,6 +35,9 @@ class Method:
     fault : callable
         ``fault(problem, start, theta, loss, result, data_term)`` -> what makes the
         outcome no fit at all, in words, or None.
+    share : callable
+        ``share(problem, engine, trained)`` -> how much of the loss of constant
+        predictions is done away with, as a fraction.
     is_stochastic : bool
         Whether it takes batches of rows, which may come in pieces and meet dropout.
     unit : str
@@ -54,6 +58,7 @@ class Method:
         [Any, np.ndarray, np.ndarray, float, Result, float],
         str | None,
     ]
+    share: Callable[[Any, MakeEngine, Trained], float]
     is_stochastic: bool
     unit: str
     measure: str
@@ -64,7 +69,8 @@ class Method:
 SOLVERS = {
     "lbfgs": Method(
         train=train_on_all_rows,
-        fault=faults.not_begun,
+        fault=faults.none,
+        share=faults.share_of_weights,
         is_stochastic=False,
         unit="iteration",
         measure="gradient",
@@ -76,6 +82,7 @@ SOLVERS = {
     "adam": Method(
         train=train_on_batches,
         fault=faults.diverged,
+        share=faults.share_of_weights,
         is_stochastic=True,
         unit="epoch",
         measure="gradient",
@@ -91,7 +98,8 @@ SOLVERS = {
 METHODS = SOLVERS | {
     "rounds": Method(
         train=train_in_rounds,
-        fault=faults.never,
+        fault=worse_than_means,
+        share=faults.share_of_dictionary,
         is_stochastic=True,
         unit="round",
         measure="change",
@@ -105,7 +113,7 @@ METHODS = SOLVERS | {
 
 def fit(
     problem: AnyProblem,
-    starts: Sequence[np.ndarray],
+    starts: Iterable[np.ndarray],
     seeds: Sequence[Any] = (0,),
     *,
     n_jobs: int | None = None,
@@ -120,8 +128,9 @@ def fit(
     ----------
     problem : Problem
         What to minimise, and how.
-    starts : sequence of ndarray
-        θ′, in the solver's coordinates, (size,) each.
+    starts : iterable of ndarray
+        θ′, in the solver's coordinates, (size,) each; taken one by one, and none is
+        kept.
     seeds : sequence of int or RandomState
         Of whatever the solver draws, one for each start.
     n_jobs : int, optional
@@ -135,8 +144,9 @@ def fit(
         The last weights or, where rows were held out, those that did best on them.
     """
     engine = cache(partial(engine_for, problem.objective, problem.data))
-    if len(starts) == 1:
-        trained = _train(problem, engine, starts[0], seeds[0], state)
+    if len(seeds) == 1:
+        (start,) = starts
+        trained = _train(problem, engine, start, seeds[0], state)
     else:
         trained = _best(problem, engine, starts, seeds, n_jobs)
     refuse_overflow(trained.theta)
@@ -144,6 +154,10 @@ def fit(
         with engine() as evaluate:
             statistics = evaluate.statistics(trained.theta)
         trained = replace(trained, statistics=statistics)
+    if trained.fault is None:
+        share = METHODS[problem.settings.solver].share
+        fault = faults.learnt_nothing(problem, engine, trained, share)
+        trained = replace(trained, fault=fault)
     return trained
 
 
@@ -207,26 +221,66 @@ def _rate_has_fallen(method: Method, settings: Settings) -> bool:
 def _best(
     problem: AnyProblem,
     engine: MakeEngine,
-    starts: Sequence[np.ndarray],
+    starts: Iterable[np.ndarray],
     seeds: Sequence[Any],
     n_jobs: int | None,
 ) -> Trained:
-    runs: list[Trained] = []
+    best: Trained | None = None
+    cut_short = False
+    each = zip(starts, seeds, strict=True)
     # Where rows lie elsewhere, one start keeps all who hold them busy.
-    alone = not problem.data.X.local or effective_n_jobs(n_jobs) == 1
-    parallel = Parallel(n_jobs=1 if alone else n_jobs, return_as="generator")
-    shared = engine if alone else None
-    for run in parallel(
-        delayed(_train_once)(_with_task(problem, index), start, seed, shared)
-        for index, (start, seed) in enumerate(zip(starts, seeds, strict=True))
-    ):
-        runs.append(run)
-        if run.status == "interrupted":
-            break
-    best = min(runs, key=_badness)
-    if runs[-1].status == "interrupted":
-        best = replace(best, status="interrupted")
-    return best
+    if not problem.data.X.local or effective_n_jobs(n_jobs) == 1:
+        runs = _in_turn(problem, engine, each)
+    else:
+        runs = _in_parallel(problem, each, n_jobs)
+    for run in runs:
+        if run is not None and (best is None or _badness(run) < _badness(best)):
+            best = run
+        cut_short |= _is_cut_short(run)
+        del run  # which would be held while the next is trained
+    if best is None:
+        raise KeyboardInterrupt
+    return replace(best, status="interrupted") if cut_short else best
+
+
+def _is_cut_short(run: Trained | None) -> bool:
+    return run is None or run.status == "interrupted"
+
+
+def _in_turn(
+    problem: AnyProblem, engine: MakeEngine, each: Iterable[tuple[np.ndarray, Any]]
+) -> Iterator[Trained | None]:
+    """Outcomes of starts up to Ctrl-C; None of one of which there is none."""
+    for index, (start, seed) in enumerate(each):
+        try:
+            run = _train_once(_with_task(problem, index), engine, start, seed)
+        except KeyboardInterrupt:
+            yield None
+            return
+        last = _is_cut_short(run)
+        yield run
+        if last:
+            return
+        del run
+
+
+def _in_parallel(
+    problem: AnyProblem, each: Iterable[tuple[np.ndarray, Any]], n_jobs: int | None
+) -> Iterator[Trained | None]:
+    """Outcomes of all starts; after Ctrl-C of those that have come to something."""
+    with TellsOthers() as others:
+        asking = replace(problem, interrupted=others.ask)
+        tasks = (
+            delayed(_train_elsewhere)(_with_task(asking, index), start, seed)
+            for index, (start, seed) in enumerate(each)
+        )
+        try:
+            yield from Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+        except Exception:
+            # Ctrl-C has ended a process that had nothing to do, and so the others.
+            if not others.pressed:
+                raise
+            yield None
 
 
 def _with_task(problem: AnyProblem, index: int) -> AnyProblem:
@@ -237,18 +291,31 @@ def _with_task(problem: AnyProblem, index: int) -> AnyProblem:
     return replace(problem, task=problem.task.subtask("start", max_iter, index))
 
 
+def _train_elsewhere(
+    problem: AnyProblem, start: np.ndarray, seed: Any
+) -> Trained | None:
+    """Train from one of several starts, maybe in another process."""
+    assert problem.interrupted is not None, "signals may arrive elsewhere"
+    if problem.interrupted():
+        return None
+    engine = cache(partial(engine_for, problem.objective, problem.data))
+    try:
+        return _train_once(problem, engine, start, seed)
+    except KeyboardInterrupt:
+        return None
+
+
 def _train_once(
-    problem: AnyProblem, start: np.ndarray, seed: Any, engine: MakeEngine | None
+    problem: AnyProblem, engine: MakeEngine, start: np.ndarray, seed: Any
 ) -> Trained:
-    """Train from one of several starts; without an engine, maybe in another process."""
-    if engine is None:
-        engine = cache(partial(engine_for, problem.objective, problem.data))
+    """Train from one of several starts."""
     if problem.task is not None:
         problem.task.begin()
     trained = _train(problem, engine, start, seed)
     if problem.task is not None:
         problem.task.end()
-    return trained
+    # Nobody goes on from one of several, and it may be larger than the weights.
+    return replace(trained, state=None)
 
 
 def _badness(run: Trained) -> float:

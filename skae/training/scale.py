@@ -17,6 +17,8 @@ from skae.training.coordinates import Coordinates
 
 # sparsity_weight="scale" is this fraction of the loss of the column means.
 _SPARSITY = 0.2
+# Of columns to a unit so many leave L1's weight as it is.
+_COLUMNS = 20
 # contraction_weight="scale" is this, in units in which loss and data are of order one.
 _CONTRACTION = 0.1
 
@@ -82,9 +84,18 @@ class Scale:
         # spread**4 alone would overflow for the largest data.
         return min(1e-3, 0.03 * min(1, self.spread) ** 4)
 
-    def sparsity_weight(self, parts: int) -> float:
-        """sparsity_weight="scale" of a penalty that is a sum of so many like parts."""
-        return _SPARSITY * self.unit / parts
+    def sparsity_weight(self, n_components: int | None) -> float:
+        """sparsity_weight="scale" of the mean code's penalty or of L1, for its units.
+
+        L1 is a sum over units, and of the loss each has its part. At the start an atom
+        pulls at its unit's code in proportion to the loss of *one* column, however many
+        there are: with more than 20 columns a unit the penalty is held in step with
+        that, or it would silence every code before any atom has grown.
+        """
+        if n_components is None:
+            return _SPARSITY * self.unit
+        n_features = len(self.moments.mean)
+        return _SPARSITY * self.unit / max(n_components, n_features / _COLUMNS)
 
     @property
     def contraction_weight(self) -> float:
@@ -131,6 +142,7 @@ class NetworkScale:
         )
         return Coordinates(objective, *units, unit)
 
+    @np.errstate(over="ignore")  # a loss that is not finite is refused
     def penalties(
         self, n_layers: int, output: str, loss: str
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -241,3 +241,12 @@ def test_columns_may_be_taken():
     np.testing.assert_allclose(G.T, gradient[columns], rtol=1e-12)
     squares = (X[columns] ** 2).sum(axis=1)
     np.testing.assert_allclose(value + squares, values[columns], rtol=1e-12)
+
+
+def test_without_a_penalty_to_speak_of_the_shortest_dictionary():
+    """By the pseudo-inverse, of codes of which two are equal."""
+    s = np.arange(1.0, 6.0)[:, np.newaxis]
+    X = s @ [[1.0, -2.0, 3.0]]
+    S = np.hstack([s, s])
+    A = dictionary_step(S.T @ S, S.T @ X, 1e-300)
+    np.testing.assert_allclose(A, np.linalg.pinv(S) @ X, rtol=1e-9)

@@ -202,3 +202,13 @@ def test_starts_meet_the_same_noise_one_after_the_other_or_side_by_side():
     )
     np.testing.assert_array_equal(one.components_, two.components_)
     assert one.loss_ == two.loss_
+
+
+@pytest.mark.parametrize(
+    ("returned", "got"),
+    [(None, "got None"), ("rows", "got <U4 of shape"), (1.0, "got shape")],
+)
+def test_a_corruption_that_returns_no_rows_is_told_so(returned, got):
+    model = DenoisingAutoencoder(2, corruption=lambda X, U: returned)
+    with pytest.raises(ValueError, match=f"corruption must return .*{got}"):
+        model.fit(np.eye(4))

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skae import (
     DenoisingAutoencoder,
     SparseAutoencoder,
+    SparseCoding,
     StackedAutoencoder,
     StackedAutoencoderRegressor,
 )
@@ -123,3 +124,62 @@ def test_fits_in_threads_leave_the_filters_of_warnings_as_they_were():
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(fit, range(3)))
         assert warnings.filters == before
+
+
+CENTRED = X[:40, 18:23] - X[:40, 18:23].mean(axis=0)
+LEARNT_NOTHING = r"has learnt nothing.*{}"
+
+
+def silenced(**params):
+    """An autoencoder whose codes a penalty holds at zero, whatever trains it."""
+    return SparseAutoencoder(
+        3,
+        activation="relu",
+        sparsity="l1",
+        sparsity_weight=1e3,
+        random_state=0,
+        **params,
+    )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        silenced(),
+        silenced(solver="adam", max_iter=400, learning_rate="linear"),
+        SparseCoding(4, sparsity_weight=1e4, random_state=0),
+    ],
+)
+def test_a_fit_that_has_learnt_nothing_names_what_to_turn(model):
+    with pytest.warns(
+        ConvergenceWarning, match=LEARNT_NOTHING.format("sparsity_weight")
+    ):
+        model.fit(CENTRED)
+    assert abs(model.transform(CENTRED)).max() < 1e-2
+
+
+def test_a_stack_that_predicts_a_constant_is_warned_of():
+    with pytest.warns(ConvergenceWarning, match=LEARNT_NOTHING.format("alpha")):
+        model = StackedAutoencoderRegressor(
+            3, autoencoder=None, alpha=1e6, random_state=0
+        ).fit(CENTRED, X[:40, 20])
+    assert np.ptp(model.predict(CENTRED)) < 1e-3 * np.ptp(X[:40, 20])
+
+
+def test_pieces_that_teach_nothing_are_warned_of_in_time():
+    model = silenced(solver="adam", learning_rate_init=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(X[:40, :5])  # nobody learns in one step
+    with pytest.warns(ConvergenceWarning, match=LEARNT_NOTHING.format("")):
+        for _ in range(50):
+            model.partial_fit(X[:40, :5])
+
+
+def test_l1_leaves_codes_of_wide_data_alive():
+    """One factor in 600 columns: its variance is all but a hundredth."""
+    rng = np.random.default_rng(0)
+    wide = rng.standard_normal((40, 1)) * rng.choice([-1.0, 1.0], 600)
+    wide += 0.1 * rng.standard_normal(wide.shape)
+    model = SparseAutoencoder(2, activation="identity", sparsity="l1", random_state=0)
+    assert model.fit(wide).score(wide) > 0.8

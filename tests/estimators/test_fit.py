@@ -3,6 +3,7 @@
 import pickle
 import re
 import threading
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -322,6 +323,26 @@ def test_errors_in_an_evaluation_reach_the_caller(monkeypatch, at):
 
 
 # -- memory ----------------------------------------------------------------------
+
+
+@cut_short
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_starts_are_not_held_all_at_once(solver):
+    """Nor what came of them: only the best is, beside the one of the moment."""
+    wide = np.random.default_rng(0).uniform(size=(20, 5000))
+
+    def peak(n_init):
+        model = autoencoder(n_components=20, n_init=n_init, solver=solver, max_iter=1)
+        tracemalloc.start()
+        try:
+            model.fit(wide)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    one = peak(1)
+    weights = 2 * 20 * 5000 * 8
+    assert peak(8) < one + 4 * weights
 
 
 @cut_short

@@ -186,6 +186,32 @@ def test_data_frames():
         remote.predict(rows.rename(columns={"pixel 0": "other"}))
 
 
+@pytest.mark.parametrize("model", [SparseAutoencoder(6), StackedAutoencoder(6)])
+def test_frames_of_codes_stay_lazy_and_keep_the_index(model):
+    pd, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    frame = pd.DataFrame(X, index=np.arange(1000, 1300)).add_prefix("pixel ")
+    met = []
+
+    def meet(part):
+        met.append(len(part))
+        return part
+
+    model = clone(model).set_params(**SHORT).set_output(transform="pandas").fit(frame)
+    rows = dd.from_pandas(frame, npartitions=3).map_partitions(
+        meet, meta=frame.iloc[:0]
+    )
+    codes = model.transform(rows)
+    assert isinstance(codes, dd.DataFrame) and met == []
+    pd.testing.assert_frame_equal(
+        codes.compute(scheduler="synchronous"), model.transform(frame)
+    )
+    assert isinstance(model.fit_transform(rows), dd.DataFrame)
+    numbered = model.transform(DASK_X)
+    assert list(numbered.compute().index) == list(range(300))
+    with pytest.raises(ValueError, match="set_output asks for polars"):
+        model.set_output(transform="polars").transform(rows)
+
+
 def test_warm_start_goes_on_from_numpy_to_dask():
     estimator = SparseAutoencoder(6, warm_start=True, **SHORT).fit(X)
     before = estimator.loss_

@@ -1,11 +1,15 @@
 """Ctrl-C keeps what there is, at whatever moment it comes."""
 
+import os
 import pickle
+import signal
 
 import numpy as np
 import pytest
-from autoencoders import X, autoencoder, each_kind, each_solver
+from autoencoders import X, assert_same_bits, autoencoder, each_kind, each_solver
+from joblib import parallel_config
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 from skae.engines.batches import BatchEngine
 from skae.engines.threads import ThreadEngine
@@ -86,3 +90,53 @@ def test_interrupt_while_a_line_is_printed(monkeypatch, solver):
         model.fit(X)
     assert model.n_iter_ == len(model.validation_scores_) == 1
     assert model.loss_ == model.loss_curve_[0]
+
+
+# -- several starts, and several fits ------------------------------------------------
+
+
+def press(monkeypatch, at, presses):
+    """Let ``presses()`` happen in the ``at``-th evaluation from now on."""
+    original, calls = ThreadEngine.__call__, []
+
+    def pressing(*args):
+        calls.append(None)
+        if len(calls) == at:
+            presses()
+        return original(*args)
+
+    monkeypatch.setattr(ThreadEngine, "__call__", pressing)
+    return calls
+
+
+def test_starts_elsewhere_keep_what_they_have(monkeypatch):
+    """Python tells the main thread alone of a signal, while others train."""
+    handler = signal.getsignal(signal.SIGINT)
+    calls = press(monkeypatch, 40, lambda: os.kill(os.getpid(), signal.SIGINT))
+    model = autoencoder(solver="lbfgs", max_iter=10**6, tol=0, n_init=4, n_jobs=2)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        with parallel_config(backend="threading"):
+            model.fit(X[:50])
+    assert 1 <= model.n_iter_ == len(model.loss_curve_) < len(calls) < 10**4
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_interrupted_start_leaves_those_before_it(monkeypatch):
+    make = {"solver": "lbfgs", "max_iter": 5, "n_init": 3}
+    calls = press(monkeypatch, None, None)
+    once = autoencoder(**{**make, "n_init": 1}).fit(X[:50])
+    of_one = len(calls)
+    monkeypatch.undo()
+    interrupt(monkeypatch, ThreadEngine, of_one + 1)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model = autoencoder(**make).fit(X[:50])
+    assert_same_bits(model, once)
+
+
+def test_ctrl_c_ends_a_grid_search(monkeypatch):
+    calls = press(monkeypatch, 10, lambda: signal.raise_signal(signal.SIGINT))
+    model = autoencoder(solver="lbfgs", max_iter=50)
+    search = GridSearchCV(model, {"n_components": [2, 3, 4]}, cv=2)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X[:50])
+    assert len(calls) < 12

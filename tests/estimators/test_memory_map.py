@@ -39,7 +39,6 @@ MODELS = {
 }
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Training stopped:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*took its start"),  # tol is large here
 ]
 
 

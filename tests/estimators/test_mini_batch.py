@@ -160,14 +160,20 @@ def test_only_ratios_of_weights_matter():
     assert_same_bits(one, other)
 
 
-def test_converges_when_the_loss_stands_still():
+@pytest.mark.parametrize("rate", [3e-3, 3e-2])
+def test_converges_when_the_loss_stands_still(rate):
+    """After three epochs, and after as many steps as the docstring says."""
+    tol, stale = 0.1, 3
+    make = {"tol": tol, "n_iter_no_change": stale, "learning_rate_init": rate}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = autoencoder(max_iter=500, tol=0.1, n_iter_no_change=3).fit(X)
-    assert model.n_iter_ < 500
+        model = autoencoder(max_iter=500, **make).fit(X)
+    steps = -(-len(X) // model.batch_size)
+    least = max(stale, int(np.ceil(int(1 / rate) / steps)))
     lowest = np.r_[np.inf, np.minimum.accumulate(model.loss_curve_)]
-    left = [3 * (lowest[n - max(3, n // 4)] - lowest[n]) for n in range(3, len(lowest))]
-    ends = left <= 0.1 * lowest[3:]
+    windows = [(n, max(least, n // 4)) for n in range(least, len(lowest))]
+    left = np.array([3 * (lowest[n - window] - lowest[n]) for n, window in windows])
+    ends = left <= tol * lowest[least:]
     assert ends[-1] and not ends[:-1].any()  # and not an epoch earlier
 
 

@@ -7,6 +7,8 @@ import pytest
 from autoencoders import FITTED, X, assert_same_bits, autoencoder, each_kind
 from sklearn.base import clone
 
+from skae import SparseAutoencoder
+
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
 
@@ -140,5 +142,29 @@ def test_a_refused_piece_leaves_no_trace():
 
 
 def test_a_first_piece_without_variation_sets_no_scale():
-    model = autoencoder().partial_fit(X[:1])
-    assert model.partial_fit(X).alpha_ == autoencoder().partial_fit(X).alpha_
+    """That of all rows so far does."""
+    model = autoencoder().partial_fit(X[:1]).partial_fit(X)
+    whole = autoencoder().partial_fit(np.vstack([X[:1], X]))
+    assert model.alpha_ == pytest.approx(whole.alpha_, rel=1e-12)
+    assert model.sparsity_weight_ == pytest.approx(whole.sparsity_weight_, rel=1e-12)
+    # And that is then the scale, whatever comes.
+    assert model.partial_fit(100 * X).alpha_ == pytest.approx(whole.alpha_, rel=1e-12)
+
+
+def test_single_rows_teach_the_encoder():
+    """Of two like columns one code holds nearly all."""
+    rows = np.random.default_rng(0).standard_normal((600, 1)) * [1.0, 1.0]
+    model = SparseAutoencoder(
+        1, activation="tanh", sparsity=None, solver="adam", random_state=0
+    )
+    for row in rows:
+        model.partial_fit(row[np.newaxis])
+    assert model.score(rows) > 0.5
+
+
+def test_a_mean_code_does_not_outlive_its_units():
+    """Codes of tanh units lie in (-1, 1), those of logistic ones in (0, 1)."""
+    rows = np.random.default_rng(0).standard_normal((50, 4))
+    model = SparseAutoencoder(3, activation="tanh", solver="adam", random_state=0)
+    model.partial_fit(rows).set_params(activation="logistic").partial_fit(rows)
+    assert (model._state["mean_statistics"] > 0).all()

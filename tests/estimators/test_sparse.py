@@ -7,6 +7,7 @@ from covering import every_pair
 from scipy.linalg import subspace_angles
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 
 from skae import SparseAutoencoder
@@ -247,6 +248,19 @@ def test_equal_rows_that_are_not_exact_in_binary_score_zero_or_one():
     model = fitted(UNIT, n_components=2, max_iter=5)
     X = np.full((7, UNIT.shape[1]), 0.1)
     assert model.score(X) in (0.0, 1.0)
+
+
+@pytest.mark.parametrize("weights", [None, [0, 1, 0]])
+def test_a_single_row_has_no_score(weights):
+    """As of scikit-learn's regressors; rows of weight zero are as good as absent."""
+    model = fitted(IRIS)
+    rows = IRIS[:1] if weights is None else IRIS[:3]
+    with pytest.warns(UndefinedMetricWarning, match="less than two samples"):
+        assert np.isnan(model.score(rows, sample_weight=weights))
+    two = IRIS[:2]
+    errors = ((model.predict(two) - two) ** 2).sum()
+    explained = 1 - errors / ((two - two.mean(axis=0)) ** 2).sum()
+    assert model.score(two) == pytest.approx(explained)
 
 
 @pytest.mark.filterwarnings("ignore:Training stopped")

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import scipy.sparse
+from compare import assert_has_score
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -206,7 +207,8 @@ def test_edges_fit(rows, dtype):
     model = SparseCoding(2, max_iter=20, random_state=0).fit(rows)
     for name in ATTRIBUTES:
         assert np.isfinite(getattr(model, name)).all(), name
-    assert np.isfinite(model.score(rows)) and np.isfinite(model.predict(rows)).all()
+    assert np.isfinite(model.predict(rows)).all()
+    assert_has_score(model, rows)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -285,3 +287,30 @@ def test_codes_cut_short_are_warned_of_at_the_caller(method, rows, monkeypatch):
     with pytest.warns(ConvergenceWarning, match="Some codes did not") as caught:
         getattr(model, method)(rows)
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("exponent", [-300, -250, 200])
+def test_codes_in_other_units_are_the_same_bits(exponent):
+    """Powers of two change no rounding; fourth powers of these leave the range."""
+    X = np.random.default_rng(0).standard_normal((40, 4))
+    make = {"max_iter": 3, "random_state": 0}
+    codes = SparseCoding(3, **make).fit_transform(X)
+    scaled = SparseCoding(3, **make).fit_transform(np.ldexp(X, exponent))
+    np.testing.assert_array_equal(scaled, codes)
+
+
+def test_rows_that_overflow_are_named():
+    X = np.random.default_rng(0).standard_normal((40, 4))
+    model = SparseCoding(3, max_iter=3, random_state=0).fit(X)
+    X[5, 0] = 1e200
+    with pytest.raises(ValueError, match="rows of X overflow float64"):
+        model.transform(X)
+
+
+def test_columns_far_from_zero_are_to_be_centred():
+    X = np.random.default_rng(0).standard_normal((200, 2))
+    with pytest.warns(ConvergenceWarning, match="centre"):
+        SparseCoding(max_iter=5, random_state=0).fit(X + 300)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*centre.*")
+        SparseCoding(max_iter=5, random_state=0).fit(X)

@@ -327,6 +327,7 @@ def test_only_fine_tuning_warns_of_its_limit(cls):
     assert [str(w.message)[:35] for w in caught] == [
         "Fine-tuning stopped at max_iter=15 "
     ]
+    assert f"before {cls.__name__} converged" in str(caught[0].message)
     assert caught[0].filename == __file__  # where fit was called
 
 

@@ -1,5 +1,7 @@
 """Stacks: a clear error that names its cause, or finite results."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -144,11 +146,11 @@ def test_dropout_needs_adam(make, name):
         ({"loss": "log_loss"}, "loss='log_loss' needs output_activation='logistic'"),
         (
             {"autoencoder": "rbm"},
-            "output_activation='logistic', got .*'identity'; they",
+            "the stack, which got .*'identity'; set the stack's .*='logistic'",
         ),
         (
             {"autoencoder": SparseAutoencoder(), "output_activation": "logistic"},
-            "output_activation='identity', got .*'logistic'; they must agree",
+            "SparseAutoencoder for the first .* set the stack's .*='identity'",
         ),
     ],
 )
@@ -380,3 +382,15 @@ def test_code_activation_beside_an_autoencoder_of_another_is_refused():
         model = deep((3, 2), autoencoder=given, code_activation=wanted)
         model.set_params(max_iter=2).fit(X)
         assert model._names[1] == wanted
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_targets_in_unequal_units_are_warned_of(unit):
+    y = np.c_[X[:, 0], unit * X[:, 1], np.ones(len(X))]
+    model = StackedAutoencoderRegressor(2, autoencoder=None, max_iter=2)
+    with pytest.warns(UserWarning, match="Columns of y have ranges from"):
+        model.fit(X, y)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Columns of y")
+        model.fit(X, y * [unit, 1, 1e6])
+        model.fit(X, 1e6 * y[:, 0])

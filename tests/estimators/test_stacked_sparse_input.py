@@ -398,7 +398,7 @@ def test_no_rows_are_written_out(estimator, y, options, monkeypatch):
     model.transform(SPARSE)
 
 
-@pytest.mark.filterwarnings("ignore:.*took its start")  # there is nothing to learn
+@pytest.mark.filterwarnings("ignore:.*has learnt nothing")  # there is nothing to learn
 @pytest.mark.parametrize("options", [SHORT, ADAM], ids=["lbfgs", "adam"])
 @each_kind
 def test_memory_is_not_that_of_dense_rows(estimator, y, options):
