@@ -53,7 +53,7 @@ ESTIMATORS = [
     ContractiveAutoencoder(**SHORT, activation="tanh", tied_weights=True, l1_ratio=0.5),
     StackedAutoencoderClassifier(**STACK, autoencoder="denoising"),
     StackedAutoencoderClassifier(**STACK | ADAM, autoencoder=None),
-    StackedAutoencoderRegressor(**STACK | {"max_iter": 10}, autoencoder="sparse"),
+    StackedAutoencoderRegressor(6, max_iter=10, autoencoder="sparse"),
     StackedAutoencoder(**STACK, autoencoder="sparse"),
     SparseCoding(**SHORT | {"max_iter": 4}),
 ]

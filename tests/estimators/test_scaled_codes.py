@@ -58,7 +58,10 @@ def weighted_std(codes, weights):
 def test_codes_have_unit_spread_over_the_rows_that_count(name):
     model = fitted(name, sample_weight=S)
     codes = model.transform(X)
-    np.testing.assert_allclose(weighted_std(codes, S), 1, rtol=1e-10)
+    spread = weighted_std(codes, S)
+    alive = codes.any(axis=0)  # rectified units may be silent
+    assert alive.sum() > 2
+    np.testing.assert_allclose(spread[alive], 1, rtol=1e-10)
     np.testing.assert_allclose(codes, unscaled(model) / model.code_scale_, rtol=1e-12)
 
 

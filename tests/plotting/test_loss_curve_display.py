@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -130,7 +130,8 @@ def test_other_trained_estimators(plt):
 
 
 def test_training_that_had_nothing_to_do(plt):
-    autoencoder = SparseAutoencoder(6, tol=100).fit(X)
+    with pytest.warns(ConvergenceWarning, match="learnt nothing"):
+        autoencoder = SparseAutoencoder(6, tol=1e6).fit(X)
     display = LossCurveDisplay.from_estimator(autoencoder)
     assert len(display.lines_["SparseAutoencoder"].get_ydata()) == 0
     assert legend_of(display) == ["SparseAutoencoder"]
