@@ -57,9 +57,9 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         was changed. "gaussian" keeps no entry, so it takes None only.
 
     redraw_every : int or None, default=20
-        Iterations of L-BFGS between draws of the noise; Adam draws it for every
-        batch. None draws once, which is cheapest but learns that one draw's noise
-        by heart.
+        Iterations of L-BFGS between draws of the noise, at first; later there are
+        more, on several draws at a time. Adam draws it for every batch. None draws
+        once, which is cheapest but learns that one draw's noise by heart.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
         f, the activation of the hidden units.

@@ -212,3 +212,86 @@ def test_a_corruption_that_returns_no_rows_is_told_so(returned, got):
     model = DenoisingAutoencoder(2, corruption=lambda X, U: returned)
     with pytest.raises(ValueError, match=f"corruption must return .*{got}"):
         model.fit(np.eye(4))
+
+
+def draws_of_evaluations(model, X):
+    """The number of the draw at each evaluation, and the rows it was evaluated on."""
+    met = []
+    original = ThreadEngine.__call__
+
+    def noting(engine, theta):
+        met.append((engine.draw, engine._blocks.n_samples))
+        return original(engine, theta)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ThreadEngine, "__call__", noting)
+        model.fit(X)
+    return met
+
+
+def test_later_runs_are_longer_and_on_more_draws():
+    model = DenoisingAutoencoder(
+        3, redraw_every=1, max_iter=20, tol=0, random_state=0, alpha=0.01
+    )
+    draws = [draw for draw, _ in draws_of_evaluations(model, TRAIN[:200])]
+    # The numbers are new ones in order, four times alone, then two by two.
+    firsts = [draws.index(draw) for draw in range(max(draws) + 1)]
+    assert firsts == sorted(firsts)
+    assert draws[firsts[4] :][:4] == [4, 5, 4, 5]
+    assert draws[: firsts[4]] == sorted(draws[: firsts[4]])
+
+
+def expected_loss(model, X, n_draws=20):
+    """J of the textbook, the mean of draws that training has not met."""
+    noisy = [model.corrupt(X, random_state=seed) for seed in range(100, 100 + n_draws)]
+    left = np.mean([error(model.predict(rows), X) for rows in noisy]) / 2
+    weights = model.components_, model.decoder_components_
+    return left + model.alpha / 2 * sum((W**2).sum() for W in weights)
+
+
+def test_loss_is_that_of_noise_that_training_has_not_met():
+    options = {"alpha": 1e-4, "max_iter": 80, "tol": 0, "random_state": 0}
+    fresh, frozen = (
+        DenoisingAutoencoder(32, redraw_every=every, **options).fit(TRAIN[:300])
+        for every in (10, None)
+    )
+    assert fresh.loss_ == pytest.approx(expected_loss(fresh, TRAIN[:300]), rel=0.02)
+    assert frozen.loss_ < 0.9 * expected_loss(frozen, TRAIN[:300])
+
+
+def test_ends_are_averaged_where_that_is_better():
+    """About a minimum, ends of runs are a mean plus noise: the mean has less of it."""
+    from skae.solvers import Result
+    from skae.training.full_batch import _Ends
+
+    def fun(x):
+        return x @ x, 2 * x, (float(x @ x), {})
+
+    rng, ends = np.random.default_rng(0), _Ends()
+    for _ in range(30):
+        last = rng.normal(size=50)
+        ends.add(last)
+    result = Result(last, 0.0, last, None, 9, 10, "max_iter")
+    better = ends.better(result, fun)
+    assert better.value == better.x @ better.x < 0.3 * (last @ last)
+    np.testing.assert_array_equal(better.gradient, 2 * better.x)
+    assert (better.n_fun, better.n_iter, better.status) == (12, 9, "max_iter")
+    # On the way down the last of them is the best.
+    ends = _Ends()
+    for size in (3.0, 2.0, 1.0):
+        ends.add(np.full(50, size))
+    result = Result(np.full(50, size), 0.0, last, None, 9, 10, "max_iter")
+    assert (ends.better(result, fun).x == size).all()
+
+
+def test_a_sample_and_all_rows_meet_different_draws():
+    X = np.tile(TRAIN, (9, 1))[:10_000, ::4]
+    model = DenoisingAutoencoder(
+        2, max_iter=6, redraw_every=2, growing_samples=True, random_state=0
+    )
+    met = draws_of_evaluations(model, X)
+    rows = {}
+    for draw, n_rows in met:
+        rows.setdefault(draw, set()).add(n_rows)
+    assert len({n for n_rows in rows.values() for n in n_rows}) > 1
+    assert all(len(n_rows) == 1 for n_rows in rows.values())
