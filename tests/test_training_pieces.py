@@ -14,7 +14,7 @@ from skae.rows.data import Data
 from skae.rows.source import source
 from skae.training.dictionary import DictionaryObjective
 from skae.training.early_stopping import Watch, hold_out
-from skae.training.problem import Settings
+from skae.training.problem import Problem, Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -71,6 +71,15 @@ def test_patience_may_be_of_one_iteration():
     options = {"solver": "adam", "early_stopping": True, "tol": 1.0}
     model = SparseAutoencoder(3, n_iter_no_change=1, random_state=0, **options)
     assert len(model.fit(X).validation_scores_) == 2
+
+
+@pytest.mark.parametrize("n_samples", [4, 4000])
+def test_the_tolerance_falls_with_the_root_of_the_columns(n_samples):
+    few, many, more = (
+        Problem(None, Data(source(rows)), None, Settings(tol=1e-3)).tolerance
+        for rows in (np.empty((n_samples, d)) for d in (5, 1000, 4000))
+    )
+    assert few == 1e-3 > many and more == pytest.approx(many / 2)
 
 
 def test_shares_of_the_decay():
