@@ -12,7 +12,7 @@ from skae.core.losses import LOSSES
 from skae.engines.row_map import row_blocks
 from skae.rows.data import Data
 from skae.rows.source import source
-from skae.training.dictionary import DictionaryObjective
+from skae.training.dictionary import DictionaryObjective, Encoder
 from skae.training.early_stopping import Watch, hold_out
 from skae.training.problem import Problem, Settings
 
@@ -135,3 +135,17 @@ def test_length_of_the_first_atoms():
         objective = DictionaryObjective(shape, np.dtype(float), *constants, 10)
         A = objective.start(rng, 2.0).reshape(shape)
         np.testing.assert_allclose(np.linalg.norm(A, axis=1), length)
+
+
+def test_a_code_costs_as_much_as_its_products():
+    """Which are with the dictionary: twice its units or columns cost twice as much."""
+    one, units, columns = (
+        Encoder(
+            np.ones(shape),
+            DictionaryObjective(
+                shape, np.dtype(float), 1.0, 1.0, 1e-5, NoPooling(shape[0]), 10
+            ),
+        ).multiplications_per_row
+        for shape in ((3, 5), (6, 5), (3, 10))
+    )
+    assert units == columns == 2 * one
