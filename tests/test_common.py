@@ -31,7 +31,7 @@ STACK = {"hidden_layer_sizes": (4, 3), "max_iter": 6}
 ADAM = {
     "solver": "adam",
     "learning_rate_init": 0.1,
-    "max_iter": 60,
+    "max_iter": 12,
     "activation": "tanh",
 }
 
@@ -52,9 +52,8 @@ ESTIMATORS = [
     DenoisingAutoencoder(**SHORT, corruption="gaussian", redraw_every=None),
     ContractiveAutoencoder(**SHORT, activation="tanh", tied_weights=True, l1_ratio=0.5),
     StackedAutoencoderClassifier(**STACK, autoencoder="denoising"),
-    StackedAutoencoderClassifier(**STACK | ADAM, autoencoder=None),
     StackedAutoencoderRegressor(6, max_iter=10, autoencoder="sparse"),
-    StackedAutoencoder(**STACK, autoencoder="sparse"),
+    StackedAutoencoder(**STACK | ADAM, autoencoder=None),
     SparseCoding(**SHORT | {"max_iter": 4}),
 ]
 FIRST_OF_ITS_CLASS = {type(e): e for e in reversed(ESTIMATORS)}.values()
@@ -111,8 +110,14 @@ KEPT_PRIVATE = [
 
 
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
-def test_scikit_learns_checks(estimator, check):
-    check(estimator)
+def test_scikit_learns_checks(estimator, check, request):
+    try:
+        check(estimator)
+    except Exception as error:
+        if request.node.get_closest_marker("xfail"):
+            # pytest would parse scikit-learn's long files for every line on the way.
+            raise error.with_traceback(None) from None
+        raise
 
 
 @pytest.mark.parametrize("check", KEPT_PRIVATE)

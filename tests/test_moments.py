@@ -31,3 +31,16 @@ def test_rows_vary_if_by_more_than_rounding(dtype, place):
         X = place + digits * digit * np.array([[-1.0], [1.0]])
         moments = source(X).moments()
         assert moments.no_variation(dtype) == constant
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_too_small_is_what_has_no_cube(dtype):
+    """A product of three such numbers is to be far from the subnormal ones."""
+    tiny = float(np.finfo(dtype).tiny)
+    for cube, small in ((tiny, True), (1000 * tiny, False)):
+        moments = source(cube ** (1 / 3) * np.array([[-1.0], [1.0]])).moments()
+        if small:
+            with pytest.raises(ValueError, match=r"X is too small: spread .* scale X"):
+                moments.check_magnitude(2, np.dtype(dtype))
+        else:
+            moments.check_magnitude(2, np.dtype(dtype))

@@ -6,14 +6,15 @@ from scipy.sparse import csr_array
 from scipy.stats import bernoulli
 from sklearn.datasets import load_digits
 
-from skae import SparseAutoencoder, StackedAutoencoderRegressor
+from skae import DenoisingAutoencoder, SparseAutoencoder, StackedAutoencoderRegressor
 from skae.core.coding import NoPooling
 from skae.core.losses import LOSSES
 from skae.engines.row_map import row_blocks
 from skae.rows.data import Data
 from skae.rows.source import source
-from skae.training.dictionary import DictionaryObjective
-from skae.training.early_stopping import hold_out
+from skae.training.dictionary import DictionaryObjective, Encoder
+from skae.training.early_stopping import Watch, hold_out
+from skae.training.problem import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -46,6 +47,32 @@ def test_a_piece_of_another_kind_starts_adam_afresh(kinds):
         )
 
 
+@pytest.mark.parametrize("max_fun", range(1, 8))
+def test_the_limit_of_evaluations_may_be_met_by_the_end_of_a_draw(max_fun):
+    model = DenoisingAutoencoder(3, redraw_every=1, max_fun=max_fun, random_state=0)
+    assert model.fit(X).n_iter_ < max_fun  # which needs more than one for each
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_a_score_that_stays_is_no_better(patience):
+    settings = Settings(tol=0.0, n_iter_no_change=patience)
+    watch = Watch(lambda theta: 0.5, settings)
+    for _ in range(patience):
+        watch.score(None, X[0])
+        watch.judge()
+    watch.score(None, X[0])
+    with pytest.raises(StopIteration):
+        watch.judge()
+    assert watch.stopped
+
+
+def test_patience_may_be_of_one_iteration():
+    """With a tolerance of one no score, which one bounds, is better than the first."""
+    options = {"solver": "adam", "early_stopping": True, "tol": 1.0}
+    model = SparseAutoencoder(3, n_iter_no_change=1, random_state=0, **options)
+    assert len(model.fit(X).validation_scores_) == 2
+
+
 def test_shares_of_the_decay():
     stack = StackedAutoencoderRegressor(
         (4, 3), autoencoder=None, alpha=0.02, l1_ratio=0.25, max_iter=1, random_state=0
@@ -76,7 +103,7 @@ def test_shares_of_the_decay_in_units_of_the_data():
 def test_blocks_of_rows_are_one_or_even_in_number(n_components):
     for n_samples in (1, 100, 127, 2049, 5000, 20_001):
         blocks = row_blocks(n_samples, n_components)
-        assert len(blocks) == 1 or len(blocks) % 2 == 0
+        assert len(blocks) == 1 or (len(blocks) % 2 == 0 and n_samples > 128)
         assert len(blocks) <= -(-n_samples // 128) + 1  # 128 rows are enough
 
 
@@ -99,3 +126,17 @@ def test_length_of_the_first_atoms():
         objective = DictionaryObjective(shape, np.dtype(float), *constants, 10)
         A = objective.start(rng, 2.0).reshape(shape)
         np.testing.assert_allclose(np.linalg.norm(A, axis=1), length)
+
+
+def test_a_code_costs_as_much_as_its_products():
+    """Which are with the dictionary: twice its units or columns cost twice as much."""
+    one, units, columns = (
+        Encoder(
+            np.ones(shape),
+            DictionaryObjective(
+                shape, np.dtype(float), 1.0, 1.0, 1e-5, NoPooling(shape[0]), 10
+            ),
+        ).multiplications_per_row
+        for shape in ((3, 5), (6, 5), (3, 10))
+    )
+    assert units == columns == 2 * one

@@ -92,6 +92,15 @@ def test_gradient_by_the_codes_against_central_differences(pooling, V, d):
     assert relative_difference(gradient, central_differences(value, S)) < 1e-8
 
 
+def test_codes_start_at_those_of_each_atom_alone():
+    """Which are A x / ‖A_j‖², if the atom is no thousandth as long as the longest."""
+    A = np.array([[3.0, 4, 0], [0, 0.05, 0.12], [1e-3, 0, 0]])
+    X = np.array([[1.0, 2, 3], [-1, 0, 2]])
+    start = CodeObjective(A, LAMBDA, EPSILON, NoPooling(3)).of_rows(X).start()
+    alone = [np.linalg.lstsq(atom[:, np.newaxis], X.T)[0][0] for atom in A[:2]]
+    np.testing.assert_allclose(start, [*alone, [0, 0]], rtol=1e-12)
+
+
 @table
 def test_curvature_bounds_the_second_derivative(pooling, V, d):
     """The diagonal of a quadratic that lies above: no second derivative exceeds it."""

@@ -51,3 +51,6 @@ def test_layers_followed_by_others_are_the_whole(depth):
     assert first(X).shape == (len(X), len(p.intercepts[depth - 1]))  # as it was
     sparse = SparseLayers(first, entries_per_row=5).followed_by(whole.layers[depth:])
     np.testing.assert_allclose(sparse(csr_array(X)), whole(X), rtol=1e-13)
+    inputs, *above = objective.layer_sizes
+    products = [5 * above[0], *(a * b for a, b in pairwise(above))]  # 5 of the inputs
+    assert sparse.multiplications_per_row == sum(products) < inputs * sum(products)

@@ -62,6 +62,21 @@ def test_tables_multiply():
     assert "cross_entropy" not in LOSSES  # no reconstruction sums to one
 
 
+class Mixed(NetworkCase):
+    """Each hidden layer has an activation of its own."""
+
+    @property
+    def activations(self):
+        hidden = "tanh", "logistic", "identity", "relu"
+        return [*hidden[: self.depth], self.output]
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_each_layer_may_have_an_activation_of_its_own(depth):
+    case = Mixed(depth, "each its own", "identity", "squared_error", dropout=True)
+    test_loss_is_the_formula_and_the_gradient_its_derivative(case)
+
+
 @every_triple(case=CASES)
 def test_loss_is_the_formula_and_the_gradient_its_derivative(case):
     """Of four blocks; the derivative is that of their sum, computed as one."""
@@ -107,6 +122,7 @@ def test_one_hidden_layer_is_the_autoencoder(activation, output, loss, weighted)
     loss, gradient, terms = run(deep, X, None, s, as_network(theta))
     with ThreadEngine(shallow, X, s) as evaluate:
         expected = evaluate(theta)
+    assert deep.multiplications_per_row == shallow.multiplications_per_row
     assert loss == pytest.approx(expected[0], rel=1e-12)
     assert terms["decay"] == pytest.approx(expected[2]["decay"], rel=1e-12)
     np.testing.assert_allclose(

@@ -77,6 +77,20 @@ def test_size_of_blocks_is_rounding_only(case):
         assert distance < 1e-12 * np.linalg.norm(whole[1])
 
 
+def test_codes_are_kept_as_far_as_memory_goes():
+    objective, X, s, _ = data(KL)
+
+    def kept(memory):
+        engine = ThreadEngine(objective, X, s, rows=51, code_memory=memory)
+        return [codes.nbytes for codes in engine._codes if codes is not None]
+
+    every = kept(2**30)
+    assert len(every) == 4 and sum(every) >= N * K * 8
+    assert kept(sum(every)) == every
+    assert kept(sum(every) - 1) == every[:3]
+    assert kept(every[0]) == every[:1] and kept(0) == []
+
+
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_codes_kept_or_encoded_twice_are_the_same_bits(n_threads):
     objective, X, s, theta = data(KL)
@@ -227,6 +241,9 @@ def test_blas_is_limited_until_the_last_one_leaves():
     assert blas_threads() == before
     assert first == again == max(before, default=1)
     assert second == max(1, first // 2)
+    with threadpool_limits(3, user_api="blas"), single_threaded_blas() as three:
+        with ThreadPoolExecutor(1) as pool:
+            assert in_thread(pool, enter) == max(1, three // 2)
 
 
 def in_thread(pool, function):

@@ -286,9 +286,7 @@ def test_ends_are_averaged_where_that_is_better():
 
 def test_a_sample_and_all_rows_meet_different_draws():
     X = np.tile(TRAIN, (9, 1))[:10_000, ::4]
-    model = DenoisingAutoencoder(
-        2, max_iter=6, redraw_every=2, growing_samples=True, random_state=0
-    )
+    model = DenoisingAutoencoder(2, max_iter=18, redraw_every=2, tol=0, random_state=0)
     met = draws_of_evaluations(model, X)
     rows = {}
     for draw, n_rows in met:

@@ -306,8 +306,8 @@ def test_a_fitted_estimator_keeps_nothing_of_the_cluster(client):
 
 @pytest.mark.parametrize("restart", [False, True], ids=["plain loss", "nanny restart"])
 def test_a_worker_lost_during_a_fit_changes_no_bit(monkeypatch, tmp_path, restart):
-    estimator = SparseAutoencoder(6, max_iter=5, random_state=0)
-    rows, weights = chunked(X, 40), chunked(WEIGHTS, 40)
+    estimator = SparseAutoencoder(6, **SHORT)
+    rows, weights = chunked(X, 75), chunked(WEIGHTS, 75)
     with cluster(processes=True) as client, client.as_current():
         expected = clone(estimator).fit(rows, sample_weight=weights)
         options = {"at": 3, "during": "_block_sums", "restart": restart}

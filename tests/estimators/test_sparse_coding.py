@@ -429,7 +429,7 @@ EDGES = {
 )
 def test_finite_whatever_the_data(edge, weight, dtype):
     rows = EDGES[edge].astype(dtype)
-    fit = coder(n_components=5, sparsity_weight=weight).fit(rows)
+    fit = coder(n_components=5, max_iter=3, sparsity_weight=weight).fit(rows)
     assert np.isfinite(fit.components_).all() and np.isfinite(fit.loss_curve_).all()
     assert np.isfinite(fit.transform(rows)).all()
     assert np.isfinite(fit.score_samples(rows)).all()

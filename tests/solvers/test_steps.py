@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from skae.solvers import minimize_lbfgs
+from skae.solvers.history import History
 from skae.solvers.line_search import (
     C1,
     EXPANSION,
@@ -101,6 +103,138 @@ def test_one_parabola_takes_one_step_more(first, m):
     assert strong_wolfe(ray, m**2 / 2, -m, first)
     assert ray.x == pytest.approx(m, rel=1e-12)
     assert ray.n_fun == 2
+
+
+def recorded(function):
+    """The function, and where it was asked for."""
+    asked = []
+
+    def fun(x):
+        asked.append(float(x))
+        return function(x)
+
+    return fun, asked
+
+
+def test_longer_steps_at_least_double():
+    """φ' lies between −1.5 and −0.5 for ever, as it is at 0: nothing is accepted."""
+    fun, asked = recorded(lambda x: (-x + np.sin(3 * x) / 6, -1 + np.cos(3 * x) / 2))
+    ray = ray_of(fun)
+    strong_wolfe(ray, 0.0, -0.5, 0.1)
+    ratios = np.divide(asked[2:], asked[1:-1])  # the first was for the ray
+    assert len(ratios) > 10
+    assert (ratios >= 2 * (1 - 1e-12)).all() and (ratios <= EXPANSION + 1e-12).all()
+    assert ratios.min() < 3  # where the cubic has its minimum nearer than that
+
+
+def test_too_little_is_not_kept():
+    """φ falls for ever, and by a hundredth of what is asked at the least."""
+    ray = ray_of(lambda x: (-0.01 * C1 * x, -1.0))
+    assert not strong_wolfe(ray, 0.0, -1.0, 1.0)
+
+
+def test_a_bracket_within_the_noise_ends_the_search():
+    ray = ray_of(lambda x: (float(x > 0), 1.0))
+    assert not strong_wolfe(ray, 0.0, -1e-4, 1.0, noise=1e-3)
+    assert ray.n_fun == 1
+
+
+@pytest.mark.parametrize(
+    ("slope", "at_t", "taken"),
+    [(-100.0, -95.0, False), (-100.0, 95.0, True), (-0.01, 0.0095, True)],
+)
+def test_where_values_are_noise_slopes_tell(slope, at_t, taken):
+    """The second rule: c2 φ'(0) <= φ'(t) <= (2 c1 − 1) φ'(0), of any size."""
+    ray = ray_of(lambda x: (1e-9 * x, at_t if x > 0 else slope))
+    found = strong_wolfe(ray, 0.0, slope, 1.0, noise=1e-6)
+    assert (found and ray.n_fun == 1) == taken
+
+
+def waves(t, a, b, c):
+    """a x⁴/4 + b sin 3x − c x and its slope, on the way from 0 on which it falls."""
+    side = -np.sign(3 * b - c)
+    x = side * t
+    value = a * x**4 / 4 + b * np.sin(3 * x) - c * x
+    return value, side * (a * x**3 + 3 * b * np.cos(3 * x) - c)
+
+
+def test_many_brackets_move_as_each_alone():
+    """And end where a step is accepted; the first ones are of any size."""
+    rng = np.random.default_rng(0)
+    shapes, first = rng.uniform(0.1, 3, (3, 300)), 10 ** rng.uniform(-2, 1.5, 300)
+
+    def trials(t, shapes):
+        return Trials(t, *waves(t, *shapes))
+
+    start, trial = trials(0 * first, shapes), trials(first, shapes)
+    refused = ~acceptable(start, trial, 0 * first)
+    shapes, first, start, trial = (
+        shapes[:, refused],
+        first[refused],
+        start.at(refused),
+        trial.at(refused),
+    )
+    steps = [first]
+
+    def evaluate(t):
+        steps.append(t)
+        return trials(t, shapes)
+
+    with np.errstate(invalid="ignore"):
+        end = search(evaluate, start, trial, 0 * first)
+    assert acceptable(start, end, 0 * first).all()
+    longest = 0
+    for shape, together in zip(shapes.T, np.transpose(steps), strict=True):
+        fun, alone = recorded(lambda x, shape=shape: waves(x, *shape))
+        ray = ray_of(fun)
+        assert strong_wolfe(ray, ray.value, float(ray.gradient[0]), together[0])
+        alone = alone[1:]  # where the ray begins
+        np.testing.assert_allclose(together[: len(alone)], alone, rtol=1e-9)
+        longest = max(longest, len(alone))
+    assert len(first) > 100 and longest > 4
+
+
+def test_brackets_close_around_a_kink_as_each_alone():
+    """φ(t) = |t − m| − m has no slope small enough: the last trial is the twentieth."""
+    m = np.array([0.03, 0.31, 0.55, 0.7, 0.93])
+
+    def kinked(t, m=m):
+        return np.abs(t - m) - m, np.where(t < m, -1.0, 1.0)
+
+    steps = [np.ones(5)]
+
+    def evaluate(t):
+        steps.append(t)
+        return Trials(t, *kinked(t))
+
+    start, trial = (Trials(t, *kinked(t)) for t in (np.zeros(5), steps[0]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        end = search(evaluate, start, trial, np.zeros(5))
+    np.testing.assert_allclose(end.t, m, rtol=0.1)
+    for i, together in enumerate(np.transpose(steps)):
+        fun, alone = recorded(lambda x, m=m[i]: kinked(x, m))
+        strong_wolfe(ray_of(fun), 0.0, -1.0, 1.0)
+        np.testing.assert_allclose(together[: len(alone) - 2], alone[1:-1], rtol=1e-9)
+
+
+def test_a_direction_that_leads_up_is_not_searched(monkeypatch):
+    def up(history, out):
+        out[:] = history.g
+        return out
+
+    monkeypatch.setattr(History, "direction", up)
+    result = minimize_lbfgs(lambda x: (x @ x / 2, x.copy(), None), np.ones(3))
+    assert (result.status, result.n_fun) == ("precision", 1)
+
+
+@pytest.mark.parametrize("cosine", [1e-17, 1e-15])
+def test_a_pair_at_a_right_angle_but_for_rounding_is_refused(cosine):
+    x, s, y = np.zeros(2), np.array([1.0, 0.0]), np.array([cosine, 1.0])
+    history = History(np.full(2, 1e-40), 3)
+    assert history.empty is True
+    stored = history.update(x + s, x, y)
+    assert stored == (cosine > np.finfo(float).eps)
+    assert history.empty is not stored
 
 
 FREE = np.array(0.0)  # no penalty
