@@ -25,10 +25,17 @@ from skae.core.sparse_rows import SparseRows
 from skae.core.terms import Forward
 
 
-def sparse_objective(*args: Any, **kwargs: Any) -> "SparseRowsObjective":
-    """The objective for sparse rows, from arguments of ``AutoencoderObjective``."""
+def sparse_objective(
+    *args: Any, by_products: bool = True, **kwargs: Any
+) -> "SparseRowsObjective":
+    """The objective for sparse rows, from arguments of ``AutoencoderObjective``.
+
+    ``by_products`` says whether errors may be differences of squared lengths.
+    """
     objective = LinearDecoderObjective(*args, **kwargs)
-    return objective if objective.is_linear else SparseRowsObjective(*args, **kwargs)
+    if by_products and objective.is_linear:
+        return objective
+    return SparseRowsObjective(*args, **kwargs)
 
 
 @dataclass

@@ -26,16 +26,17 @@ from skae.core.network_model import NetworkParameters
 
 
 def sparse_network(
-    *args: Any, reconstructs: bool, **kwargs: Any
+    *args: Any, reconstructs: bool, by_products: bool = True, **kwargs: Any
 ) -> "SparseNetworkObjective":
     """The objective for sparse rows, from arguments of ``NetworkObjective``.
 
-    ``reconstructs`` says whether the rows are their own targets.
+    ``reconstructs`` says whether the rows are their own targets, and ``by_products``
+    whether errors may be differences of squared lengths.
     """
     objective = SparseNetworkObjective(*args, **kwargs)
     if not reconstructs:
         return objective
-    linear = objective.output.is_linear and objective.loss.is_quadratic
+    linear = objective.output.is_linear and objective.loss.is_quadratic and by_products
     kind = LinearOutputs if linear and objective.depth else WrittenOutTargets
     return kind(*args, **kwargs)
 

@@ -9,6 +9,10 @@ from skae.core.layers import Layers
 from skae.core.linear_decoder import LinearDecoder
 from skae.core.sparse_rows import SparseRows
 
+# Of ‖x‖²: what is less is a difference whose rounding may be a millionth of it.
+_SMALL = 1e-9
+_ENTRIES_AT_A_TIME = 2**18
+
 Map = Callable[[Any], np.ndarray]  # of slices of rows, or of their codes
 
 
@@ -40,6 +44,9 @@ def _write_squares(residual: np.ndarray, errors: np.ndarray) -> None:
 class LinearErrors:
     """By products with the non-zeros; see ``skae.core.linear_decoder``.
 
+    What is small beside the squares it is a difference of, as of a column far from
+    zero, is computed once more from the reconstruction.
+
     Parameters
     ----------
     encode : callable
@@ -58,7 +65,20 @@ class LinearErrors:
         codes = self._encode(X)
         H = np.ones((codes.shape[1] + 1, len(codes)))
         H[:-1] = codes.T
+        rows = SparseRows(X)
         with np.errstate(over="ignore", invalid="ignore"):
-            losses, _ = self._linear.losses(H, SparseRows(X))
+            losses, _ = self._linear.losses(H, rows)
         np.multiply(losses, 2, out=errors)
         errors[np.isnan(errors)] = np.inf  # inf less inf
+        self._again(X, H, np.flatnonzero(errors < _SMALL * rows.squared_norms), errors)
+
+    def _again(
+        self, X: Any, H: np.ndarray, which: np.ndarray, errors: np.ndarray
+    ) -> None:
+        """Write errors of these rows from their reconstructions, few at a time."""
+        at_a_time = max(1, _ENTRIES_AT_A_TIME // X.shape[1])
+        for first in range(0, len(which), at_a_time):
+            index = which[first : first + at_a_time]
+            residual = H[:, index].T @ self._linear.wide.T
+            residual -= X[index].toarray()
+            errors[index] = np.vecdot(residual, residual)

@@ -28,6 +28,8 @@ from skae.rows.protocols import Compute, Cost, RowMap, Write
 _DEARER = 8
 # Above so many columns it is not asked how they vary together.
 _WIDE = 1200
+# Squared distance from zero, beside the variance, of which rounding leaves a millionth.
+_FAR = 1e9
 
 
 class CsrRows(LocalRows):
@@ -70,13 +72,24 @@ class CsrRows(LocalRows):
 
     def autoencoder(self, *args: Any, **kwargs: Any) -> SparseRowsObjective:
         """The objective for such rows, from arguments of ``AutoencoderObjective``."""
-        return sparse_objective(*args, **kwargs)
+        return sparse_objective(*args, by_products=self._by_products, **kwargs)
 
     def network(
         self, *args: Any, reconstructs: bool, **kwargs: Any
     ) -> SparseNetworkObjective:
         """The objective for such rows, from arguments of ``NetworkObjective``."""
-        return sparse_network(*args, reconstructs=reconstructs, **kwargs)
+        by_products = not reconstructs or self._by_products
+        return sparse_network(
+            *args, reconstructs=reconstructs, by_products=by_products, **kwargs
+        )
+
+    @property
+    def _by_products(self) -> bool:
+        """Whether errors keep digits enough as differences of squared lengths."""
+        moments = self.moments()
+        if moments.no_variation(self.dtype):
+            return True
+        return bool(moments.mean @ moments.mean <= _FAR * moments.variance)
 
     def mapped(
         self, compute: Compute, n_columns: int, weights: np.ndarray | None = None

@@ -14,12 +14,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sparse_data import SPARSE, WEIGHTS, X
 
-from skae import ContractiveAutoencoder, DenoisingAutoencoder, SparseAutoencoder
+from skae import (
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    StackedAutoencoder,
+)
 from skae.core.layers import Layers
 from skae.core.sparse_rows import SparseRows
 from skae.rows.source import source
 
-pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Training stopped", "ignore:Fine-tuning stopped"
+)
 
 ATTRIBUTES = [
     "components_",
@@ -313,3 +320,17 @@ def test_pipeline_and_grid_search():
     one, other = clone(search).fit(SPARSE), clone(search).fit(X)
     for name in ("mean_test_score", "std_test_score"):
         np.testing.assert_allclose(one.cv_results_[name], other.cv_results_[name])
+
+
+@pytest.mark.parametrize("make", [SparseAutoencoder, StackedAutoencoder])
+@pytest.mark.parametrize("mean", [1e4, 1e8])
+def test_a_column_far_from_zero_costs_no_digits(make, mean):
+    """Its square is 1e8 or 1e16 times the errors; dense rows show what is right."""
+    rng = np.random.default_rng(0)
+    rows = np.c_[np.eye(6)[rng.integers(0, 6, 60)], mean + rng.normal(size=60)]
+    model = make(3, max_iter=30, random_state=0).fit(rows)
+    sparse = scipy.sparse.csr_array(rows)
+    expected = model.score_samples(rows)
+    np.testing.assert_allclose(model.score_samples(sparse), expected, rtol=1e-4)
+    again = make(3, max_iter=30, random_state=0).fit(sparse)
+    assert again.score(rows) == pytest.approx(model.score(rows), abs=0.02)
