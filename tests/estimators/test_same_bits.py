@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 
 from skae import SparseAutoencoder, StackedAutoencoder
 
-pytestmark = pytest.mark.filterwarnings("ignore:Training")
+pytestmark = pytest.mark.filterwarnings("ignore:(Training|Fine-tuning) stopped")
 
 # Enough columns and units for BLAS to share out its products.
 X = np.random.default_rng(0).uniform(size=(400, 300))
