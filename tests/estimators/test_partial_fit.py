@@ -48,7 +48,7 @@ def test_partial_fit_goes_on_after_fit(kind):
     assert_same_bits(pieces, whole)
     assert autoencoder(kind, max_iter=1).fit(X)._state is None
     other_units = autoencoder(kind, max_iter=1).fit(X).partial_fit(100 * X)
-    assert other_units.alpha_ == pieces.alpha_
+    assert other_units.penalties_ == pieces.penalties_
 
 
 @each_kind
@@ -86,10 +86,11 @@ def test_partial_fit_with_other_features():
 
 def test_the_first_piece_sets_the_scale():
     model = autoencoder().partial_fit(X)
-    alpha, weight = model.alpha_, model.sparsity_weight_
+    penalties, weight = model.penalties_, model.sparsity_weight_
     model.partial_fit(2 * X)
-    assert (model.alpha_, model.sparsity_weight_) == (alpha, weight)
-    assert alpha == pytest.approx(min(1e-3, 0.03 * X.var(axis=0).mean() ** 2))
+    assert (model.penalties_, model.sparsity_weight_) == (penalties, weight)
+    s2 = X.var(axis=0).mean()
+    assert penalties["squares"] == pytest.approx([3e-3 * s2**2, 1e-4])
     # A refusal leaves it as it is, and a fit sets it anew.
     with pytest.raises(ValueError, match="too large"):
         clone(model).fit(1e150 * X)
@@ -141,4 +142,4 @@ def test_a_refused_piece_leaves_no_trace():
 
 def test_a_first_piece_without_variation_sets_no_scale():
     model = autoencoder().partial_fit(X[:1])
-    assert model.partial_fit(X).alpha_ == autoencoder().partial_fit(X).alpha_
+    assert model.partial_fit(X).penalties_ == autoencoder().partial_fit(X).penalties_
