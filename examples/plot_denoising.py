@@ -55,7 +55,7 @@ X_train, X_test, y_train, y_test = train_test_split(
 
 kinds = {"gaussian": 4.0, "masking": 0.3}
 titles = {"gaussian": "Gaussian noise, σ = 4", "masking": "30 % of the pixels lost"}
-size = {"n_components": 64, "max_iter": 2000, "random_state": 0}
+size = {"n_components": 64, "alpha": 1e-3, "max_iter": 2000, "random_state": 0}
 
 denoisers, noisy = {}, {}
 for kind, level in kinds.items():

@@ -32,7 +32,6 @@ ATTRIBUTES = [
     "mean_activation_",
     "loss_",
     "loss_curve_",
-    "alpha_",
     "sparsity_weight_",
 ]
 

@@ -67,14 +67,22 @@ def terms(
     activation,
     output,
     loss,
-    alpha,
+    alpha=0.0,
     l1_ratio=0.0,
+    penalties=None,
     sparsity=None,
     contraction=None,
     s=None,
     **penalty,
 ):
-    """The terms of J, by name; ``penalty`` holds beta, and rho for "kl"."""
+    """The terms of J, by name; ``penalty`` holds beta, and rho for "kl".
+
+    ``penalties`` has what multiplies the squares and the absolute values of W and of D,
+    in place of ``alpha`` and ``l1_ratio``.
+    """
+    squares, absolute = [(1 - l1_ratio) * alpha] * 2, [l1_ratio * alpha] * 2
+    if penalties is not None:
+        squares, absolute = penalties["squares"], penalties["absolute"]
     s = np.ones(len(X)) if s is None else s
     H = codes(X, W, b, activation)
     R = ACTIVATIONS[output](H @ D + c)
@@ -85,11 +93,15 @@ def terms(
     }
     parts = {
         "reconstruction": s @ LOSSES[loss](X, R).sum(axis=1) / s.sum(),
-        "decay": (1 - l1_ratio) * alpha / 2 * ((W**2).sum() + (D**2).sum()),
+        "decay": sum(
+            a / 2 * (V**2).sum() for a, V in zip(squares, (W, D), strict=True)
+        ),
         "sparsity": sparsities[sparsity](),
     }
-    if l1_ratio > 0:
-        parts["l1"] = alpha * l1_ratio * (np.abs(W).sum() + np.abs(D).sum())
+    if any(absolute):
+        parts["l1"] = sum(
+            a * np.abs(V).sum() for a, V in zip(absolute, (W, D), strict=True)
+        )
     if contraction is not None:
         norms = [(jacobian(x, W, b, activation) ** 2).sum() for x in X]
         parts["contraction"] = contraction * s @ norms / s.sum()

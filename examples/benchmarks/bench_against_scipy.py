@@ -77,7 +77,7 @@ def theirs(X, start, model, n_threads):
     arguments = (
         X,
         model.n_components,
-        model.alpha_,
+        model.alpha,
         model.sparsity_target,
         model.sparsity_weight_,
     )
@@ -106,16 +106,20 @@ def compare(table, case, dtype, max_iter, repeats, target):
     """Fit both, in turns, and print a row for each thread setting."""
     X = case.rows(dtype)
     model = SparseAutoencoder(
-        case.n_components, max_iter=max_iter, tol=0, random_state=0
+        case.n_components,
+        alpha=1e-3,
+        sparsity_target=0.05,
+        max_iter=max_iter,
+        tol=0,
+        random_state=0,
     )
     model.fit(X)
     with watched_fit() as watch:
         model.fit(X)
     nfev, start = len(watch.curve), watch.start.astype(np.float64)
     first_loss = watch.curve[0][1]
-    same, _ = textbook(
-        start, X, case.n_components, model.alpha_, 0.05, model.sparsity_weight_
-    )
+    penalties = model.alpha, model.sparsity_target, model.sparsity_weight_
+    same, _ = textbook(start, X, case.n_components, *penalties)
     np.testing.assert_allclose(same, first_loss, rtol=1e-4)
 
     settings = sorted({1, all_threads()})

@@ -61,8 +61,7 @@ def theirs(X, start, model, n_threads):
         torch.tensor(part, requires_grad=True)
         for part in unpack(start, X.shape[1], model.n_components)
     )
-    alpha, beta = model.alpha_, model.sparsity_weight_
-    rho = model.sparsity_target
+    alpha, beta, rho = model.alpha, model.sparsity_weight_, model.sparsity_target
     optimizer = torch.optim.LBFGS(
         [W, b, D, c],
         max_iter=model.max_iter,
@@ -101,7 +100,12 @@ def compare(table, case, dtype, max_iter, repeats, target):
     """Run both, in turns, and print a row for each level."""
     X = case.rows(dtype)
     model = SparseAutoencoder(
-        case.n_components, max_iter=max_iter, tol=0, random_state=0
+        case.n_components,
+        alpha=1e-3,
+        sparsity_target=0.05,
+        max_iter=max_iter,
+        tol=0,
+        random_state=0,
     )
     with watched_fit() as watch:
         model.fit(X)

@@ -62,10 +62,10 @@ class AutoencoderObjective(AutoencoderModel):
         Names in ``ACTIVATIONS``.
     loss : str
         Name in ``LOSSES``, one that takes this output.
-    alpha : float
-        Weight decay; biases are never penalised.
-    l1 : float
-        λ, the weight of ‖W‖₁ + ‖D‖₁, the sums of absolute values.
+    alpha : float or pair of float
+        Weight decay, that of W and that of D; biases are never penalised.
+    l1 : float or pair of float
+        λ, the weight of ‖W‖₁ and of ‖D‖₁, the sums of absolute values.
     terms : sequence of objects
         What else the loss has: see ``skae.core.terms``.
     noise : Noise or None
@@ -87,8 +87,8 @@ class AutoencoderObjective(AutoencoderModel):
         activation: str = "logistic",
         output: str = "identity",
         loss: str = "squared_error",
-        alpha: float = 0.0,
-        l1: float = 0.0,
+        alpha: float | tuple[float, float] = 0.0,
+        l1: float | tuple[float, float] = 0.0,
         terms: "Sequence[protocols.Term]" = (),
         noise: "Noise | None" = None,
         emphasis: tuple[float, float] | None = None,
@@ -108,19 +108,19 @@ class AutoencoderObjective(AutoencoderModel):
             n_features, n_components, activation, output, tied_weights, dtype
         )
         self.loss = LOSSES[loss]
-        self.alpha, self.l1, self.terms = alpha, l1, tuple(terms)
+        self.alpha, self.l1, self.terms = _pair(alpha), _pair(l1), tuple(terms)
         self.noise, self.emphasis = noise, emphasis
 
     @property
     def penalty_weights(self) -> np.ndarray | None:
         """c of the penalty Σ_j c_j |θ_j|, (size,), or None where there is none."""
-        if not self.l1:
+        if not any(self.l1):
             return None
         c = np.zeros(self.layout.size, self.dtype)
         parts = self.parameters(c)
         with np.errstate(over="ignore"):  # the solver refuses what is not finite
-            parts.encoder += self.l1
-            parts.decoder[:-1] += self.l1  # tied weights are both
+            parts.encoder += self.l1[0]
+            parts.decoder[:-1] += self.l1[1]  # tied weights are both
         return c
 
     def start(self, random_state: np.random.RandomState) -> np.ndarray:
@@ -405,15 +405,20 @@ class AutoencoderObjective(AutoencoderModel):
         """
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
-        decay = add_decay(self.alpha, parameters.encoder, gradient.encoder)
-        decay += add_decay(self.alpha, parameters.decoder[:-1], gradient.decoder[:-1])
+        D, its_gradient = parameters.decoder[:-1], gradient.decoder[:-1]
+        decay = add_decay(self.alpha[0], parameters.encoder, gradient.encoder)
+        decay += add_decay(self.alpha[1], D, its_gradient)
         means = {name: value / weight_sum for name, value in total.terms.items()}
         if mean is not None:
             for term in self._mean_terms:
                 means[term.name] += term.value(mean)
         # In this order everywhere: floating-point sums depend on it.
         terms = {"reconstruction": means.pop("reconstruction"), "decay": decay, **means}
-        if self.l1:
-            matrices = (parameters.encoder, parameters.decoder[:-1])
-            terms["l1"] = self.l1 * sum(map(absolute_sum, matrices))
+        if any(self.l1):
+            sums = map(absolute_sum, (parameters.encoder, D))
+            terms["l1"] = sum(l1 * a for l1, a in zip(self.l1, sums, strict=True))
         return sum(terms.values()), total.gradient, terms
+
+
+def _pair(weight: float | tuple[float, float]) -> tuple[float, float]:
+    return weight if isinstance(weight, tuple) else (weight, weight)

@@ -34,6 +34,7 @@ from skae.estimators._parameters import (
     check_works,
     fraction_of_zeros,
     n_units,
+    strength,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.rows.moments import Moments, total_weight
@@ -196,7 +197,7 @@ class BaseAutoencoder(
         """Go through X once, in mini-batches, and improve the weights.
 
         For data that come in pieces. The first piece sets what is relative to the
-        scale of the data (``alpha_``, the penalties' weights and Adam's units), so it
+        scale of the data (the penalties' weights and Adam's units), so it
         should be as mixed as the whole; if its rows are all alike, or it is one row,
         the first hundred rows set it. After ``fit``, they are those of ``fit``, and
         Adam's averages begin anew. Rows are not held out here. ``code_scale_`` is that
@@ -286,19 +287,18 @@ class BaseAutoencoder(
             moments = own
         scale = Scale.of(moments, LOSSES[self.loss], dtype)
         n_components = n_units(self.n_components, n_features)
-        # A float of Python's promotes no float32 array, a NumPy one would.
-        l1_ratio, alpha = float(self.l1_ratio), self.alpha
-        alpha = float(scale.alpha(l1_ratio) if alpha == "scale" else alpha)
+        squares, absolute = self._decay(scale)
         keywords, fitted = self._terms(data, scale, n_components, random_state)
-        fitted = {"alpha_": alpha, **fitted}
+        penalties = {"squares": [*squares], "absolute": [*absolute]}
+        fitted = {"penalties_": penalties, **fitted}
         objective = data.X.autoencoder(
             n_features,
             n_components,
             activation=self.activation,
             output=self.output_activation,
             loss=self.loss,
-            alpha=(1 - l1_ratio) * alpha,
-            l1=l1_ratio * alpha,
+            alpha=squares,
+            l1=absolute,
             tied_weights=self.tied_weights,
             dtype=dtype,
             **keywords,
@@ -311,6 +311,17 @@ class BaseAutoencoder(
             attributes=partial(_attributes, objective, data, self.activation, fitted),
         )
         return problem, fitted, moments
+
+    def _decay(self, scale):
+        """What multiplies ½‖·‖² and ‖·‖₁, of W and of D."""
+        number, of_scale = strength(self, "alpha")
+        # A float of Python's promotes no float32 array, a NumPy one would.
+        l1_ratio = float(self.l1_ratio)
+        if of_scale:
+            return scale.alphas(
+                number, l1_ratio, self.output_activation, self.loss, self.tied_weights
+            )
+        return ((1 - l1_ratio) * number,) * 2, (l1_ratio * number,) * 2
 
     def _warm_start(self, problem):
         objective = problem.objective

@@ -11,6 +11,8 @@ from skae.core.penalties import L1, KullbackLeibler
 from skae.training.run import METHODS, SOLVERS
 
 Seed = int | np.random.RandomState | None  # what ``random_state`` may be
+# And the weight of a penalty: a number, "scale", or ("scale", a number).
+Strength = float | str | tuple[str, float]
 # What those parameters may be that say how to train.
 TRAINING_CONSTRAINTS = {
     "solver": [StrOptions(set(SOLVERS))],
@@ -29,9 +31,11 @@ TRAINING_CONSTRAINTS = {
     "warm_start": ["boolean"],
     "verbose": ["verbose"],
 }
+# Constraints of a ``Strength``, of which ``strength`` tells more.
+STRENGTH = [Interval(Real, 0, None, closed="left"), StrOptions({"scale"}), tuple, list]
 # And how strongly weights are penalised.
 PENALTY_CONSTRAINTS = {
-    "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+    "alpha": STRENGTH,
     "l1_ratio": [Interval(Real, 0, 1, closed="both")],
 }
 
@@ -39,6 +43,41 @@ PENALTY_CONSTRAINTS = {
 # With as many units as columns, no more columns: two matrices of so many by so many
 # numbers are 1 GB, of which L-BFGS holds some twenty.
 _WIDEST = 8192
+
+
+def strength(estimator, name):
+    """The weight of a penalty, and whether it multiplies what "scale" is.
+
+    Parameters
+    ----------
+    estimator : estimator
+    name : str
+        Of a parameter: a number, "scale" or ("scale", a number).
+
+    Returns
+    -------
+    number : float
+    of_scale : bool
+    """
+    given = getattr(estimator, name)
+    if isinstance(given, str):
+        return 1.0, True
+    if not isinstance(given, tuple | list):
+        return float(given), False
+    word, times = given if len(given) == 2 else (None, None)
+    is_number = isinstance(times, Real) and 0 <= times < np.inf
+    if not (isinstance(word, str) and word == "scale" and is_number):
+        raise ValueError(
+            f"{name} must be a number of 0 or more, 'scale' or a multiple of that, "
+            f"such as ('scale', 3); got {name}={given!r}."
+        )
+    return float(times), True
+
+
+def resolved(estimator, name, scale):
+    """The weight of a penalty as a number, where "scale" is that number."""
+    number, of_scale = strength(estimator, name)
+    return number * float(scale) if of_scale else number
 
 
 def n_units(n_components, n_features):
@@ -129,11 +168,11 @@ class SparsityMixin:
 
     _parameter_constraints: dict = {
         "sparsity": [StrOptions({"kl", "l1"}), None],
-        "sparsity_target": [Interval(Real, 0, 1, closed="neither")],
-        "sparsity_weight": [
-            Interval(Real, 0, None, closed="left"),
-            StrOptions({"scale"}),
+        "sparsity_target": [
+            Interval(Real, 0, 1, closed="neither"),
+            StrOptions({"auto"}),
         ],
+        "sparsity_weight": STRENGTH,
     }
 
     def _check_combinations(self):
@@ -146,20 +185,22 @@ class SparsityMixin:
             )
 
     def _sparsity(self, scale, n_components):
-        """Terms of the penalty on the codes, and the fitted ``sparsity_weight_``."""
+        """Terms of the penalty on the codes, and what its parameters came to."""
         if self.sparsity is None:
-            return [], {"sparsity_weight_": 0.0}
-        weight = self.sparsity_weight
-        if weight == "scale":
-            units = n_components if self.sparsity == "l1" else None
-            weight = scale.sparsity_weight(units)
-        weight = float(weight)
+            return [], {"sparsity_weight_": 0.0, "sparsity_target_": None}
+        units = n_components if self.sparsity == "l1" else None
+        of_scale = scale.sparsity_weight(units)
+        weight = resolved(self, "sparsity_weight", of_scale)
+        target: float | None = None
         if self.sparsity == "l1":
             term = L1(weight)
         else:
-            bounds = ACTIVATIONS[self.activation].bounds
-            term = KullbackLeibler(float(self.sparsity_target), weight, bounds)
-        return [term], {"sparsity_weight_": weight}
+            target = self.sparsity_target
+            if target == "auto":
+                target = scale.sparsity_target(n_components)
+            target, bounds = float(target), ACTIVATIONS[self.activation].bounds
+            term = KullbackLeibler(target, weight, bounds)
+        return [term], {"sparsity_weight_": weight, "sparsity_target_": target}
 
 
 def fraction_of_zeros(weight):

@@ -29,6 +29,7 @@ from skae.estimators._parameters import (
     DocLinkMixin,
     ScaledCodesMixin,
     fraction_of_zeros,
+    strength,
 )
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
 from skae.rows.reading import read_rows
@@ -314,7 +315,7 @@ class BaseStack(
             activations = self._activations(autoencoders)
         output, loss = targets.output, targets.loss
         alphas, l1 = layer_penalties(
-            *(self.alpha, self.l1_ratio, self._penalised_layers()),
+            *(*strength(self, "alpha"), self.l1_ratio, self._penalised_layers()),
             *(scale, output, loss, self._unit_alpha),
         )
         return data.X.network(

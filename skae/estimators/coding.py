@@ -15,7 +15,6 @@ from sklearn.utils import check_random_state
 from skae._sklearn import (
     CallbackSupportMixin,
     Interval,
-    StrOptions,
     validate_params,
 )
 from skae._warnings import warn
@@ -24,7 +23,16 @@ from skae.core.layers import Layers
 from skae.engines.blas import single_threaded_blas
 from skae.estimators._callbacks import fit_task
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
-from skae.estimators._parameters import DocLinkMixin, Seed, check_works, n_units
+from skae.estimators._parameters import (
+    STRENGTH,
+    DocLinkMixin,
+    Seed,
+    Strength,
+    check_works,
+    n_units,
+    resolved,
+    strength,
+)
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.rows.reading import MatrixLike, read
 from skae.training.dictionary import MAX_ITER_ENCODE, DictionaryObjective, Encoder
@@ -72,13 +80,13 @@ class SparseCoding(
         number of features. None takes as many as there are features, up to 8192, or
         as the grid of ``topography`` has.
 
-    sparsity_weight : float or "scale", default="scale"
+    sparsity_weight : float, "scale" or ("scale", float), default="scale"
         Weight λ, in [0, inf), in squared units of X. "scale" uses 0.01 of the mean
         squared length of a row, divided by the number of units in a window. More
         makes codes sparser, until units go out of use one by one: their atoms go to
-        zero.
+        zero. ("scale", 3) is three times that.
 
-    dictionary_penalty : float or "scale", default="scale"
+    dictionary_penalty : float, "scale" or ("scale", float), default="scale"
         Weight γ, in (0, inf): keeps the dictionary from growing while the codes shrink.
         "scale" uses 1/``n_components``, with which codes are of order one. Only λ²γ
         matters, apart from the scale of the codes and for small ε.
@@ -198,13 +206,10 @@ class SparseCoding(
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "sparsity_weight": [
-            Interval(Real, 0, None, closed="left"),
-            StrOptions({"scale"}),
-        ],
+        "sparsity_weight": STRENGTH,
         "dictionary_penalty": [
             Interval(Real, 0, None, closed="neither"),
-            StrOptions({"scale"}),
+            *STRENGTH[1:],
         ],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "topography": ["array-like", None],
@@ -222,8 +227,8 @@ class SparseCoding(
         self,
         n_components: int | None = None,
         *,
-        sparsity_weight: float | str = "scale",
-        dictionary_penalty: float | str = "scale",
+        sparsity_weight: Strength = "scale",
+        dictionary_penalty: Strength = "scale",
         epsilon: float = 1e-5,
         topography: Sequence[int] | None = None,
         pool_size: int = 3,
@@ -413,16 +418,19 @@ class SparseCoding(
         moments = data.moments
         moments.check_magnitude(data.n_rows, data.X.dtype)
         size = moments.size or 1.0
-        weight, penalty = self.sparsity_weight, self.dictionary_penalty
-        if weight == "scale":
-            # A code that is active alone counts in window² pools.
-            weight = _WEIGHT * (size / window) ** 2
-        if penalty == "scale":
-            penalty = 1 / k
+        # A code that is active alone counts in window² pools.
+        of_scale = _WEIGHT * (size / window) ** 2
+        weight = resolved(self, "sparsity_weight", of_scale)
+        penalty = resolved(self, "dictionary_penalty", 1 / k)
+        if not penalty:
+            raise ValueError(
+                "dictionary_penalty must be a multiple above 0 of 'scale', got "
+                f"dictionary_penalty={self.dictionary_penalty!r}."
+            )
         constants = {
             "n_components": k,
-            "sparsity_weight": float(weight),
-            "dictionary_penalty": float(penalty),
+            "sparsity_weight": weight,
+            "dictionary_penalty": penalty,
             "epsilon": float(self.epsilon),
             "topography": grid,
             "pool_size": window,
@@ -475,10 +483,10 @@ class SparseCoding(
         """Refuse parameters of J that changed between two calls of partial_fit."""
         fitted = self._fitted_constants
         for name in ("sparsity_weight", "dictionary_penalty"):
-            given, used = getattr(self, name), fitted[name]
-            if given != "scale" and float(given) != used:
+            (number, of_scale), used = strength(self, name), fitted[name]
+            if not of_scale and number != used:
                 raise ValueError(
-                    f"partial_fit goes on with {name}={used:g}, got {name}={given!r}; "
+                    f"partial_fit goes on with {name}={used:g}, got {name}={number:g}; "
                     f"set {name} back, or fit afresh."
                 )
         same = ("epsilon", "topography", "pool_size")

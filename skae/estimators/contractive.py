@@ -1,14 +1,11 @@
 """The contractive autoencoder."""
 
-from numbers import Real
-
 import numpy as np
 
-from skae._sklearn import Interval, StrOptions
 from skae.core.activations import ACTIVATIONS
 from skae.core.penalties import Contraction
 from skae.estimators._base import BaseAutoencoder
-from skae.estimators._parameters import Seed
+from skae.estimators._parameters import STRENGTH, Seed, Strength, resolved
 from skae.rows.reading import MatrixLike
 
 
@@ -33,10 +30,11 @@ class ContractiveAutoencoder(BaseAutoencoder):
         Number of hidden units, the length of a code. It may exceed the number
         of features. None takes as many as there are features, up to 8192.
 
-    contraction_weight : float or "scale", default="scale"
+    contraction_weight : float, "scale" or ("scale", float), default="scale"
         Weight λ, in [0, inf). "scale" uses 0.1 s² times the loss of reconstructing
         every row by the column means, where s² is the mean variance of a
         feature, so that it means the same in whatever unit X is measured.
+        ("scale", 3) is three times that.
 
     activation : {"logistic", "tanh"}, default="logistic"
         f, the activation of the hidden units. "identity" and "relu" are refused:
@@ -57,11 +55,11 @@ class ContractiveAutoencoder(BaseAutoencoder):
         tanh units that works best for data of about unit spread, as the same
         weights must shrink the data and grow the reconstruction.
 
-    alpha : float or "scale", default="scale"
-        Weight decay α, in [0, inf). Biases are not penalised. "scale" uses
-        min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
-        decay stays small beside the loss of the column means in whatever unit X
-        is measured. See ``l1_ratio`` for what it is with that.
+    alpha : float, "scale" or ("scale", float), default="scale"
+        Weight decay α, in [0, inf). Biases are not penalised. "scale" decays W as
+        3e-3 and D as 1e-4 would for data of unit spread, in whatever unit X is
+        measured: with s² the mean variance of a feature, W by 3e-3 s⁴ and D by 1e-4
+        (see ``penalties_``). ("scale", 3) is three times that.
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
@@ -73,11 +71,9 @@ class ContractiveAutoencoder(BaseAutoencoder):
         L-BFGS finds orthant by orthant [2]_, and that Adam approaches by
         soft-thresholding after each step. Use it for units that look at few
         features each and can be read: pixels of one stroke, a handful of genes.
-        alpha="scale" is then 1/(l1_ratio/a₁ + (1 − l1_ratio)/a₂), with the value
-        above for a₂ and a₁ = min(0.005 s, 0.02 s³): absolute values of weights
-        change with the unit of X as 1/s and s where their squares change as 1/s²
-        and s². In small units it is mostly weights of the encoder that become
-        zero, in large ones of the decoder: where s is about 1, both.
+        alpha="scale" is then 1/(l1_ratio/5e-3 + (1 − l1_ratio)/a) for data of unit
+        spread, with a from above: absolute values, too, are penalised alike in whatever
+        unit X is measured, those of W by s³ and those of D by s times as much.
 
     scale_codes : bool, default=True
         Whether ``transform`` divides each unit's code by its standard deviation over
@@ -213,8 +209,12 @@ class ContractiveAutoencoder(BaseAutoencoder):
     n_iter_ : int
         Number of iterations done, or of epochs: 1 after ``partial_fit``.
 
-    alpha_ : float
-        The α used.
+    penalties_ : dict of str to list of float
+        What multiplies ½‖W‖² and ½‖D‖², as "squares", and ‖W‖₁ and ‖D‖₁, as "absolute".
+        Where ``alpha`` is a number it is (1 − l1_ratio) α and l1_ratio α. "scale" is
+        multiplied by u/z², and by u/z for absolute values, where weights grow as z with
+        the unit of X: 1/s for W, s for D below linear outputs and 1 below logistic
+        ones, and 1 if they are tied; u is s², and 1 with ``loss="log_loss"``.
 
     contraction_weight_ : float
         The λ used.
@@ -264,22 +264,19 @@ class ContractiveAutoencoder(BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        "contraction_weight": [
-            Interval(Real, 0, None, closed="left"),
-            StrOptions({"scale"}),
-        ],
+        "contraction_weight": STRENGTH,
     }
 
     def __init__(
         self,
         n_components: int | None = None,
         *,
-        contraction_weight: float | str = "scale",
+        contraction_weight: Strength = "scale",
         activation: str = "logistic",
         output_activation: str = "identity",
         loss: str = "squared_error",
         tied_weights: bool = False,
-        alpha: float | str = "scale",
+        alpha: Strength = "scale",
         l1_ratio: float = 0.0,
         scale_codes: bool = True,
         solver: str = "lbfgs",
@@ -368,7 +365,6 @@ class ContractiveAutoencoder(BaseAutoencoder):
             )
 
     def _terms(self, data, scale, n_components, random_state):
-        weight = self.contraction_weight
-        weight = float(scale.contraction_weight if weight == "scale" else weight)
+        weight = resolved(self, "contraction_weight", scale.contraction_weight)
         term = Contraction(weight, ACTIVATIONS[self.activation])
         return {"terms": [term]}, {"contraction_weight_": weight}

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from skae._sklearn import Interval, StrOptions
 from skae.core.corruptions import CORRUPTIONS, Custom, Noise
 from skae.estimators._base import BaseAutoencoder
-from skae.estimators._parameters import Seed, SparsityMixin
+from skae.estimators._parameters import Seed, SparsityMixin, Strength
 from skae.rows.reading import MatrixLike
 
 
@@ -77,11 +77,11 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         tanh units that works best for data of about unit spread, as the same
         weights must shrink the data and grow the reconstruction.
 
-    alpha : float or "scale", default="scale"
-        Weight decay α, in [0, inf). Biases are not penalised. "scale" uses
-        min(1e-3, 0.03 s⁴), where s² is the mean variance of a feature, so that the
-        decay stays small beside the loss of the column means in whatever unit X
-        is measured. See ``l1_ratio`` for what it is with that.
+    alpha : float, "scale" or ("scale", float), default="scale"
+        Weight decay α, in [0, inf). Biases are not penalised. "scale" decays W as
+        3e-3 and D as 1e-4 would for data of unit spread, in whatever unit X is
+        measured: with s² the mean variance of a feature, W by 3e-3 s⁴ and D by 1e-4
+        (see ``penalties_``). ("scale", 3) is three times that.
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
@@ -93,27 +93,30 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         L-BFGS finds orthant by orthant [3]_, and that Adam approaches by
         soft-thresholding after each step. Use it for units that look at few
         features each and can be read: pixels of one stroke, a handful of genes.
-        alpha="scale" is then 1/(l1_ratio/a₁ + (1 − l1_ratio)/a₂), with the value
-        above for a₂ and a₁ = min(0.005 s, 0.02 s³): absolute values of weights
-        change with the unit of X as 1/s and s where their squares change as 1/s²
-        and s². In small units it is mostly weights of the encoder that become
-        zero, in large ones of the decoder: where s is about 1, both.
+        alpha="scale" is then 1/(l1_ratio/5e-3 + (1 − l1_ratio)/a) for data of unit
+        spread, with a from above: absolute values, too, are penalised alike in whatever
+        unit X is measured, those of W by s³ and those of D by s times as much.
 
     sparsity : {"kl", "l1"} or None, default=None
         Penalty on the codes, as in `SparseAutoencoder`; "kl" is of the mean code
         of the corrupted rows.
 
-    sparsity_target : float, default=0.05
-        Target ρ, in (0, 1): the mean code asked of each unit. Only used by "kl". It
+    sparsity_target : float or "auto", default="auto"
+        Target ρ, in (0, 1): the mean code asked of each unit. Only used by "kl". "auto"
+        is max(0.2, 0.5 − 0.3 k/d) for k units and d features: few units tell most if
+        they are as often high as low, and many may be rarer, which makes features
+        that a linear model can use. For units that each stand for one thing, as strokes
+        or edges, ask for 0.02 to 0.1. It
         pulls, more or less as ``sparsity_weight`` says: compare
         ``mean_activation_``. ``score`` alone always prefers less sparsity, so
         choose it by what the codes are for.
 
-    sparsity_weight : float or "scale", default="scale"
+    sparsity_weight : float, "scale" or ("scale", float), default="scale"
         Weight β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
         row by the column means (a tenth of the total variance, for the squared
         error), and for "l1" that divided by ``n_components`` or, if that is more,
         by ``n_features / 20``: a stronger one silences every code of wide data.
+        ("scale", 3) is three times that.
 
     scale_codes : bool, default=True
         Whether ``transform`` divides each unit's code by its standard deviation over
@@ -249,8 +252,12 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
     n_iter_ : int
         Number of iterations done, or of epochs: 1 after ``partial_fit``.
 
-    alpha_ : float
-        The α used.
+    penalties_ : dict of str to list of float
+        What multiplies ½‖W‖² and ½‖D‖², as "squares", and ‖W‖₁ and ‖D‖₁, as "absolute".
+        Where ``alpha`` is a number it is (1 − l1_ratio) α and l1_ratio α. "scale" is
+        multiplied by u/z², and by u/z for absolute values, where weights grow as z with
+        the unit of X: 1/s for W, s for D below linear outputs and 1 below logistic
+        ones, and 1 if they are tied; u is s², and 1 with ``loss="log_loss"``.
 
     feature_range_ : ndarray of shape (2, n_features)
         Minimum and maximum of each feature in the training data, without the rows
@@ -258,6 +265,9 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
 
     sparsity_weight_ : float
         The β used; 0 where ``sparsity=None``.
+
+    sparsity_target_ : float or None
+        The ρ used; None where ``sparsity`` is not "kl".
 
     sparsity_of_weights_ : dict of str to float
         The fractions of ``components_``, as "encoder", and of
@@ -336,11 +346,11 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         output_activation: str = "identity",
         loss: str = "squared_error",
         tied_weights: bool = False,
-        alpha: float | str = "scale",
+        alpha: Strength = "scale",
         l1_ratio: float = 0.0,
         sparsity: str | None = None,
-        sparsity_target: float = 0.05,
-        sparsity_weight: float | str = "scale",
+        sparsity_target: float | str = "auto",
+        sparsity_weight: Strength = "scale",
         scale_codes: bool = True,
         solver: str = "lbfgs",
         max_iter: int = 1000,

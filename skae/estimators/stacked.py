@@ -9,7 +9,7 @@ from skae._sklearn import StrOptions
 from skae.core.activations import ACTIVATIONS
 from skae.engines.blas import single_threaded_blas
 from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
-from skae.estimators._parameters import OutputMixin, Seed, check_works
+from skae.estimators._parameters import OutputMixin, Seed, Strength, check_works
 from skae.estimators._pretraining import (
     Pretraining,
     activation_of,
@@ -90,14 +90,14 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         "lbfgs" works on all rows at once, and is the better choice for up to some
         ten thousand rows; "adam" on mini-batches.
 
-    alpha : float or "scale", default="scale"
+    alpha : float, "scale" or ("scale", float), default="scale"
         Weight decay α, in [0, inf). Biases are never penalised. A number is the
         same for all layers, in squared units of X. "scale" decays the weights as 1e-4
         would for data of unit spread, in whatever unit X is measured: with s² the mean
         variance of a feature, α is 1e-4 s⁴ for the first layer, 1e-4 for the last one
         and 1e-4 s² between, because their weights grow as 1/s, s and not at all while
         the loss grows as s² (behind logistic outputs the last one's do not grow
-        either, nor does ``loss="log_loss"``).
+        either, nor does ``loss="log_loss"``). ("scale", 3) is three times that.
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
@@ -266,7 +266,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         fine_tune: bool = True,
         scale_codes: bool = True,
         solver: str = "lbfgs",
-        alpha: float | str = "scale",
+        alpha: Strength = "scale",
         l1_ratio: float = 0.0,
         max_iter: int = 1000,
         max_fun: int = 15000,

@@ -13,7 +13,7 @@ from skae._sklearn import StrOptions
 from skae.core.layers import Layers
 from skae.engines.row_map import apply_layers
 from skae.estimators._lazy import computed, on_chunks
-from skae.estimators._parameters import Seed
+from skae.estimators._parameters import Seed, Strength
 from skae.estimators._pretraining import Pretraining
 from skae.estimators._supervised import SupervisedStack
 from skae.estimators._targets import class_targets
@@ -79,12 +79,13 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         "lbfgs" works on all rows at once, and is the better choice for up to some
         ten thousand rows; "adam" on mini-batches.
 
-    alpha : float or "scale", default=1e-4
+    alpha : float, "scale" or ("scale", float), default=1e-4
         Weight decay α, in [0, inf). Biases are never penalised. Fine-tuning does
         not depend on the units of X, but for this: where its numbers are a thousand
         times larger, the first layer's weights are a thousandth, and hardly decay.
         Scale X first, or use "scale": 1e-3, for the first layer times the mean
-        variance of a feature, which is 1e-3 as it would be for X of unit spread.
+        variance of a feature, which is 1e-3 as it would be for X of unit spread;
+        ("scale", 3) is three times that.
 
     l1_ratio : float, default=0.0
         Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
@@ -266,7 +267,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         fine_tune: bool = True,
         scale_codes: bool = True,
         solver: str = "lbfgs",
-        alpha: float | str = 1e-4,
+        alpha: Strength = 1e-4,
         l1_ratio: float = 0.0,
         decay: str = "all",
         max_iter: int = 1000,

@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 
 from skae._warnings import warn
 from skae.estimators._lazy import computed, on_chunks
-from skae.estimators._parameters import Seed
+from skae.estimators._parameters import Seed, Strength
 from skae.estimators._pretraining import Pretraining
 from skae.estimators._supervised import SupervisedStack
 from skae.estimators._targets import Targets, numbers
@@ -77,7 +77,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         "lbfgs" works on all rows at once, and is the better choice for up to some
         ten thousand rows; "adam" on mini-batches.
 
-    alpha : float or "scale", default="scale"
+    alpha : float, "scale" or ("scale", float), default="scale"
         Weight decay α, in [0, inf). Biases are never penalised. A number is the
         same for all layers, in squared units of y: y in tens wants a hundred times
         the α of y in ones. "scale" decays the weights as 2e-3 would for X and y of
@@ -258,7 +258,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         fine_tune: bool = True,
         scale_codes: bool = True,
         solver: str = "lbfgs",
-        alpha: float | str = "scale",
+        alpha: Strength = "scale",
         l1_ratio: float = 0.0,
         decay: str = "all",
         max_iter: int = 1000,

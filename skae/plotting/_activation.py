@@ -70,8 +70,8 @@ class ActivationDisplay:
     >>> X, _ = load_digits(return_X_y=True)
     >>> autoencoder = SparseAutoencoder(36, tol=0.05, random_state=0).fit(X)
     >>> display = ActivationDisplay.from_estimator(autoencoder, X)
-    >>> display.target
-    0.05
+    >>> round(display.target, 2)
+    0.33
     >>> plt.show()
     """
 
@@ -107,7 +107,7 @@ class ActivationDisplay:
         ----------
         estimator : object
             Fitted, with ``transform``: an autoencoder, ``PCA``, ``BernoulliRBM``,
-            or a pipeline that ends in one. Its ``sparsity_target`` is marked where
+            or a pipeline that ends in one. Its ``sparsity_target_`` is marked where
             ``sparsity="kl"``, for tanh units in units of their codes.
 
         X : array-like of shape (n_samples, n_features)
@@ -230,4 +230,4 @@ def _target(estimator: Any) -> float | None:
         return None
     activation: Any = ACTIVATIONS[estimator.activation]
     low, high = activation.bounds
-    return low + estimator.sparsity_target * (high - low)
+    return low + estimator.sparsity_target_ * (high - low)

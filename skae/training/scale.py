@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +14,20 @@ from skae.rows.data import Data
 from skae.rows.moments import Moments
 from skae.training.coordinates import Coordinates
 
+# alpha="scale" for data of unit spread: a₂ for the squares of the encoder's and of the
+# decoder's weights, a₁ for their absolute values.
+_SQUARES = 3e-3, 1e-4
+_ABSOLUTE = 0.005, 0.005
+# Larger spreads count as this in weights of penalties.
+_LARGEST = 1e8
 # sparsity_weight="scale" is this fraction of the loss of the column means.
 _SPARSITY = 0.2
 # Of columns to a unit so many leave L1's weight as it is.
 _COLUMNS = 20
 # contraction_weight="scale" is this, in units in which loss and data are of order one.
 _CONTRACTION = 0.1
+
+Pair = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -54,35 +61,33 @@ class Scale:
         units = objective.units(self.moments.mean, self.spread)
         return Coordinates(objective, *units, self.unit)
 
-    def alpha(self, l1_ratio: float) -> float:
-        """alpha="scale": 1/(l1_ratio/a₁ + (1 − l1_ratio)/a₂).
+    def alphas(
+        self, times: float, l1_ratio: float, output: str, loss: str, tied_weights: bool
+    ) -> tuple[Pair, Pair]:
+        """alpha=("scale", times): what multiplies ½‖·‖² and ‖·‖₁, of W and of D.
 
-        a₂ is ``_decay``, for squares of the weights. a₁ is for absolute values: an
-        encoder's grow as 1/s and a decoder's as s while the loss falls and grows as
-        s², so a₁ = min(0.005 s, 0.02 s³) keeps the penalty of either small beside the
-        loss. The constants were chosen by trial on digits in three units, for codes
-        that classify about as well as with weight decay. The harmonic mean lets neither
-        part exceed what it would be alone: l1_ratio α ≤ a₁ and (1 − l1_ratio) α ≤ a₂.
+        Of unit-free data that is (1 − l1_ratio) α and l1_ratio α, with
+        α = 1/(l1_ratio/a₁ + (1 − l1_ratio)/a₂) for each of the two matrices. The
+        harmonic mean lets neither part exceed what it would be alone. See
+        ``unit_free`` for data with units.
         """
-        if not l1_ratio:
-            return self._decay
-        # Of the smallest data s³ and s⁴ would be zero, and divided by.
-        least = sys.float_info.min
-        absolute = max(least, min(0.005 * self.spread, 0.02 * self.spread**3))
-        squares = max(least, self._decay)
-        return 1 / (l1_ratio / absolute + (1 - l1_ratio) / squares)
+        a1, a2 = np.array(_ABSOLUTE), np.array(_SQUARES)
+        alpha = times / (l1_ratio / a1 + (1 - l1_ratio) / a2)
+        squares, absolute = unit_free(
+            2, self.spread, self.spread, output, loss, tied_weights
+        )
+        return (
+            _pair((1 - l1_ratio) * alpha * squares),
+            _pair(l1_ratio * alpha * absolute),
+        )
 
-    @property
-    def _decay(self) -> float:
-        """alpha="scale" for data of spread s: min(1e-3, 0.03 s⁴).
+    def sparsity_target(self, n_components: int) -> float:
+        """sparsity_target="auto": max(0.2, 0.5 − 0.3 k/d) for k units, d columns.
 
-        An encoder's weights grow as 1/s and the loss falls as s², so a fixed alpha
-        would drown data in small units; a decoder's grow as s, in step with the loss,
-        hence the bound. The constants were chosen by trial for codes that a linear
-        classifier reads well, on digits in [0, 1], not for the best reconstruction.
+        Few units must each tell as much as they can, which a code does that is as often
+        high as low; units that are many enough to share the work may be rarer.
         """
-        # spread**4 alone would overflow for the largest data.
-        return min(1e-3, 0.03 * min(1, self.spread) ** 4)
+        return max(0.2, 0.5 - 0.3 * n_components / len(self.moments.mean))
 
     def sparsity_weight(self, n_components: int | None) -> float:
         """sparsity_weight="scale" of the mean code's penalty or of L1, for its units.
@@ -146,26 +151,43 @@ class NetworkScale:
     def penalties(
         self, n_layers: int, output: str, loss: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Factors that make α ½‖W_l‖² and α ‖W_l‖₁ the same in whatever units.
+        """``unit_free`` of these data."""
+        return unit_free(n_layers, self.spread, self.target_spread, output, loss)
 
-        The first layer's weights grow as 1/s with the spread s of X; the last one's,
-        in front of linear outputs, as s_y with that of the targets, and a squared error
-        as s_y². So α/2 for the squares of the weights of unit-free data is
 
-            α (s_y² s², s_y², …, s_y², 1)/2
+def unit_free(
+    n_layers: int,
+    spread: float,
+    target_spread: float,
+    output: str,
+    loss: str,
+    tied_weights: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Factors that make α ½‖W_l‖² and α ‖W_l‖₁ the same in whatever units.
 
-        for those of the data, and for absolute values α (s_y² s, s_y², …, s_y², s_y).
-        """
-        size = np.ones(n_layers)
-        size[0] = 1 / self.spread
+    The first layer's weights grow as 1/s with the spread s of X; the last one's, in
+    front of linear outputs, as s_y with that of the targets, and a squared error as
+    s_y². So α/2 for the squares of the weights of unit-free data is
+
+        α (s_y² s², s_y², …, s_y², 1)/2
+
+    for those of the data, and for absolute values α (s_y² s, s_y², …, s_y², s_y). Tied
+    weights must do for both ends, and do not change with the units.
+    """
+    # Beyond this the square of a square would overflow.
+    spread, target_spread = min(spread, _LARGEST), min(target_spread, _LARGEST)
+    size = np.ones(n_layers)
+    if not tied_weights:
+        size[0] = 1 / spread
         if output == "identity":
-            size[-1] *= self.target_spread
-        unit = self.target_spread**2 if loss == "squared_error" else 1.0
-        return unit / size**2, unit / size
+            size[-1] *= target_spread
+    unit = target_spread**2 if loss == "squared_error" else 1.0
+    return unit / size**2, unit / size
 
 
 def layer_penalties(
-    alpha: float | str,
+    alpha: float,
+    of_scale: bool,
     l1_ratio: float,
     reach: Sequence[bool],
     scale: NetworkScale,
@@ -177,7 +199,11 @@ def layer_penalties(
 
     Parameters
     ----------
-    alpha, l1_ratio : float or "scale", float
+    alpha : float
+        As of a stack, or where ``of_scale`` what multiplies "scale".
+    of_scale : bool
+        Which of the two.
+    l1_ratio : float
         As of a stack.
     reach : sequence of bool
         Which layers are penalised, the output's last.
@@ -193,14 +219,20 @@ def layer_penalties(
     alphas, l1 : list of float
     """
     l1_ratio = float(l1_ratio)
-    if alpha == "scale":
-        alpha = unit_alpha
+    if of_scale:
+        alpha *= unit_alpha
         squares, absolute = scale.penalties(len(reach), output, loss)
     else:
         squares = absolute = np.ones(len(reach))
-    reached = float(alpha) * np.asarray(reach, float)
+    reached = alpha * np.asarray(reach, float)
     # Floats of Python's: NumPy's would promote float32 arrays.
     return (
         ((1 - l1_ratio) * reached * squares).tolist(),
         (l1_ratio * reached * absolute).tolist(),
     )
+
+
+def _pair(values: np.ndarray) -> Pair:
+    # Floats of Python's: NumPy's would promote float32 arrays.
+    first, second = values.tolist()
+    return first, second

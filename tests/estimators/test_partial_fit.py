@@ -50,7 +50,7 @@ def test_partial_fit_goes_on_after_fit(kind):
     assert_same_bits(pieces, whole)
     assert autoencoder(kind, max_iter=1).fit(X)._state is None
     other_units = autoencoder(kind, max_iter=1).fit(X).partial_fit(100 * X)
-    assert other_units.alpha_ == pieces.alpha_
+    assert other_units.penalties_ == pieces.penalties_
 
 
 @each_kind
@@ -88,10 +88,11 @@ def test_partial_fit_with_other_features():
 
 def test_the_first_piece_sets_the_scale():
     model = autoencoder().partial_fit(X)
-    alpha, weight = model.alpha_, model.sparsity_weight_
+    penalties, weight = model.penalties_, model.sparsity_weight_
     model.partial_fit(2 * X)
-    assert (model.alpha_, model.sparsity_weight_) == (alpha, weight)
-    assert alpha == pytest.approx(min(1e-3, 0.03 * X.var(axis=0).mean() ** 2))
+    assert (model.penalties_, model.sparsity_weight_) == (penalties, weight)
+    s2 = X.var(axis=0).mean()
+    assert penalties["squares"] == pytest.approx([3e-3 * s2**2, 1e-4])
     # A refusal leaves it as it is, and a fit sets it anew.
     with pytest.raises(ValueError, match="too large"):
         clone(model).fit(1e150 * X)
@@ -145,10 +146,10 @@ def test_a_first_piece_without_variation_sets_no_scale():
     """That of all rows so far does."""
     model = autoencoder().partial_fit(X[:1]).partial_fit(X)
     whole = autoencoder().partial_fit(np.vstack([X[:1], X]))
-    assert model.alpha_ == pytest.approx(whole.alpha_, rel=1e-12)
-    assert model.sparsity_weight_ == pytest.approx(whole.sparsity_weight_, rel=1e-12)
+    weight = pytest.approx(whole.sparsity_weight_, rel=1e-12)
+    assert model.sparsity_weight_ == weight
     # And that is then the scale, whatever comes.
-    assert model.partial_fit(100 * X).alpha_ == pytest.approx(whole.alpha_, rel=1e-12)
+    assert model.partial_fit(100 * X).sparsity_weight_ == weight
 
 
 def test_single_rows_teach_the_encoder():

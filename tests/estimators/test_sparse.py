@@ -39,7 +39,7 @@ def fitted(X, sample_weight=None, **params):
 
 def textbook_terms(model, X, s=None):
     penalty = {
-        "kl": {"beta": model.sparsity_weight_, "rho": model.sparsity_target},
+        "kl": {"beta": model.sparsity_weight_, "rho": model.sparsity_target_},
         "l1": {"beta": model.sparsity_weight_},
         None: {},
     }
@@ -49,7 +49,7 @@ def textbook_terms(model, X, s=None):
         activation=model.activation,
         output=model.output_activation,
         loss=model.loss,
-        alpha=model.alpha_,
+        penalties=model.penalties_,
         sparsity=model.sparsity,
         s=s,
         **penalty[model.sparsity],

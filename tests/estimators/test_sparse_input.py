@@ -35,7 +35,6 @@ ATTRIBUTES = [
     "intercept_visible_",
     "mean_activation_",
     "loss_curve_",
-    "alpha_",
 ]
 SHORT = {"n_components": 6, "max_iter": 12, "random_state": 0}
 ADAM = {"solver": "adam", "max_iter": 4, "batch_size": 40}

@@ -33,9 +33,9 @@ def arrays(model):
 
 def textbook_terms(model, X, s=None, weights=None):
     W, b, D, c = weights or arrays(model)
-    penalty = {"alpha": model.alpha_, "l1_ratio": model.l1_ratio}
+    penalty = {"penalties": model.penalties_}
     if getattr(model, "sparsity", None) == "kl":
-        penalty |= {"beta": model.sparsity_weight_, "rho": model.sparsity_target}
+        penalty |= {"beta": model.sparsity_weight_, "rho": model.sparsity_target_}
     if isinstance(model, ContractiveAutoencoder):
         penalty["contraction"] = model.contraction_weight_
     return textbook.terms(
@@ -87,7 +87,7 @@ def test_conditions_of_optimality_hold_in_the_units_of_the_data(
     s = np.random.default_rng(seed).uniform(0.5, 2, len(X))
     model = fitted(kind, X, s, random_state=seed, **params)
     w, g = smooth_gradient(model, X, s)
-    weight = model.alpha_ * model.l1_ratio * (1 + model.tied_weights)
+    weight = model.penalties_["absolute"][0] * (1 + model.tied_weights)
     zero = w == 0
     assert 0 < zero.mean() < 1
     assert (np.abs(g[zero]) <= 1.001 * weight).all()
@@ -228,14 +228,17 @@ def test_scale_lets_neither_part_exceed_what_it_would_be_alone(spread, l1_ratio)
     X = np.random.default_rng(0).standard_normal((100, 5))
     X *= spread / np.sqrt(X.var(axis=0).mean())
     with np.errstate(all="raise"):
-        alpha = fitted(
+        penalties = fitted(
             *(SparseAutoencoder, X), l1_ratio=l1_ratio, solver="adam", max_iter=200
-        ).alpha_
-    squares, absolute = (
-        min(1e-3, 0.03 * spread**4),
-        min(0.005 * spread, 0.02 * spread**3),
-    )
-    assert 1 / alpha == pytest.approx(l1_ratio / absolute + (1 - l1_ratio) / squares)
+        ).penalties_
+    squares = np.array([3e-3 * spread**4, 1e-4])
+    absolute = 5e-3 * np.array([spread**3, spread])
+    assert (penalties["squares"] <= 1.001 * squares).all()
+    assert (penalties["absolute"] <= 1.001 * absolute).all()
+    if l1_ratio in (0, 1):
+        alone = {0: squares, 1: absolute}[l1_ratio]
+        name = {0: "squares", 1: "absolute"}[l1_ratio]
+        np.testing.assert_allclose(penalties[name], alone)
 
 
 @stops_early
@@ -245,7 +248,7 @@ def test_scale_of_the_smallest_data(scale, l1_ratio):
     """Fourth powers of their spread are no numbers to divide by."""
     X = scale * np.random.default_rng(0).standard_normal((100, 5))
     model = fitted(SparseAutoencoder, X, l1_ratio=l1_ratio, max_iter=5)
-    assert 0 < model.alpha_ < 1e-200
+    assert 0 < model.penalties_["absolute"][1] < scale
     for array in arrays(model):
         assert np.isfinite(array).all()
 

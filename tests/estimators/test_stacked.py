@@ -429,7 +429,7 @@ def test_pickles_and_clones(cls, autoencoder):
 
 def test_nested_parameters():
     model = stack(autoencoder=SparseAutoencoder())
-    assert model.get_params()["autoencoder__sparsity_target"] == 0.05
+    assert model.get_params()["autoencoder__sparsity_target"] == "auto"
     model.set_params(autoencoder__sparsity_target=0.2)
     model.fit(X, CLASSES)
     assert {layer.sparsity_target for layer in model.layers_} == {0.2}

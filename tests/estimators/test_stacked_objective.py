@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler, minmax_scale
 from sklearn.utils import compute_sample_weight
 
 from skae import (
+    SparseAutoencoder,
     StackedAutoencoder,
     StackedAutoencoderClassifier,
     StackedAutoencoderRegressor,
@@ -84,7 +85,8 @@ def test_loss_is_the_textbooks(name, weights, decay):
     stack = cls((5, 3), decay=decay, **SHORT).fit(X, y, sample_weight=weights)
     expected = textbook_loss(stack, targets, output, loss, s=weights)
     np.testing.assert_allclose(stack.loss_, expected, rtol=1e-10)
-    assert stack.loss_curve_[-1] == stack.loss_ and len(stack.loss_curve_) == 25
+    assert stack.loss_curve_[-1] == stack.loss_
+    assert len(stack.loss_curve_) == stack.n_iter_ > 15
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
@@ -243,11 +245,7 @@ def test_as_low_a_loss_as_scikit_learns_regressor():
 def test_shifted_and_scaled_data_train_alike(autoencoder, shift, scale):
     params = {"autoencoder": autoencoder, "alpha": 0, "max_iter": 6, "random_state": 0}
     if autoencoder == "sparse":
-        # alpha="scale" there stays 1e-3 where data have unit spread or more, and so
-        # would change.
-        from skae import SparseAutoencoder
-
-        params["autoencoder"] = SparseAutoencoder(alpha=0, max_iter=6)
+        params["autoencoder"] = SparseAutoencoder(max_iter=6)
     raw = StackedAutoencoderClassifier((5, 3), **params).fit(X, CLASSES)
     other = StackedAutoencoderClassifier((5, 3), **params)
     moved = scale * (X + shift)
