@@ -115,7 +115,9 @@ def main():
     repeats = 2 if arguments.quick else 11
     table = Table("fit", "seconds", "other", "this/other", "losses")
     for name in fits(arguments.quick):
-        tasks = {side: lambda p=p: asked(p, name) for side, p in both.items()}
+        tasks = {
+            side: lambda p=p, name=name: asked(p, name) for side, p in both.items()
+        }
         in_turns(tasks, 1)
         done = in_turns(tasks, repeats)
         times = {side: [taken for taken, _ in done[side]] for side in done}
