@@ -1,135 +1,100 @@
-"""Loss after so many evaluations and seconds: coordinates, samples, Adam and others.
+"""Loss against CPU seconds and evaluations, method by method and problem by problem.
 
-Each line is a method, each number J on all rows, worked out by the textbook from the
-fitted weights, with the evaluations and the CPU seconds of that fit. An evaluation is
-one of J and its gradient on all rows; of a sample it counts as that part of one, and an
-epoch of Adam as one, though it takes longer. Every fit has a limit of iterations of its
-own and BLAS one thread.
+    python examples/benchmarks/bench_time_to_loss.py --out results.json \\
+        --release ../release --problems "fashion|digits"
+    python examples/benchmarks/bench_time_to_loss.py --draw results.json \\
+        --figure results.png
 
-* "this": the default. "all rows": without samples that grow. "spread only": also
-  without the columns' covariance and the codes', the coordinates of release 0.1.0.
-* "release": another checkout of the package, given by ``--release PATH``.
-* "adam": falling rate, at the better of two.
-* "MLPRegressor": scikit-learn's L-BFGS, where there is no penalty on codes.
-* "torch": its L-BFGS on the same J from the same kind of start, if it is installed.
+Every point is a fit of its own, with a limit of iterations or epochs of its own, in a
+process of its method with one thread. Its seconds are CPU seconds of the whole fit,
+and its loss is J on all rows, worked out by the textbook from the fitted weights; of
+the denoising problem, the mean over draws of the noise that no method has met. An
+evaluation is one of J and its gradient on all rows; on a sample it counts as that part
+of one, and an epoch of Adam as one.
 
-``--problems`` takes names, ``--rows`` how many rows of the pictures.
+* "L-BFGS": of this checkout, and "release", of another one that ``--release PATH``
+  names.
+* "Adam": of this checkout with a falling rate; "torch Adam" the same by PyTorch, and
+  "torch L-BFGS", if it is installed. Of Adam the best of three rates counts.
+* "MLPRegressor": scikit-learn's L-BFGS, where there is no penalty on codes and outputs
+  are linear.
+
+Noise of "torch L-BFGS" and "MLPRegressor" is drawn once, as nothing there knows of
+another. Sparse rows are made dense for torch. With ``--out FILE`` results are added to
+those of earlier runs, so that the whole may be done in pieces.
 """
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from scipy.special import expit
+from _time_to_loss import PROBLEMS, corrupted, judged, rows_of
 
 warnings.filterwarnings("ignore")
-LIMITS, EPOCHS, RATES = (25, 50, 100, 200), (5, 20), (3e-3, 1e-2)
-
-MNIST = {"n_components": 196, "output_activation": "logistic"}
-PROBLEMS = {
-    "mnist weak": {
-        **MNIST,
-        **{"alpha": 1e-5, "sparsity_target": 0.1, "sparsity_weight": 0.1},
-    },
-    "mnist log loss": {
-        **{**MNIST, "loss": "log_loss", "alpha": 1e-4},
-        **{"sparsity_target": 0.05, "sparsity_weight": 1.0},
-    },
-    "mnist ufldl": {
-        **MNIST,
-        **{"alpha": 3e-3, "sparsity_target": 0.1, "sparsity_weight": 3.0},
-    },
-    "mnist linear output": {
-        "n_components": 196,
-        **{"alpha": 1e-4, "sparsity_target": 0.05, "sparsity_weight": 1.0},
-    },
-    "mnist tanh": {
-        "n_components": 64,
-        **{"activation": "tanh", "sparsity": None, "alpha": 1e-4},
-    },
-    "digits": {
-        "n_components": 64,
-        **{"alpha": 1e-3, "sparsity_target": 0.05, "sparsity_weight": 0.1},
-    },
-    "patches": {
-        "n_components": 25,
-        **{"output_activation": "logistic", "alpha": 1e-4},
-        **{"sparsity_target": 0.01, "sparsity_weight": 3.0},
-    },
-    "breast cancer": {
-        "n_components": 32,
-        **{"alpha": 1e-3, "sparsity_target": 0.05, "sparsity_weight": 1.0},
-    },
-}
+METHODS = (
+    *("L-BFGS", "release", "Adam"),
+    *("torch Adam", "torch L-BFGS", "MLPRegressor"),
+)
+LIMITS, EPOCHS, RATES, BATCH = (30, 80, 200), (5, 20), (1e-3, 3e-3, 1e-2), 200
 
 
-def rows_of(problem, path, n_rows):
-    """The data of a problem."""
-    from sklearn import datasets
-    from sklearn.preprocessing import StandardScaler
-
-    if problem == "digits":
-        return datasets.load_digits().data / 16
-    if problem == "breast cancer":
-        return StandardScaler().fit_transform(datasets.load_breast_cancer().data)
-    if problem == "patches":
-        return _patches(datasets.load_sample_images().images, n_rows)
-    from _common import mnist
-
-    return mnist(path, n_rows)
+# -- this package ------------------------------------------------------------------
 
 
-def _patches(images, n_rows):
-    """8 x 8 pieces of grey photographs, each of mean zero, brought to [0.1, 0.9]."""
-    rng, pieces = np.random.RandomState(0), []
-    grey = [image.mean(axis=2) for image in images]
-    for _ in range(n_rows):
-        image = grey[rng.randint(len(grey))]
-        top, left = (rng.randint(size - 8) for size in image.shape)
-        pieces.append(image[top : top + 8, left : left + 8].ravel())
-    pieces = np.array(pieces)
-    pieces -= pieces.mean(axis=1, keepdims=True)
-    most = 3 * pieces.std()
-    return (np.clip(pieces, -most, most) / most + 1) * 0.4 + 0.1
+def estimator(task, max_iter, **options):
+    """Ours, or that of another release, for such a problem."""
+    import skae
 
-
-def judged(X, W, b, D, c, p):
-    """J of the textbook."""
-    X = X.astype(np.float64)
-    Z = X @ W.T + b
-    H = np.tanh(Z) if p.get("activation") == "tanh" else expit(Z)
-    Z = H @ D + c
-    if p.get("loss") == "log_loss":
-        errors = np.logaddexp(0, Z) - X * Z
+    options = {"alpha": task.alpha, "max_iter": max_iter, "random_state": 0, **options}
+    if task.hidden:
+        sizes, few = (*task.hidden, task.k), max(5, max_iter // 10)
+        # What decodes codes is logistic, as codes are.
+        layers = [
+            skae.SparseAutoencoder(sparsity=None, max_iter=few, output_activation=g)
+            for g in (task.output, *["logistic"] * len(task.hidden))
+        ]
+        return skae.StackedAutoencoder(sizes, autoencoder=layers, tol=0, **options)
+    options |= {"loss": task.loss, "output_activation": task.output, "tol": 0}
+    options |= {"activation": task.activation, "sparsity": None}
+    if task.weight:
+        options |= {"sparsity": "kl", "sparsity_target": task.target}
+        options["sparsity_weight"] = task.weight
+    if task.level:
+        kind, options["corruption_level"] = skae.DenoisingAutoencoder, task.level
     else:
-        out = expit(Z) if p.get("output_activation") == "logistic" else Z
-        errors = 0.5 * (out - X) ** 2
-    J = errors.sum() / len(X) + p["alpha"] / 2 * ((W**2).sum() + (D**2).sum())
-    if p.get("sparsity", "kl") == "kl":
-        r, mean = p["sparsity_target"], H.mean(axis=0)
-        kl = r * np.log(r / mean) + (1 - r) * np.log((1 - r) / (1 - mean))
-        J += p["sparsity_weight"] * kl.sum()
-    return float(J)
+        kind = skae.SparseAutoencoder
+    return kind(task.k, **options)
 
 
-def fitted(problem, X, **settings):
-    """One fit: evaluations of all rows, CPU seconds and J."""
-    from skae import SparseAutoencoder
+def network(model):
+    """Weights and biases, layer by layer."""
+    if hasattr(model, "coefs_"):
+        return model.coefs_, model.intercepts_
+    coefs = [model.components_.T, model.decoder_components_]
+    return coefs, [model.intercept_hidden_, model.intercept_visible_]
+
+
+def fitted(task, X, max_iter, **options):
+    """Evaluations of all rows, CPU seconds and J of one fit."""
     from skae.engines.threads import ThreadEngine
 
     evaluate, done = ThreadEngine.__call__, [0.0]
 
     def counted(engine, theta):
-        done[0] += engine._blocks.n_samples / len(X)
+        blocks = getattr(engine, "_blocks", None)
+        done[0] += getattr(blocks, "n_samples", X.shape[0]) / X.shape[0]
         return evaluate(engine, theta)
 
-    p = PROBLEMS[problem]
-    model = SparseAutoencoder(**p, **settings, random_state=0, tol=0)
+    model = estimator(task, max_iter, **options)
+    if "growing_samples" in model.get_params():
+        model.set_params(growing_samples=True)
     ThreadEngine.__call__ = counted
     began = time.process_time()
     try:
@@ -137,84 +102,113 @@ def fitted(problem, X, **settings):
     finally:
         ThreadEngine.__call__ = evaluate
     seconds = time.process_time() - began
-    weights = (
-        *(model.components_, model.intercept_hidden_),
-        *(model.decoder_components_, model.intercept_visible_),
-    )
-    J = judged(X, *(np.float64(array) for array in weights), p)
-    return done[0] or model.n_iter_, seconds, J
+    return done[0] or max_iter, seconds, judged(task, X, *network(model))
 
 
-def by_skae(method, problem, X, limits):
-    """Fits of a method of this package, or of another release of it."""
-    options = {}
-    if method in ("all rows", "spread only"):
-        options["growing_samples"] = False
-    if method == "spread only":
-        from skae.training.whitening import Whitening
-
-        Whitening.at = lambda self, theta, recoded: self._plain
-    if method != "adam":
-        return [fitted(problem, X, max_iter=m, **options) for m in limits]
-    options = {"solver": "adam", "learning_rate": "linear"}
-    lines = [
-        [
-            fitted(problem, X, max_iter=m, learning_rate_init=rate, **options)
-            for m in EPOCHS
-        ]
-        for rate in RATES
-    ]
+def best_of(lines):
+    """That of the lowest last loss."""
     return min(lines, key=lambda line: line[-1][-1])
 
 
-def by_sklearn(problem, X, limits):
+def by_lbfgs(task, X, limits, epochs):
+    return [fitted(task, X, m) for m in limits]
+
+
+def by_adam(task, X, limits, epochs):
+    options = {"solver": "adam", "learning_rate": "linear", "batch_size": BATCH}
+    return best_of(
+        [fitted(task, X, m, learning_rate_init=rate, **options) for m in epochs]
+        for rate in RATES
+    )
+
+
+# -- others ------------------------------------------------------------------------
+
+
+def by_sklearn(task, X, limits, epochs):
     """scikit-learn's network, whose penalty is divided by n."""
     from sklearn.neural_network import MLPRegressor
 
-    p, results = PROBLEMS[problem], []
+    if task.weight or task.output != "identity":
+        raise ValueError("no such objective")
+    dense = X.toarray() if hasattr(X, "toarray") else X
+    inputs, results = corrupted(task, X, 0) if task.level else X, []
     for m in limits:
         model = MLPRegressor(
-            p["n_components"],
-            activation=p["activation"],
+            hidden_layer_sizes=(*task.hidden, task.k, *task.hidden[::-1]),
+            activation=task.activation,
             solver="lbfgs",
-            alpha=p["alpha"] * len(X),
+            alpha=task.alpha * X.shape[0],
             max_iter=m,
             max_fun=10**6,
             tol=0,
             random_state=0,
         )
         began = time.process_time()
-        model.fit(X, X)
+        model.fit(inputs, dense)
         seconds = time.process_time() - began
-        (V, D), (b, c) = model.coefs_, model.intercepts_
-        results.append((model.n_iter_, seconds, judged(X, V.T, b, D, c, p)))
+        J = judged(task, X, model.coefs_, model.intercepts_)
+        results.append((model.n_iter_, seconds, J))
     return results
 
 
-def by_torch(problem, X, limits):
-    """PyTorch's L-BFGS on all rows."""
+def torch_start(task, X):
+    """Parameters like those our estimators start from."""
     import torch
 
     torch.set_num_threads(1)
-    p, X = PROBLEMS[problem], np.ascontiguousarray(X, np.float32)
-    k, d = p["n_components"], X.shape[1]
-    data, results, f = torch.from_numpy(X), [], torch.nn.functional
-    logistic = p.get("output_activation") == "logistic"
+    rng = np.random.RandomState(0)
+    c = np.asarray(X.mean(axis=0), np.float64).ravel()
+    if task.output == "logistic":
+        c = np.clip(c, 1e-3, 1 - 1e-3)
+        c = np.log(c / (1 - c))
+    hidden = (*task.hidden, task.k, *task.hidden[::-1])
+    sizes, parts = (X.shape[1], *hidden, X.shape[1]), []
+    for n_inputs, n_units in pairwise(sizes):
+        bound = (6 / (n_inputs + n_units + 1)) ** 0.5
+        parts += [rng.uniform(-bound, bound, (n_inputs, n_units)), np.zeros(n_units)]
+    parts[-1] = c
+    kind = {"dtype": torch.float32, "requires_grad": True}
+    return [torch.tensor(part, **kind) for part in parts]
+
+
+def torch_J(task, theta, inputs, rows):
+    """J of some rows."""
+    import torch
+
+    coefs, intercepts, H = theta[::2], theta[1::2], inputs
+    apply = torch.tanh if task.activation == "tanh" else torch.sigmoid
+    for W, b in zip(coefs[:-1], intercepts[:-1], strict=True):
+        H = apply(H @ W + b)
+    Z = H @ coefs[-1] + intercepts[-1]
+    if task.loss == "log_loss":
+        with_logits = torch.nn.functional.binary_cross_entropy_with_logits
+        J = with_logits(Z, rows, reduction="sum")
+    else:
+        out = torch.sigmoid(Z) if task.output == "logistic" else Z
+        J = 0.5 * ((out - rows) ** 2).sum()
+    J = J / len(rows) + task.alpha / 2 * sum((W**2).sum() for W in coefs)
+    if task.weight:
+        r, mean = task.target, H.mean(dim=0)
+        kl = r * torch.log(r / mean) + (1 - r) * torch.log((1 - r) / (1 - mean))
+        J = J + task.weight * kl.sum()
+    return J
+
+
+def torch_result(task, X, theta, evaluations, seconds):
+    parts = [part.detach().numpy() for part in theta]
+    return evaluations, seconds, judged(task, X, parts[::2], parts[1::2])
+
+
+def by_torch_lbfgs(task, X, limits, epochs):
+    import torch
+
+    data = torch.from_numpy(X.toarray() if hasattr(X, "toarray") else X)
+    inputs, results = data, []
+    if task.level:
+        inputs = torch.from_numpy(corrupted(task, X, 0))
     for m in limits:
-        bound, rng = (6 / (d + k + 1)) ** 0.5, np.random.RandomState(0)
-        c = X.mean(axis=0)
-        if logistic:
-            c = np.clip(c, 1e-3, 1 - 1e-3)
-            c = np.log(c / (1 - c))
-        arrays = (
-            *(rng.uniform(-bound, bound, (k, d)), np.zeros(k)),
-            *(rng.uniform(-bound, bound, (k, d)), c),
-        )
-        theta = [
-            torch.tensor(array, dtype=torch.float32, requires_grad=True)
-            for array in arrays
-        ]
-        evaluations = [0]
+        theta, evaluations = torch_start(task, X), [0]
         solver = torch.optim.LBFGS(
             theta,
             max_iter=m,
@@ -228,89 +222,113 @@ def by_torch(problem, X, limits):
         def closure(theta=theta, solver=solver, evaluations=evaluations):
             solver.zero_grad()
             evaluations[0] += 1
-            W, b, D, c = theta
-            H = data @ W.T + b
-            H = torch.tanh(H) if p.get("activation") == "tanh" else torch.sigmoid(H)
-            Z = H @ D + c
-            if p.get("loss") == "log_loss":
-                J = f.binary_cross_entropy_with_logits(Z, data, reduction="sum")
-            else:
-                out = torch.sigmoid(Z) if logistic else Z
-                J = 0.5 * ((out - data) ** 2).sum()
-            J = J / len(data) + p["alpha"] / 2 * ((W**2).sum() + (D**2).sum())
-            if p.get("sparsity", "kl") == "kl":
-                r, mean = p["sparsity_target"], H.mean(dim=0)
-                kl = r * torch.log(r / mean)
-                kl = kl + (1 - r) * torch.log((1 - r) / (1 - mean))
-                J = J + p["sparsity_weight"] * kl.sum()
+            J = torch_J(task, theta, inputs, data)
             J.backward()
             return J
 
         began = time.process_time()
         solver.step(closure)
         seconds = time.process_time() - began
-        weights = [array.detach().numpy().astype(np.float64) for array in theta]
-        results.append((evaluations[0], seconds, judged(X, *weights, p)))
+        results.append(torch_result(task, X, theta, evaluations[0], seconds))
     return results
 
 
-def child(method, problem, data, n_rows, limits):
+def by_torch_adam(task, X, limits, epochs):
+    return best_of([torch_adam(task, X, m, rate) for m in epochs] for rate in RATES)
+
+
+def torch_adam(task, X, n_epochs, rate):
+    import torch
+
+    torch.manual_seed(0)
+    data = torch.from_numpy(X.toarray() if hasattr(X, "toarray") else X)
+    theta = torch_start(task, X)
+    solver = torch.optim.Adam(theta, lr=rate, fused=True)
+    began = time.process_time()
+    for epoch in range(n_epochs):
+        for group in solver.param_groups:
+            group["lr"] = rate * (1 - epoch / n_epochs)
+        for index in torch.randperm(len(data)).split(BATCH):
+            rows = inputs = data[index]
+            if task.level:
+                inputs = rows * (torch.rand(rows.shape) >= task.level)
+            solver.zero_grad(set_to_none=True)
+            torch_J(task, theta, inputs, rows).backward()
+            solver.step()
+    seconds = time.process_time() - began
+    return torch_result(task, X, theta, n_epochs, seconds)
+
+
+BY = {
+    "L-BFGS": by_lbfgs,
+    "release": by_lbfgs,
+    "Adam": by_adam,
+    "torch Adam": by_torch_adam,
+    "torch L-BFGS": by_torch_lbfgs,
+    "MLPRegressor": by_sklearn,
+}
+
+
+# -- processes ---------------------------------------------------------------------
+
+
+def child(method, problem, n_rows, limits, epochs):
     """One method on one problem, in a process of its own; prints its results."""
-    X = rows_of(problem, data and Path(data), int(n_rows))
-    limits = json.loads(limits)
-    if method == "MLPRegressor":
-        results = by_sklearn(problem, X, limits)
-    elif method == "torch":
-        results = by_torch(problem, X, limits)
-    else:
-        results = by_skae(method, problem, X, limits)
-    print(json.dumps(results))
+    task = PROBLEMS[problem]
+    X = rows_of(task, int(n_rows))
+    print(json.dumps(BY[method](task, X, json.loads(limits), json.loads(epochs))))
 
 
-def measured(method, problem, arguments, limits):
-    """Results of a child process, None where the method cannot be had."""
+def measured(method, problem, arguments, limits, epochs):
+    """Results of a child process; None, and why, where the method cannot be had."""
     environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     if method == "release":
-        environment["PYTHONPATH"] = arguments.release
+        environment["PYTHONPATH"] = str(Path(arguments.release).resolve())
     command = [sys.executable, __file__, "--child", method, problem]
-    command += [str(arguments.data or ""), str(arguments.rows), json.dumps(limits)]
+    command += [str(arguments.rows), json.dumps(limits), json.dumps(epochs)]
     run = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False
     )
     if run.returncode:
-        return None
-    return json.loads(run.stdout.splitlines()[-1])
+        return None, run.stderr.strip().splitlines()[-1]
+    return json.loads(run.stdout.splitlines()[-1]), ""
 
 
 def main():
-    from _common import parse_arguments, print_header
-
-    arguments = parse_arguments(
-        __doc__, release="", problems=",".join(PROBLEMS), rows=10_000
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    limits = LIMITS
+    parser.add_argument("--out", type=Path, default=Path("time_to_loss.json"))
+    parser.add_argument("--release", default="", help="another checkout")
+    parser.add_argument("--problems", default="|".join(PROBLEMS), help="with | between")
+    parser.add_argument("--methods", default="|".join(METHODS), help="with | between")
+    parser.add_argument("--rows", type=int, default=12_000)
+    parser.add_argument("--quick", action="store_true", help="only shows that it runs")
+    parser.add_argument("--draw", type=Path, help="results to print and draw")
+    parser.add_argument("--figure", type=Path, help="file to draw to, .png or .svg")
+    arguments = parser.parse_args()
+    if arguments.draw:
+        from _time_to_loss_figure import show
+
+        show(json.loads(arguments.draw.read_text()), arguments.figure)
+        return
+    limits, epochs = LIMITS, EPOCHS
     if arguments.quick:
-        arguments.rows, limits = 1000, (5, 10)
-    print_header("Loss after so many evaluations and CPU seconds of a fit, one thread")
-    print(f"{arguments.rows} rows of pictures\n")
-    for problem in arguments.problems.split(","):
-        methods = ["this", "all rows", "spread only", "adam"]
-        if arguments.release:
-            methods.insert(3, "release")
-        if PROBLEMS[problem].get("activation") == "tanh":
-            methods.append("MLPRegressor")
-        methods.append("torch")
-        print(problem)
-        for method in methods:
-            results = measured(method, problem, arguments, limits)
-            if results is None:
-                print(f"  {method:14} not to be had")
+        arguments.rows, limits, epochs = 400, (3, 6), (1, 2)
+    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    for problem in arguments.problems.split("|"):
+        for method in arguments.methods.split("|"):
+            if method == "release" and not arguments.release:
                 continue
-            cells = [
-                f"{evaluations:5.0f} {seconds:6.1f} s {J:9.4g}"
-                for evaluations, seconds, J in results
-            ]
-            print(f"  {method:14}", "  |".join(cells), flush=True)
+            results, why = measured(method, problem, arguments, limits, epochs)
+            if results is None:
+                print(f"{problem}, {method}: not to be had. {why}", flush=True)
+                continue
+            found.setdefault(problem, {})[method] = results
+            arguments.out.write_text(json.dumps(found, indent=1))
+            seconds = sum(point[1] for point in results)
+            print(f"{problem}, {method}: {seconds:.1f} s", flush=True)
 
 
 if __name__ == "__main__":
