@@ -37,6 +37,7 @@ def draw(found, file):
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     grey = "#808080"
     with plt.rc_context(
@@ -75,6 +76,10 @@ def draw(found, file):
                 )
             ax.set_title(problem, fontsize=9)
             ax.grid(True, which="major")
+            # On less than two decades minor labels run into each other.
+            ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            ax.xaxis.set_major_formatter("{x:g}")
         figure.supxlabel("CPU seconds of the fit, one thread")
         figure.supylabel("loss above the lowest, relatively")
         every = {}
@@ -84,7 +89,7 @@ def draw(found, file):
         figure.legend(
             every.values(),
             every.keys(),
-            loc="outside lower center",
+            loc="outside upper center",
             ncols=len(every),
             frameon=False,
         )
