@@ -1,7 +1,7 @@
 """Coordinates that know the covariance, and stages that grow, against what is exact."""
 
 import pickle
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,8 +29,8 @@ from skae.training.whitening import Whitening, root_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-SparseAutoencoder = partial(skae.SparseAutoencoder, growing_samples=True)
-StackedAutoencoder = partial(skae.StackedAutoencoder, growing_samples=True)
+SparseAutoencoder = skae.SparseAutoencoder
+StackedAutoencoder = skae.StackedAutoencoder
 RNG = np.random.RandomState(0)
 D, K = 7, 4
 X = RNG.normal(size=(60, D)) @ RNG.normal(size=(D, D)) + 3
@@ -206,14 +206,13 @@ def test_rows_here_and_there_are_one_of_each_stretch():
     np.testing.assert_array_equal(here_and_there(5, 9), np.arange(5))
 
 
-def test_samples_are_nested_and_leave_out_what_does_not_count(monkeypatch):
-    monkeypatch.setattr(stages, "MANY_ROWS", 100)
-    monkeypatch.setattr(stages, "_FIRST", 10)
+def test_samples_are_nested_and_leave_out_what_does_not_count():
+    growth = replace(stages.GROWTH, many=100, first=10)
     weights = np.ones(400)
     weights[::2] = 0
     rows = np.arange(800.0).reshape(400, 2)
     data = Data(source(rows), weights)
-    samples = stages.growing_samples(data, stages.sample_sizes(data))
+    samples = stages.growing_samples(data, stages.sample_sizes(data, growth))
     assert [len(sample.X) for sample in samples] == [10, 40]
     small, large = ({*sample.X.given[:, 0]} for sample in samples)
     assert small < large < {*rows[1::2, 0]}
@@ -222,8 +221,8 @@ def test_samples_are_nested_and_leave_out_what_does_not_count(monkeypatch):
 @pytest.fixture
 def many_rows(monkeypatch):
     """What are many rows elsewhere are many here when they are few."""
-    monkeypatch.setattr(stages, "MANY_ROWS", 500)
-    monkeypatch.setattr(stages, "_FIRST", 100)
+    growth = replace(stages.GROWTH, many=500, first=100)
+    monkeypatch.setattr(stages, "GROWTH", growth)
 
 
 def test_the_end_is_a_minimum_of_all_rows(many_rows):

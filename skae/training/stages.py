@@ -38,16 +38,40 @@ Minimise = Callable[[WeightsProblem, Engine, Function, np.ndarray, Callback], Re
 
 # Iterations after which the codes are no longer those of random weights.
 _UNTIL_RECODED = 20
-# Rows of the first sample, how many times more the next one has, what part of all the
-# last one is at most, and its bytes.
-_FIRST, _TIMES, _PART, _BYTES = 1000, 4, 0.4, 2**27
-# Iterations on each: what they gain there, the rows that come next agree with. With so
-# few, samples are not worth their copies.
-_ON_SAMPLES, _TOO_FEW = 30, 5
+# With fewer iterations on each, samples are not worth their copies.
+_TOO_FEW = 5
+# The bytes of the last sample, at most.
+_BYTES = 2**27
 # How a stage may end that is then the last, whatever its rows.
 _ENDS = ("interrupted", "stopped", "max_fun")
-# From so many rows on samples grow.
-MANY_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How samples grow.
+
+    Parameters
+    ----------
+    many : int
+        Rows from which on there are samples.
+    first, times : int
+        Rows of the first one, and how many times more the next one has.
+    part : float
+        What part of all rows the last one is, at most.
+    max_iter : int
+        Iterations on each: what they gain there, the rows that come next agree with.
+    """
+
+    many: int
+    first: int
+    times: int
+    part: float
+    max_iter: int
+
+
+GROWTH = Growth(10_000, 1000, 4, 0.4, 30)
+# A draw of the noise is a sample itself: of few rows, too, one tells what most do.
+NOISY_GROWTH = Growth(2000, 500, 2, 0.5, 20)
 
 
 @dataclass(frozen=True)
@@ -75,9 +99,10 @@ def stages(problem: WeightsProblem) -> list[Stage]:
     if problem.goes_on:
         return [Stage(max_iter, True)]
     plan: list[Stage] = []
+    growth = GROWTH if problem.settings.redraw_every is None else NOISY_GROWTH
     grows = problem.settings.growing_samples
-    sizes = sample_sizes(problem.data) if grows else []
-    on_each = min(_ON_SAMPLES, max_iter // (len(sizes) + 1))
+    sizes = sample_sizes(problem.data, growth) if grows else []
+    on_each = min(growth.max_iter, max_iter // (len(sizes) + 1))
     if sizes and on_each > _TOO_FEW:
         samples = growing_samples(problem.data, sizes)
         plan = [Stage(on_each, i > 0, sample) for i, sample in enumerate(samples)]
@@ -87,16 +112,16 @@ def stages(problem: WeightsProblem) -> list[Stage]:
     return [stage for stage in plan if stage.max_iter]
 
 
-def sample_sizes(data: Data) -> list[int]:
+def sample_sizes(data: Data, growth: Growth = GROWTH) -> list[int]:
     """How many rows samples have, as far as they are worth it; they ascend."""
     n_rows = data.n_rows
-    if n_rows < MANY_ROWS:
+    if n_rows < growth.many:
         return []
-    most = min(_PART * n_rows, _BYTES * len(data.X) / data.X.nbytes)
-    sizes, size = [], _FIRST
+    most = min(growth.part * n_rows, _BYTES * len(data.X) / data.X.nbytes)
+    sizes, size = [], growth.first
     while size <= most:
         sizes.append(size)
-        size *= _TIMES
+        size *= growth.times
     return sizes
 
 

@@ -26,7 +26,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from skae.rows.data import Data, LocalRows
 from skae.rows.dense import DenseRows
 from skae.rows.deviations import DenseDeviations, Deviations
 from skae.rows.moments import Moments
+from skae.rows.source import source
 from skae.training.coordinates import Coordinates
 from skae.training.problem import WeightsProblem
 
@@ -45,6 +46,7 @@ _SEED = 1789
 # must suit the outputs, which are as they are; of codes; and of linear ones, all of
 # whose directions are the data's.
 _DAMPING, _TIED_DAMPING, _CODES_DAMPING, _LINEAR_DAMPING = 0.1, 2.0, 0.5, 1e-3
+_NOISY_DAMPING = 1.0  # of data to which noise is added
 # Directions of less variance, beside ε, are taken together; and all but so many, lest
 # they cost more than a tenth of an evaluation of n rows, 5 n k d.
 _FLOOR = 2.5
@@ -170,14 +172,22 @@ class Whitening:
     def __init__(self, problem: WeightsProblem) -> None:
         self._plain = problem.coordinates
         self._sample = problem.data.sample(_sample_size(problem.data))
-        # Whatever is penalised entry by entry must stay a sum of entries.
-        self._factors = problem.objective.penalty_weights is None
         rows = self._sample.X
         assert isinstance(rows, LocalRows), "a sample lies in this process"
+        # Whatever is penalised entry by entry must stay a sum of entries.
+        self._factors = problem.objective.penalty_weights is None
         self._most = max(_FEW_DIRECTIONS, problem.data.n_rows // _ROWS_A_DIRECTION)
         tied = getattr(problem.objective, "tied_weights", False)
         damping = _TIED_DAMPING if tied else _DAMPING
-        self._first = self._root(rows, rows.moments(self._sample.weights), damping)
+        moments, self._mean = rows.moments(self._sample.weights), self._plain.means[0]
+        noise = getattr(problem.objective, "noise", None)
+        if noise is not None:  # the inputs are those with noise
+            rows = source(rows.corrupted(noise))
+            self._sample = replace(self._sample, X=rows)
+            clean, moments = moments, rows.moments(self._sample.weights)
+            if (moments.mean != clean.mean).any():
+                self._mean, damping = moments.mean, max(damping, _NOISY_DAMPING)
+        self._first = self._root(rows, moments, damping)
         self._factors = self._first is not None
 
     def at(self, theta: np.ndarray, recoded: bool) -> Coordinates:
@@ -190,7 +200,7 @@ class Whitening:
         recoded : bool
         """
         parameters = self._plain.objective.parameters(theta)
-        means, factors = [self._plain.means[0]], [self._first]
+        means, factors = [self._mean], [self._first]
         H: Any = self._sample.X.given
         for (W, b), f in zip(
             parameters.layers, self._plain.objective.activations, strict=False
