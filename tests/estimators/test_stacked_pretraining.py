@@ -287,6 +287,7 @@ def test_grid_over_the_autoencoders_parameters():
     search = GridSearchCV(
         classifier(autoencoder=SparseAutoencoder(max_iter=10), fine_tune=False),
         {"autoencoder__sparsity_target": [0.05, 0.3]},
+        scoring="neg_log_loss",  # of which no two are alike by chance
         cv=2,
     ).fit(X, Y)
     best = search.best_params_["autoencoder__sparsity_target"]
