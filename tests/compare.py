@@ -30,7 +30,7 @@ def assert_same_bits(one, other):
 
 def assert_has_score(model, rows, sample_weight=None):
     """A finite one; of a single row that counts none, as of scikit-learn's R²."""
-    counted = rows.shape[0]
+    counted = np.shape(rows)[0]
     if sample_weight is not None:
         counted = np.count_nonzero(sample_weight)
     if counted > 1:
