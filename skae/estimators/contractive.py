@@ -104,7 +104,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
 
     tol : float, default=1e-2
         Training has converged when J would fall by no more than this, relatively, if
-        it went on: by ``tol`` times J, or a thousandth of the loss of the column means
+        it went on: by ``tol`` times J, or a tenth of the loss of the column means
         where J is below that. That is estimated as three times what J has fallen by in
         the last quarter of L-BFGS's iterations, ten of them at least, or of Adam's
         epochs, ``n_iter_no_change`` of them at least. The meaning is the same for any

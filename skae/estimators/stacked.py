@@ -124,7 +124,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
     tol : float, default=1e-2
         Fine-tuning has converged when its loss would fall by no more than this,
-        relatively, if it went on: by ``tol`` times the loss, or a thousandth of that of
+        relatively, if it went on: by ``tol`` times the loss, or a tenth of that of
         the column means where it is below. That is estimated as three
         times what the loss has fallen by in the last quarter of L-BFGS's iterations,
         ten of them at least, or of Adam's epochs, ``n_iter_no_change`` at least.

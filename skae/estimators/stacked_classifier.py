@@ -120,7 +120,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
     tol : float, default=1e-2
         Fine-tuning has converged when its loss would fall by no more than this,
-        relatively, if it went on: by ``tol`` times the loss, or a thousandth of that of
+        relatively, if it went on: by ``tol`` times the loss, or a tenth of that of
         predicting frequencies where it is below. That is estimated as three
         times what the loss has fallen by in the last quarter of L-BFGS's iterations,
         ten of them at least, or of Adam's epochs, ``n_iter_no_change`` at least.

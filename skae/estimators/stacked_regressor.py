@@ -123,7 +123,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
 
     tol : float, default=1e-2
         Fine-tuning has converged when its loss would fall by no more than this,
-        relatively, if it went on: by ``tol`` times the loss, or a thousandth of that of
+        relatively, if it went on: by ``tol`` times the loss, or a tenth of that of
         predicting the means where it is below. That is estimated as three
         times what the loss has fallen by in the last quarter of L-BFGS's iterations,
         ten of them at least, or of Adam's epochs, ``n_iter_no_change`` at least.

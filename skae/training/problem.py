@@ -15,7 +15,7 @@ from skae.training.coordinates import Coordinates
 _BATCH = 200  # rows of a batch where "auto" is asked for
 
 # Below so much of the loss of constant predictions, ``tol`` is relative to this.
-NEARLY_ZERO = 1e-3
+NEARLY_ZERO = 0.1
 
 # Of a stochastic solver, to go on from: arrays, numbers and tuples by name.
 State = dict[str, Any]

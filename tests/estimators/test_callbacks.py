@@ -137,7 +137,7 @@ def test_every_iteration_is_a_task(name):
 @pytest.mark.parametrize("name", SHALLOW)
 def test_a_fit_that_converges_has_as_many_tasks_as_iterations(name):
     recorder = Recorder()
-    model = follow(SHALLOW[name](max_iter=2000).set_params(tol=0.1), recorder)
+    model = follow(SHALLOW[name](max_iter=2000).set_params(tol=0.5), recorder)
     assert model.n_iter_ < 2000
     assert len(recorder.ended) == len(recorder.begun) == model.n_iter_ + 1
 
@@ -258,7 +258,9 @@ def test_warnings_still_point_at_the_caller():
 def test_the_estimator_shown_is_one_that_stopped_there(name):
     """Without weights the scores that a monitor logs, below, tell the same."""
     looker = Looker()
-    model = follow(ALL[name](), looker, sample_weight=WEIGHTS)
+    # Of several draws of noise the mean of where they end may be better than the last.
+    one_draw = {"redraw_every": 10} if name == "denoising" else {}
+    model = follow(ALL[name](**one_draw), looker, sample_weight=WEIGHTS)
     shown = [(where, fitted) for where, *_, fitted in looker.seen if fitted is not None]
     if name == "classifier":
         assert any("output layer" in where for where, _ in shown)
@@ -266,7 +268,7 @@ def test_the_estimator_shown_is_one_that_stopped_there(name):
     assert len(tuned) == 7  # six iterations, and the whole
     assert [fitted.n_iter_ for fitted in tuned[:-1]] == [1, 2, 3, 4, 5, 6]
     for fitted in tuned[:-1:2]:
-        shorter = ALL[name](max_iter=fitted.n_iter_)
+        shorter = ALL[name](max_iter=fitted.n_iter_, **one_draw)
         shorter.fit(X, Y, sample_weight=WEIGHTS)
         assert fitted.score(X, Y) == shorter.score(X, Y)
     assert tuned[-1].score(X, Y) == tuned[-2].score(X, Y) == model.score(X, Y)

@@ -148,7 +148,7 @@ def test_threads_allowed_to_blas_change_no_bit():
 def test_n_init_keeps_the_best_start():
     """The starts of n_init=5 begin with those of n_init=1, 2, ... of that seed."""
     losses = [
-        autoencoder(n_init=n, sparsity_target=0.05, max_iter=8).fit(X).loss_
+        autoencoder(n_init=n, max_iter=8, random_state=3).fit(X).loss_
         for n in range(1, 6)
     ]
     assert losses == sorted(losses, reverse=True)
@@ -300,7 +300,9 @@ def test_ctrl_c_keeps_the_best_so_far(monkeypatch, at):
     assert model.loss_ <= spy.losses[0]
     assert len(model.loss_curve_) == model.n_iter_
     if model.n_iter_:
-        assert model.loss_ == model.loss_curve_[-1] == min(model.loss_curve_)
+        # A stage begins with another way to the same weights, which rounds otherwise.
+        assert model.loss_ == pytest.approx(model.loss_curve_[-1], rel=1e-12)
+        assert model.loss_ <= min(model.loss_curve_) * (1 + 1e-12)
     kept = spy.thetas[spy.losses.index(model.loss_)]
     parameters = spy.objective.parameters(kept)
     np.testing.assert_allclose(model.components_, parameters.encoder, rtol=1e-12)

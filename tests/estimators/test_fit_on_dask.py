@@ -315,7 +315,7 @@ def test_a_worker_lost_during_a_fit_changes_no_bit(monkeypatch, tmp_path, restar
         fitted = clone(estimator).fit(rows, sample_weight=weights)
         client.wait_for_workers(2 if restart else 1, timeout=30)
         assert len(client.nthreads()) == (2 if restart else 1)
-    assert kill.killed and kill.evaluations > 5  # it went on
+    assert kill.killed and kill.evaluations > 3  # it went on
     for attribute in ("components_", "intercept_visible_", "loss_curve_"):
         one, other = (np.asarray(getattr(fit, attribute)) for fit in (fitted, expected))
         np.testing.assert_array_equal(one, other, strict=True)

@@ -89,7 +89,7 @@ def test_polishing_by_lbfgs_goes_on_from_adams_weights(kind):
     model.set_params(solver="lbfgs", max_iter=100).fit(X)
     # The first iterate is no worse than the start.
     assert model.loss_curve_[0] < 1.05 * before
-    assert model.loss_ < 0.9 * before
+    assert model.loss_ < 0.95 * before
     assert model.score(X) > score
 
 
