@@ -25,7 +25,7 @@ def logistic(Z):
 
 @pytest.fixture(scope="module")
 def autoencoder():
-    return SparseAutoencoder(K, tol=1e-2, random_state=0).fit(X[:500])
+    return SparseAutoencoder(K, tol=0.1, random_state=0).fit(X[:500])
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_score_is_the_formula(autoencoder):
 
 
 def test_jacobian_norm_is_the_formula():
-    model = ContractiveAutoencoder(K, tol=1e-2, random_state=0).fit(X[:500])
+    model = ContractiveAutoencoder(K, tol=0.1, random_state=0).fit(X[:500])
     H, W = whole(model, X)[0], model.components_
     J = (H * (1 - H))[:200, :, np.newaxis] * W
     found = model.jacobian_norm(X)[:200]
@@ -67,7 +67,7 @@ def test_jacobian_norm_is_the_formula():
 
 
 def test_a_stack_is_the_formula():
-    model = StackedAutoencoder((20, 5), tol=1e-3, random_state=0).fit(X[:500])
+    model = StackedAutoencoder((20, 5), tol=0.3, random_state=0).fit(X[:500])
     H, codes = X, None
     for layer, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
         H = H @ W + b if layer == 3 else logistic(H @ W + b)
@@ -94,11 +94,11 @@ def test_the_dtype_is_that_of_the_rows(autoencoder, dtype, made_of):
 
 
 MODELS = [
-    SparseAutoencoder(K, tol=1e-2, random_state=0),
-    ContractiveAutoencoder(K, tol=1e-2, random_state=0),
-    StackedAutoencoder((20, 5), tol=1e-3, random_state=0),
+    SparseAutoencoder(K, tol=0.1, random_state=0),
+    ContractiveAutoencoder(K, tol=0.1, random_state=0),
+    StackedAutoencoder((20, 5), tol=0.3, random_state=0),
     SparseCoding(K, max_iter=2, tol=1e3, random_state=0),
-    StackedAutoencoderClassifier((8,), tol=1e-2, random_state=0),
+    StackedAutoencoderClassifier((8,), tol=0.1, random_state=0),
 ]
 
 

@@ -95,6 +95,14 @@ def test_interrupt_while_a_line_is_printed(monkeypatch, solver):
 # -- several starts, and several fits ------------------------------------------------
 
 
+@pytest.fixture
+def signals():
+    """Ctrl-C as it is at a prompt; what a shell runs in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press(monkeypatch, at, presses):
     """Let ``presses()`` happen in the ``at``-th evaluation from now on."""
     original, calls = ThreadEngine.__call__, []
@@ -109,6 +117,7 @@ def press(monkeypatch, at, presses):
     return calls
 
 
+@pytest.mark.usefixtures("signals")
 def test_starts_elsewhere_keep_what_they_have(monkeypatch):
     """Python tells the main thread alone of a signal, while others train."""
     handler = signal.getsignal(signal.SIGINT)
@@ -133,6 +142,7 @@ def test_an_interrupted_start_leaves_those_before_it(monkeypatch):
     assert_same_bits(model, once)
 
 
+@pytest.mark.usefixtures("signals")
 def test_ctrl_c_ends_a_grid_search(monkeypatch):
     calls = press(monkeypatch, 10, lambda: signal.raise_signal(signal.SIGINT))
     model = autoencoder(solver="lbfgs", max_iter=50)
