@@ -153,7 +153,8 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         epochs, ``n_iter_no_change`` of them at least. The meaning is the same for any
         number of columns in any units. With ``early_stopping`` the score
         on held-out rows decides. With noise drawn afresh, it is the loss at the start
-        of a draw that decides: whether it has fallen by more in 5 draws.
+        of a draw that decides: whether it has fallen by more in the last three,
+        or in 40 iterations.
 
     batch_size : int or "auto", default="auto"
         Most rows of a batch of Adam's; batches are of equal size, give or take a

@@ -21,10 +21,12 @@ from skae.training.stages import in_stages
 
 # A gradient with no entry above this, times ``tol``, is as good as zero.
 _STATIONARY = 1e-6
-# Runs on fresh noise without a lower loss before training counts as converged.
-_PATIENCE = 5
-# How many times longer the next run is, and after how many one more draw is averaged.
-_LONGER, _RUNS_A_DRAW = 1.1, 4
+# Runs on fresh noise, and iterations planned for them, in which the loss has not fallen
+# by ``tol`` when training has converged.
+_PATIENCE, _LOOK_BACK = 3, 40
+# How many times longer the next run is, and after how many one more draw is averaged,
+# of so many at most.
+_LONGER, _RUNS_A_DRAW, _MOST_DRAWS = 1.1, 4, 4
 # Of the last end of a run in the mean of all, at least.
 _SHARE = 0.2
 
@@ -141,18 +143,19 @@ def _in_rounds(
 
     The first value of a run is the loss on noise that the run before did not
     meet, which estimates the expected loss. Training has converged when
-    the lowest of these has fallen by less than ``tol``, relatively, in ``_PATIENCE``
+    the lowest of these has fallen by less than ``tol``, relatively, in the last few
     runs.
     """
     settings = problem.settings
     assert settings.redraw_every is not None, "else there is one run"
     x, result, memory, ends = start, None, Memory(), _Ends()
-    n_runs = n_iter = n_fun = stale = 0
-    lowest, length = np.inf, float(settings.redraw_every)
+    n_runs = n_iter = n_fun = 0
+    lowest, length = [np.inf], float(settings.redraw_every)
+    patience = max(_PATIENCE, -(-_LOOK_BACK // settings.redraw_every))
     quiet = _untold(problem, engine)
     while True:
         left = settings.max_fun - n_fun
-        n_draws = min(1 + n_runs // _RUNS_A_DRAW, left)
+        n_draws = min(1 + n_runs // _RUNS_A_DRAW, _MOST_DRAWS, left)
         values: list[float] = []
         numbers = [next(draws) for _ in range(n_draws)]
         noisy = _on_draws(evaluate, engine, numbers)
@@ -182,11 +185,10 @@ def _in_rounds(
         length *= _LONGER
         n_iter += result.n_iter
         n_fun += result.n_fun
-        # Together no less than tol.
-        least = 0.0 if n_runs == 1 else settings.tol / _PATIENCE * abs(lowest)
-        stale = 0 if values[0] < lowest - least else stale + 1
-        lowest = min(lowest, values[0])
-        status = _status(problem, result.status, n_iter, n_fun, stale)
+        lowest.append(min(lowest[-1], values[0]))
+        least = settings.tol * max(abs(lowest[-1]), NEARLY_ZERO)
+        stands = n_runs > patience and lowest[-1 - patience] - lowest[-1] <= least
+        status = _status(problem, result.status, n_iter, n_fun, stands)
         if status is not None:
             result = replace(result, n_iter=n_iter, n_fun=n_fun, status=status)
             in_full = status in ("max_iter", "noise") and settings.max_fun - n_fun >= 2
@@ -286,7 +288,7 @@ def _recorded(evaluate: Function, values: list[float], unit: float) -> Function:
 
 
 def _status(
-    problem: WeightsProblem, of_run: str, n_iter: int, n_fun: int, stale: int
+    problem: WeightsProblem, of_run: str, n_iter: int, n_fun: int, stands: bool
 ) -> str | None:
     """How all has ended with a run that ended so; None if another is to follow."""
     settings = problem.settings
@@ -295,4 +297,4 @@ def _status(
     cut_short = of_run == "max_iter" and n_iter < settings.max_iter
     if not (cut_short or of_run in ("gradient", "value", "precision")):
         return of_run
-    return "noise" if stale == _PATIENCE else None
+    return "noise" if stands else None

@@ -10,7 +10,7 @@ MESSAGES: dict[str, str] = {
     "held_out": "converged: the score on held-out rows has not risen by tol / "
     "n_iter_no_change, n_iter_no_change times over",
     "scheduled": "the learning rate has fallen to its end, after max_iter epochs",
-    "noise": "converged: no lower loss on noise drawn afresh, five times over",
+    "noise": "converged: the loss on noise drawn afresh falls by no more than tol",
     "dictionary": "converged: the dictionary changed by no more than tol",
 }
 # What may be raised where training ended too soon.
