@@ -182,11 +182,14 @@ class Whitening:
         moments, self._mean = rows.moments(self._sample.weights), self._plain.means[0]
         noise = getattr(problem.objective, "noise", None)
         if noise is not None:  # the inputs are those with noise
-            rows = source(rows.corrupted(noise))
-            self._sample = replace(self._sample, X=rows)
-            clean, moments = moments, rows.moments(self._sample.weights)
-            if (moments.mean != clean.mean).any():
-                self._mean, damping = moments.mean, max(damping, _NOISY_DAMPING)
+            with np.errstate(over="ignore", invalid="ignore"):
+                noisy = source(rows.corrupted(noise))
+                of_noisy = noisy.moments(self._sample.weights)
+            # Noise beyond the dtype is for the solver to refuse.
+            if np.isfinite(of_noisy.spread) and (of_noisy.mean != moments.mean).any():
+                self._sample, rows = replace(self._sample, X=noisy), noisy
+                self._mean, moments = of_noisy.mean, of_noisy
+                damping = max(damping, _NOISY_DAMPING)
         self._first = self._root(rows, moments, damping)
         self._factors = self._first is not None
 
