@@ -179,7 +179,7 @@ def test_noise_that_changes_keeps_zeros_and_converges():
     model = fitted(
         DenoisingAutoencoder, DIGITS, alpha=0.01, redraw_every=20, max_iter=5000
     )
-    assert model.n_iter_ > 5 * 20
+    assert model.n_iter_ > 3 * 20  # in so many runs the loss must not fall
     assert 0 < model.sparsity_of_weights_["encoder"] < 1
     assert sum(model.loss_terms_.values()) == pytest.approx(model.loss_, rel=1e-12)
 
