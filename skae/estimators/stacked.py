@@ -239,7 +239,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
     >>> from skae import StackedAutoencoder
     >>> X, _ = load_digits(return_X_y=True)
     >>> stack = StackedAutoencoder(
-    ...     (30, 10), code_activation="identity", tol=0.03, random_state=0
+    ...     (30, 10), code_activation="identity", tol=0.1, random_state=0
     ... )
     >>> deep = stack.fit(X).score(X)
     >>> linear = PCA(10).fit(X).explained_variance_ratio_.sum()
