@@ -309,8 +309,10 @@ def main():
     parser.add_argument("--figure", type=Path, help="file to draw to, .png or .svg")
     arguments = parser.parse_args()
     if arguments.draw:
+        from _common import print_header
         from _time_to_loss_figure import show
 
+        print_header("Evaluations or epochs, CPU seconds in one thread, and loss")
         show(json.loads(arguments.draw.read_text()), arguments.figure)
         return
     limits, epochs = LIMITS, EPOCHS

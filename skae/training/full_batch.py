@@ -17,7 +17,7 @@ from skae.solvers.line_search import Function
 from skae.solvers.result import Callback
 from skae.training.problem import NEARLY_ZERO, MakeEngine, State, WeightsProblem
 from skae.training.progress import Progress
-from skae.training.stages import in_stages
+from skae.training.stages import in_coordinates, in_stages
 
 # A gradient with no entry above this, times ``tol``, is as good as zero.
 _STATIONARY = 1e-6
@@ -152,7 +152,7 @@ def _in_rounds(
     n_runs = n_iter = n_fun = 0
     lowest, length = [np.inf], float(settings.redraw_every)
     patience = max(_PATIENCE, -(-_LOOK_BACK // settings.redraw_every))
-    quiet = _untold(problem, engine)
+    quiet = in_coordinates(problem.coordinates, engine)  # begins no iteration
     while True:
         left = settings.max_fun - n_fun
         n_draws = min(1 + n_runs // _RUNS_A_DRAW, _MOST_DRAWS, left)
@@ -230,18 +230,6 @@ class _Ends:
         return replace(
             last, x=self._mean, value=of_mean, gradient=gradient, aux=aux_of_mean
         )
-
-
-def _untold(problem: WeightsProblem, engine: Engine) -> Function:
-    """What ``evaluate`` is, but that no iteration begins with it."""
-    coordinates = problem.coordinates
-
-    def evaluate(inner: np.ndarray) -> tuple[float, np.ndarray, Any]:
-        loss, gradient, terms = engine(coordinates.to_data(inner))
-        smooth = loss - terms.get("l1", 0.0)
-        return smooth / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
-
-    return evaluate
 
 
 def _first_by(first: Function, evaluate: Function) -> Function:

@@ -211,14 +211,11 @@ def _run(
 ) -> Result:
     """One stage, from θ′ in its coordinates."""
     coordinates = problem.coordinates
-    buffer = np.empty_like(start)
     n_iter, n_fun = done
 
     def evaluate(inner: np.ndarray) -> tuple[float, np.ndarray, Any]:
         progress.begin()
-        loss, gradient, terms = on_rows(coordinates.to_data(inner, out=buffer))
-        smooth = loss - terms.get("l1", 0.0)  # which the solver adds itself
-        return smooth / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
+        return of_inner(inner)
 
     def each_iteration(iteration: Iteration) -> None:
         shifted = iteration._replace(
@@ -227,4 +224,17 @@ def _run(
         progress(shifted, lambda: coordinates.to_data(iteration.x))
 
     with engine() as on_rows:
+        of_inner = in_coordinates(coordinates, on_rows)
         return minimise(problem, on_rows, evaluate, start, each_iteration)
+
+
+def in_coordinates(coordinates: Coordinates, engine: Engine) -> Function:
+    """J/unit without its L1 penalty, and its gradient, as functions of θ′."""
+    buffer = np.empty_like(coordinates.scale)
+
+    def evaluate(inner: np.ndarray) -> tuple[float, np.ndarray, Any]:
+        loss, gradient, terms = engine(coordinates.to_data(inner, out=buffer))
+        smooth = loss - terms.get("l1", 0.0)  # which the solver adds itself
+        return smooth / coordinates.unit, coordinates.pull_back(gradient), (loss, terms)
+
+    return evaluate
