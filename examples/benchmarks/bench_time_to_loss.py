@@ -304,6 +304,8 @@ def main():
     parser.add_argument("--problems", default="|".join(PROBLEMS), help="with | between")
     parser.add_argument("--methods", default="|".join(METHODS), help="with | between")
     parser.add_argument("--rows", type=int, default=12_000)
+    parser.add_argument("--iterations", help="limits of L-BFGS, as 30,80,200")
+    parser.add_argument("--epochs", help="limits of Adam, as 5,20")
     parser.add_argument("--quick", action="store_true", help="only shows that it runs")
     parser.add_argument("--draw", type=Path, help="results to print and draw")
     parser.add_argument("--figure", type=Path, help="file to draw to, .png or .svg")
@@ -315,7 +317,13 @@ def main():
         print_header("Evaluations or epochs, CPU seconds in one thread, and loss")
         show(json.loads(arguments.draw.read_text()), arguments.figure)
         return
-    limits, epochs = LIMITS, EPOCHS
+    limits, epochs = (
+        [int(part) for part in text.split(",")] if text else default
+        for text, default in (
+            (arguments.iterations, LIMITS),
+            (arguments.epochs, EPOCHS),
+        )
+    )
     if arguments.quick:
         arguments.rows, limits, epochs = 400, (3, 6), (1, 2)
     found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
