@@ -48,8 +48,7 @@ def parse_arguments(description, **more):
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="few rows, iterations and repetitions: shows that the script runs, "
-        "and judges no target",
+        help="few rows, iterations and repetitions: shows that the script runs",
     )
     parser.add_argument(
         "--cases",
@@ -96,7 +95,7 @@ def pooled(X):
 
 
 def cases(arguments):
-    """Those of the three sizes that are asked for, by their names in ``CASES``."""
+    """Those of the three sizes that are chosen, by their names in ``CASES``."""
     n_samples = 1000 if arguments.quick else 10_000
     X = mnist(arguments.data, n_samples)
     every = {
@@ -298,17 +297,3 @@ class Table:
             for cell, width in zip(rest, self._widths[1:], strict=True)
         ]
         print("  ".join(padded).rstrip(), flush=True)
-
-
-def at_most(value, target):
-    """``"<= 1.15 yes"``: the target, if any, and whether ``value`` meets it."""
-    if target is None:
-        return "-"
-    return f"<= {target:g} {'yes' if value <= target else 'NO'}"
-
-
-def at_least(value, target):
-    """``">= 8 yes"``: the target, if any, and whether ``value`` meets it."""
-    if target is None:
-        return "-"
-    return f">= {target:g} {'yes' if value >= target else 'NO'}"

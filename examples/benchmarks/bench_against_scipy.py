@@ -1,8 +1,7 @@
 """A whole fit against the textbook: whole-array NumPy under SciPy's L-BFGS-B.
 
 The same objective (Kullback-Leibler penalty included), the same start, the same
-number of iterations and of stored corrections. A fit is asked to be at least 8
-times faster on digits with 25 hidden units and 3 times at 784-196.
+number of iterations and of stored corrections.
 
 ``textbook`` below is what one writes from the formulas: whole arrays, a temporary
 for every operation, scipy.special.expit. SciPy's L-BFGS-B works in float64; where
@@ -14,7 +13,7 @@ skae runs as it is out of the box. The textbook runs as it is out of the box too
 it: SciPy brings a BLAS of its own, whose threads and NumPy's fight for the cores.
 Our time is that of ``fit``, so it includes checking X and drawing the start.
 
-"an iteration" is what is asked for. "an evaluation" is the ratio of the times of one
+"an iteration" is the ratio of the times of one iteration, "an evaluation" that of one
 loss and gradient. "same loss" is the ratio of the seconds until the worse of the two
 final losses was first seen, in one run of each: the two need not get equally far in
 as many iterations, as skae's solver works in coordinates in which the data are
@@ -30,7 +29,6 @@ from _common import (
     Table,
     Watch,
     all_threads,
-    at_least,
     blas_threads,
     cases,
     median_ratio,
@@ -46,7 +44,6 @@ from scipy.special import expit
 
 from skae import SparseAutoencoder
 
-TARGETS = {"digits": 8, "784-196": 3}
 ITERATIONS = {"digits": 200, "64-25": 100, "784-196": 50}
 
 
@@ -102,7 +99,7 @@ def theirs(X, start, model, n_threads):
     return outcome, Curve(watch.curve)
 
 
-def compare(table, case, dtype, max_iter, repeats, target):
+def compare(table, case, dtype, max_iter, repeats):
     """Fit both, in turns, and print a row for each thread setting."""
     X = case.rows(dtype)
     model = SparseAutoencoder(
@@ -145,7 +142,6 @@ def compare(table, case, dtype, max_iter, repeats, target):
             same_loss,
             ratio * nfev / outcome.nfev,
             per_iteration,
-            at_least(per_iteration, target),
         )
 
 
@@ -164,7 +160,6 @@ def main():
         "same loss",
         "an evaluation",
         "an iteration",
-        "target",
     )
     for name, case in cases(arguments).items():
         for dtype in DTYPES:
@@ -175,7 +170,6 @@ def main():
                     dtype,
                     10 if arguments.quick else ITERATIONS[name],
                     2 if arguments.quick else 5,
-                    None if arguments.quick else TARGETS.get(name),
                 )
 
 

@@ -2,14 +2,13 @@
 
 First: loss and gradient of 4 blocks of 10,000 x 784 (float32), 196 hidden units, on a
 cluster of two processes with a thread each, against the threads of this process.
-Asked for: at most 15 % and 25 ms more. The workers' own logs of what they sent to
-each other and to the client say what an evaluation moves. Asked for: θ to each worker,
-a sum of its size from each, and nothing of X.
+The workers' own logs of what they sent to each other and to the client say what an
+evaluation moves: θ to each worker, a sum of its size from each, and nothing of X.
 
 Then: 3 GB of rows, made where they are used, fitted by eight workers that may hold
 500 MB each, of which some 200 MB are what they have imported. What does not fit they
-spill to disk, and read back in every evaluation. Asked for: it fits, no worker dies,
-and the loss is that of this machine's threads, which make one chunk after the other.
+spill to disk, and read back in every evaluation. No worker should die, and the loss
+should be that of this machine's threads, which make one chunk after the other.
 
 --parts names what to run: evaluations, memory, or both.
 """
@@ -26,7 +25,6 @@ import dask.array as da
 import numpy as np
 from _common import (
     Table,
-    at_most,
     median_ratio,
     not_converged,
     parse_arguments,
@@ -72,7 +70,7 @@ def rows_of(seed, rows, d):
 
 
 def lazy_rows(n_blocks, rows, d):
-    """The same as a dask array, made when it is asked for."""
+    """The same as a dask array, made when it is needed."""
     make = delayed(rows_of)
     blocks = [
         da.from_delayed(make(seed, rows, d), (rows, d), np.float32)
@@ -92,9 +90,7 @@ def sent(dask_worker):
 
 def evaluations(rows, repeats, calls):
     """Time of an evaluation here and there, and what the latter moves."""
-    table = Table(
-        "penalty", "dask ms", "threads ms", "ratio", "over by ms", "allowed  "
-    )
+    table = Table("penalty", "dask ms", "threads ms", "ratio")
     moved = []
     with cluster() as client:
         X = lazy_rows(N_BLOCKS, rows, D)
@@ -123,14 +119,11 @@ def evaluations(rows, repeats, calls):
                 traffic = sum(client.run(sent).values(), Counter())
                 traffic.subtract(before)
             ms = {task: 1e3 * median(times[task]) for task in times}
-            extra = ms["dask"] - 1.15 * ms["threads"]
             table.row(
                 name,
                 ms["dask"],
                 ms["threads"],
                 median_ratio(times["dask"], times["threads"]),
-                extra,
-                at_most(extra, 25),
             )
             parameters = theta.nbytes * calls
             sums = (traffic["_block_sums"] + traffic["_add_sums"]) / parameters
@@ -143,18 +136,16 @@ def evaluations(rows, repeats, calls):
                 sums,
                 sum(traffic[task] for task in codes) / parameters,
                 rows_moved,
-                at_most(round(sums + rows_moved, 1), N_WORKERS),
             )
             moved.append(cells)
     print()
-    table = Table("penalty", "θ in MB", "θ handed on", "sums", "codes", "X", "asked  ")
+    table = Table("penalty", "θ in MB", "θ handed on", "sums", "codes", "X")
     for cells in moved:
         table.row(*cells)
     print(
         "\nSent by the workers in an evaluation, in units of θ: to each other, and the "
-        f"last sum to the\nclient. Asked is at most one for each of the {N_WORKERS} "
-        "workers, and no X. θ itself goes once\nfrom the client to the scheduler, and "
-        "from there to each worker."
+        f"last sum to the\nclient, with {N_WORKERS} workers. θ itself goes once from "
+        "the client to the scheduler,\nand from there to each worker."
     )
 
 
@@ -221,7 +212,8 @@ def beyond_memory(n_blocks, rows, n_workers, limit):
     print(f"loss after each iteration: {np.round(autoencoder.loss_curve_, 4)}")
     print(
         "most MB: of a worker, between evaluations; loss off: data term of the last "
-        "evaluation, relative\nto that of this machine's threads; no death: as asked"
+        "evaluation, relative\nto that of this machine's threads; no death: no worker "
+        "was lost"
     )
     table = Table(
         "GB, workers",

@@ -10,11 +10,11 @@ sides of a split. Reported as found.
 resident size rises above what is there before, and by how many bytes that grows for
 each byte of further non-zeros (values and column indices): the fit of half of the
 rows is taken off, and with it the solver's history, which is 20 times the
-parameters whatever the rows. Asked for: memory proportional to the non-zeros.
+parameters whatever the rows.
 
 **Time.** An evaluation of loss and gradient within a fit, on sparse rows and on the
 same rows when dense, in turns, of an autoencoder and, on half of the rows, of a
-classifier of ten classes; asked for: at least 20 times less. And an epoch of
+classifier of ten classes. And an epoch of
 Adam against MLPRegressor's, which takes sparse X but needs its targets dense.
 
     --rows, --features, --entries, --components   size of the synthetic rows
@@ -35,7 +35,6 @@ import scipy.sparse
 from _common import (
     DTYPES,
     Table,
-    at_least,
     in_turns,
     median_ratio,
     not_converged,
@@ -60,7 +59,6 @@ from skae import (
     StackedAutoencoderClassifier,
 )
 
-TARGET = 20
 N_CLASSES = 10
 LEAST_DOCSTRINGS, LEAST_LETTERS = 40, 200
 
@@ -237,11 +235,10 @@ def memory(arguments):
 def against_dense(arguments):
     """Seconds of an evaluation within fits of sparse and of dense rows."""
     repeats = 1 if arguments.quick else 3
-    target = None if arguments.quick or arguments.features < 50_000 else TARGET
     table = Table(
         "of",
         "rows x features, hidden",
-        *("dtype", "sparse s", "dense s", "ratio", "target"),
+        *("dtype", "sparse s", "dense s", "ratio"),
     )
     estimators = (
         ("an autoencoder", model(arguments, max_iter=2), arguments.dense_rows),
@@ -260,7 +257,6 @@ def against_dense(arguments):
             median(times["X"]),
             median(times["dense"]),
             ratio,
-            at_least(ratio, target),
         )
 
 

@@ -8,16 +8,14 @@ SparsePCA and MiniBatchSparsePCA of as many components, whose ``components_`` ar
 sparse loadings: compare rows with about as many zeros.
 
 Second, a whole fit with ``l1_ratio=1`` over one with 0, of equally many iterations:
-seconds per iteration and seconds per evaluation of the objective. Asked is a ratio
-of at most 1.3. The fits are timed in turns, the ratio is the median of the
-repetitions' ratios.
+seconds per iteration and seconds per evaluation of the objective. The fits are timed
+in turns, the ratio is the median of the repetitions' ratios.
 """
 
 import numpy as np
 from _common import (
     DTYPES,
     Table,
-    at_most,
     cases,
     in_turns,
     median_ratio,
@@ -90,9 +88,7 @@ def path(quick):
 def cost(arguments):
     """Print a row for each size and dtype."""
     n_iter = 10 if arguments.quick else arguments.iterations
-    table = Table(
-        "seconds, l1 over plain", "dtype", "iteration", "evaluation", "<= 1.3"
-    )
+    table = Table("seconds, l1 over plain", "dtype", "iteration", "evaluation")
 
     def fit(X, n_components, l1_ratio):
         autoencoder = SparseAutoencoder(
@@ -111,8 +107,7 @@ def cost(arguments):
             results = in_turns(tasks, 2 if arguments.quick else arguments.repeats)
             plain, l1 = (list(zip(*results[r], strict=True)) for r in (0, 1))
             iteration, evaluation = map(median_ratio, l1, plain)
-            judged = "-" if arguments.quick else at_most(iteration, 1.3)
-            table.row(case.name, dtype, iteration, evaluation, judged)
+            table.row(case.name, dtype, iteration, evaluation)
 
 
 def main():
