@@ -47,6 +47,7 @@ PROBLEMS = {
     "digits": Task("digits", 64, 1e-3, 0.05, 0.1),
     "table": Task("table", 32, 1e-3, weight=1.0),
     "words": Task("words", 50, 1e-6),
+    "words, 50,000 columns": Task("many_words", 50, 1e-6),
     "mnist, denoising": Task("mnist", 196, 1e-3, level=0.3, share=0.5),
     "mnist, deep": Task("mnist", 32, 1e-5, hidden=(128,), share=0.5),
 }
@@ -109,19 +110,27 @@ def _table(n_rows):
 
 
 def _words(n_rows):
+    return _documents(min(n_rows, 4000), 2000)
+
+
+def _many_words(n_rows):
+    return _documents(n_rows, 50_000)
+
+
+def _documents(n_rows, n_words):
     """TF-IDF of made-up documents: ten subjects, and words as rare as Zipf has them."""
     from sklearn.feature_extraction.text import TfidfTransformer
 
-    rng, n_words = np.random.RandomState(0), 2000
-    n_rows = min(n_rows, 4000)
+    rng = np.random.RandomState(0)
     zipf = 1 / np.arange(1, n_words + 1)
     subjects = zipf * rng.gamma(0.3, size=(10, n_words))
     subjects /= subjects.sum(axis=1, keepdims=True)
     of = rng.randint(10, size=n_rows)
-    counts = np.vstack([rng.multinomial(80, subjects[i]) for i in of])
-    return TfidfTransformer(sublinear_tf=True).fit_transform(
-        scipy.sparse.csr_matrix(counts)
+    counts = scipy.sparse.vstack(
+        [scipy.sparse.csr_matrix(rng.multinomial(80, subjects[i])) for i in of],
+        format="csr",
     )
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counts)
 
 
 # -- J by hand ---------------------------------------------------------------------

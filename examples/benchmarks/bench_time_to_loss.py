@@ -52,7 +52,8 @@ def estimator(task, max_iter, **options):
     """Ours, or that of another release, for such a problem."""
     import skae
 
-    options = {"alpha": task.alpha, "max_iter": max_iter, "random_state": 0, **options}
+    options = {"alpha": task.alpha, "max_iter": max_iter, **options}
+    options = {"random_state": 0, "tol": 0, **options}
     if task.hidden:
         sizes, few = (*task.hidden, task.k), max(5, max_iter // 10)
         # What decodes codes is logistic, as codes are.
@@ -60,8 +61,8 @@ def estimator(task, max_iter, **options):
             skae.SparseAutoencoder(sparsity=None, max_iter=few, output_activation=g)
             for g in (task.output, *["logistic"] * len(task.hidden))
         ]
-        return skae.StackedAutoencoder(sizes, autoencoder=layers, tol=0, **options)
-    options |= {"loss": task.loss, "output_activation": task.output, "tol": 0}
+        return skae.StackedAutoencoder(sizes, autoencoder=layers, **options)
+    options |= {"loss": task.loss, "output_activation": task.output}
     options |= {"activation": task.activation, "sparsity": None}
     if task.weight:
         options |= {"sparsity": "kl", "sparsity_target": task.target}
@@ -81,8 +82,11 @@ def network(model):
     return coefs, [model.intercept_hidden_, model.intercept_visible_]
 
 
-def fitted(task, X, max_iter, **options):
-    """Evaluations of all rows, CPU seconds and J of one fit."""
+def fitted(task, X, max_iter, found=None, **options):
+    """Evaluations of all rows, CPU seconds and J of one fit.
+
+    ``found``, a dict, is given the fitted ``model``.
+    """
     from skae.engines.threads import ThreadEngine
 
     evaluate, done = ThreadEngine.__call__, [0.0]
@@ -102,6 +106,8 @@ def fitted(task, X, max_iter, **options):
     finally:
         ThreadEngine.__call__ = evaluate
     seconds = time.process_time() - began
+    if found is not None:
+        found["model"] = model
     return done[0] or max_iter, seconds, judged(task, X, *network(model))
 
 
