@@ -81,7 +81,7 @@ html_theme_options = {
 html_sidebars = {
     name: []
     for name in "getting_started parameters comparison performance migration "
-    "extending distributed".split()
+    "extending distributed experiments architecture".split()
 }
 
 # Examples say what they have to say in the page; Agg has no window to show.
