@@ -4,10 +4,10 @@ import sys
 import warnings
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the first frame that is neither ours nor scikit-learn's or joblib's."""
+def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
+    """Warn at the first frame outside this package and those that call it for users."""
     frame, level = sys._getframe(1), 2
-    inside = ("skae", "sklearn", "joblib")
+    inside = ("skae", "sklearn", "joblib", "pickle", "skops")
     while (
         frame.f_back is not None
         and frame.f_globals.get("__name__", "").partition(".")[0] in inside

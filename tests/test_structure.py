@@ -27,10 +27,11 @@ MAY_IMPORT = {
     "training": {"training", "engines", "rows", "core", "solvers", "_version"},
     "estimators": {
         *("estimators", "training", "engines", "rows", "core", "solvers"),
-        *("_sklearn", "_version", "_warnings"),
+        *("export", "_sklearn", "_version", "_warnings"),
     },
     "solvers": {"solvers"},
     "plotting": {"plotting", "core", "_sklearn", "_version"},
+    "export": {"export", "core", "_version", "_warnings"},
     "_sklearn": set(),
     "_version": set(),
     "_warnings": set(),
@@ -38,7 +39,10 @@ MAY_IMPORT = {
 }
 NUMPY_ONLY = {"core", "solvers", "_version", "_warnings"}  # and the standard library
 NO_SKLEARN = {"training"}
-OPTIONAL = {"matplotlib", "torch", "dask", "distributed", "rich", "pandas", "polars"}
+OPTIONAL = {
+    *("matplotlib", "torch", "dask", "distributed", "rich", "pandas", "polars"),
+    *("onnx", "skl2onnx", "onnxruntime", "skops"),
+}
 MAX_CODE_LINES = 300
 MAX_FILES = {"estimators": 18}
 
@@ -299,6 +303,9 @@ def test_rooms_stay_small():
         ("skae.plotting", "try:\n    from rich import print\nexcept ImportError: ..."),
         ("skae.plotting._tiles", "from matplotlib import pyplot"),
         ("skae.engines.dask", "class A:\n    import dask.array as da"),
+        ("skae.export.onnx", "from skl2onnx import update_registered_converter"),
+        ("skae.export.onnx", "from skae.estimators._base import BaseAutoencoder"),
+        ("skae.training.run", "from skae.export.onnx import OnnxMixin"),
         ("skae.estimators.sparse", "if True:\n    import torch"),
         ("skae.__init__", "from skae.core import layout"),
         ("skae.helpers", ""),
@@ -331,6 +338,7 @@ def test_checker_sees_a_broken_rule(module, source):
         ("skae.plotting", "def plot():\n    import matplotlib.pyplot as plt"),
         ("skae.plotting._tiles", "from skae.core.activations import ACTIVATIONS"),
         ("skae.engines.dask", "if TYPE_CHECKING:\n    import dask"),
+        ("skae.export.onnx", "def f():\n    import onnx\nfrom ..core import layers"),
         ("skae.__init__", "from .estimators import SparseAutoencoder"),
         ("skae.__init__", "from skae._version import __version__"),
     ],

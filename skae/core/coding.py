@@ -109,6 +109,15 @@ class TorusPooling:
         return pools, members.ravel()
 
 
+def pooling_of(
+    n_components: int, topography: tuple[int, int] | None, pool_size: int
+) -> NoPooling | TorusPooling:
+    """V of units on a grid of such a shape, or of units without one."""
+    if topography is None:
+        return NoPooling(n_components)
+    return TorusPooling(*topography, pool_size)
+
+
 class CodeObjective:
     """The part of J that depends on the codes, for one dictionary.
 

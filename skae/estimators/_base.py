@@ -37,6 +37,7 @@ from skae.estimators._parameters import (
     strength,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
+from skae.export.versions import VersionedMixin
 from skae.rows.moments import Moments, total_weight
 from skae.rows.reading import MatrixLike, read
 from skae.training.early_stopping import HeldOutLoss, hold_out
@@ -66,6 +67,7 @@ class BaseAutoencoder(
     ReconstructionMixin,
     DocLinkMixin,
     CallbackSupportMixin,
+    VersionedMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):

@@ -2,6 +2,7 @@
 
 from copy import copy
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,13 @@ from skae._warnings import warn
 from skae.engines.blas import single_threaded_blas
 from skae.engines.row_map import apply_layers, fill
 from skae.estimators._lazy import LazyTransformer, on_chunks
+from skae.export.onnx import OnnxMixin
 from skae.rows.masked import refuse_masked
 from skae.rows.reading import DTYPES, MatrixLike, read, read_rows
 from skae.rows.source import source
 
 
-class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, LazyTransformer):
+class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransformer):
     """Transform, predict and score, by a subclass's ``_encoder`` and ``_decoder``.
 
     Both take a dtype and return ``Layers``, which map blocks of rows of that dtype;
@@ -27,6 +29,15 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, LazyTransformer):
     All is done block by block, so that beside X and what is returned nothing grows
     with the number of rows.
     """
+
+    _onnx_outputs: ClassVar = {
+        "codes": True,
+        "reconstruction": False,
+        "score_samples": False,
+    }
+
+    def _onnx_layers(self, dtype):
+        return self._encoder(dtype), self._decoder(dtype)
 
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Encode X.

@@ -32,6 +32,7 @@ from skae.estimators._parameters import (
     strength,
 )
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
+from skae.export.versions import VersionedMixin
 from skae.rows.reading import read_rows
 from skae.training.early_stopping import hold_out
 from skae.training.problem import Problem, Settings
@@ -45,6 +46,7 @@ class BaseStack(
     ScaledCodesMixin,
     DocLinkMixin,
     CallbackSupportMixin,
+    VersionedMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):

@@ -15,6 +15,7 @@ from skae.estimators._lazy import LazyTransformer
 from skae.estimators._parameters import check_works
 from skae.estimators._pretraining import activation_of
 from skae.estimators._stack import BaseStack
+from skae.export.onnx import OnnxMixin
 from skae.rows.data import Data
 from skae.rows.reading import MatrixLike, read, read_more
 from skae.training.problem import Problem, Settings
@@ -27,7 +28,9 @@ from skae.training.scale import NetworkScale
 _OUTPUT_ITERATIONS = 20
 
 
-class SupervisedStack(ClassNamePrefixFeaturesOutMixin, LazyTransformer, BaseStack):
+class SupervisedStack(
+    ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransformer, BaseStack
+):
     """Fit to targets and transform to the top codes."""
 
     _parameter_constraints: dict = {
@@ -56,6 +59,9 @@ class SupervisedStack(ClassNamePrefixFeaturesOutMixin, LazyTransformer, BaseStac
         if scale is not None:
             codes /= scale
         return codes
+
+    def _onnx_layers(self, dtype):
+        return self._layers(dtype, last=-1), self._layers(dtype, first=-1)
 
     @property
     def _n_features_out(self):

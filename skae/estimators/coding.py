@@ -1,9 +1,9 @@
 """Sparse coding, plain and topographic."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from skae._sklearn import (
     validate_params,
 )
 from skae._warnings import warn
-from skae.core.coding import NoPooling, TorusPooling
+from skae.core.coding import pooling_of
 from skae.core.layers import Layers
 from skae.engines.blas import single_threaded_blas
 from skae.estimators._callbacks import fit_task
@@ -34,6 +34,7 @@ from skae.estimators._parameters import (
     strength,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
+from skae.export.versions import VersionedMixin
 from skae.rows.reading import MatrixLike, read
 from skae.training.dictionary import MAX_ITER_ENCODE, DictionaryObjective, Encoder
 from skae.training.problem import Problem, Settings
@@ -48,6 +49,7 @@ class SparseCoding(
     ReconstructionMixin,
     DocLinkMixin,
     CallbackSupportMixin,
+    VersionedMixin,
     BaseEstimator,
 ):
     """Dictionary of which each row is a sum of few atoms; plain or topographic.
@@ -396,6 +398,25 @@ class SparseCoding(
         """
         return super().transform(X)
 
+    def onnx_parser(self) -> Callable[..., Any]:
+        """Refuse: no fixed graph of ONNX finds these codes; skl2onnx calls this.
+
+        Returns
+        -------
+        callable
+            Never.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError(
+            "SparseCoding cannot become an ONNX graph: each code is found by "
+            "optimisation, in no fixed number of steps. Use SparseAutoencoder, whose "
+            "codes are one layer, or save the estimator by skops or pickle."
+        )
+
     @property
     def _n_features_out(self):
         return self.components_.shape[0]
@@ -498,20 +519,27 @@ class SparseCoding(
 
     def _keep(self, problem, trained, constants):
         """Set the fitted attributes, in one step."""
-        k, indices = constants["n_components"], problem.objective.pooling.indices()
-        pooling = csr_array((np.ones(len(indices[0])), indices), shape=(k, k))
         vars(self).update(
             {
                 **problem.objective.attributes(trained.theta),
                 "loss_curve_": trained.loss_curve,
                 "n_iter_": trained.n_iter,
-                "pooling_": pooling,
+                "pooling_": _pooling_matrix(constants),
                 "sparsity_weight_": constants["sparsity_weight"],
                 "dictionary_penalty_": constants["dictionary_penalty"],
                 "_fitted_constants": constants,
                 "_sums": trained.state,
             }
         )
+
+    def __getstate__(self):
+        # It is of a class that is private to SciPy, and the constants say as much.
+        return {k: v for k, v in super().__getstate__().items() if k != "pooling_"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_fitted_constants" in state:
+            self.pooling_ = _pooling_matrix(self._fitted_constants)
 
     def _encoder(self, dtype):
         A = self.components_
@@ -536,12 +564,20 @@ class SparseCoding(
 
 def _objective(constants, n_features, dtype, code_max_iter=0):
     weights = (constants[name] for name in ("sparsity_weight", "dictionary_penalty"))
-    k, grid = constants["n_components"], constants["topography"]
-    pooling = NoPooling(k)
-    if grid is not None:
-        pooling = TorusPooling(*grid, constants["pool_size"])
-    rest = constants["epsilon"], pooling, code_max_iter
-    return DictionaryObjective((k, n_features), np.dtype(dtype), *weights, *rest)
+    shape = constants["n_components"], n_features
+    rest = constants["epsilon"], _pooling(constants), code_max_iter
+    return DictionaryObjective(shape, np.dtype(dtype), *weights, *rest)
+
+
+def _pooling(constants):
+    names = ("n_components", "topography", "pool_size")
+    return pooling_of(*(constants[name] for name in names))
+
+
+def _pooling_matrix(constants):
+    """The V of the formulas."""
+    k, indices = constants["n_components"], _pooling(constants).indices()
+    return csr_array((np.ones(len(indices[0])), indices), shape=(k, k))
 
 
 def _problem(data, constants, settings, code_max_iter):

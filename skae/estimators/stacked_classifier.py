@@ -1,7 +1,7 @@
 """A deep classifier, pre-trained layer by layer."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -257,6 +257,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
     _unit_alpha = 1e-3
+    _onnx_outputs: ClassVar = {"label": True, "probabilities": True, "codes": False}
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""Fitted estimators elsewhere: as ONNX graphs, and in files of other versions."""

@@ -1,0 +1,140 @@
+"""Fitted networks for skl2onnx, by the methods that it looks for on an estimator.
+
+``skl2onnx.to_onnx`` takes from an estimator a parser, which declares the outputs of the
+graph, a shape calculator, which gives them types, and a converter, which adds the
+nodes. skl2onnx heeds options only of classes that are registered with it, so the first
+of the three registers the estimator's class. Nothing of ONNX is imported before.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from sklearn.utils.validation import check_is_fitted
+
+from skae.core.layers import Layers
+from skae.export.onnx_graph import Network, output_types
+
+_registered: set[type] = set()
+
+
+class OnnxMixin:
+    """Methods that skl2onnx calls, by a subclass's ``_onnx_layers``."""
+
+    # What may be put out, in this order, and whether it is unless options say so.
+    _onnx_outputs: ClassVar[Mapping[str, bool]]
+
+    def _onnx_layers(self, dtype: Any) -> tuple[Layers, Layers]:
+        """Layers from a row to its codes, and from these to what lies above."""
+        raise NotImplementedError
+
+    def _onnx_code_scale(self, dtype: Any) -> Any:
+        """Return what the codes are divided by, or None."""
+        return self._code_scale(dtype)  # type: ignore[attr-defined]
+
+    def onnx_parser(self) -> Callable[..., Any]:
+        """Declare the outputs of an ONNX graph; skl2onnx calls this.
+
+        Returns
+        -------
+        callable
+            Takes skl2onnx's ``scope`` and ``inputs``, and returns its variables.
+        """
+        check_is_fitted(self, "n_iter_")
+        _register(type(self))
+
+        def parser(scope: Any = None, inputs: Any = None) -> list[Any]:
+            return [
+                scope.declare_local_variable(name, kind)
+                for name, kind in _outputs(scope, self, inputs)
+            ]
+
+        return parser
+
+    def onnx_shape_calculator(self) -> Callable[..., Any]:
+        """Give the outputs of an ONNX graph their types; skl2onnx calls this.
+
+        Returns
+        -------
+        callable
+            Takes skl2onnx's ``operator``, whose outputs it changes.
+        """
+        return _set_types
+
+    def onnx_converter(self) -> Callable[..., Any]:
+        """Add the fitted estimator to an ONNX graph; skl2onnx calls this.
+
+        Returns
+        -------
+        callable
+            Takes skl2onnx's ``scope``, ``operator`` and ``container``, and adds nodes
+            to the last.
+        """
+        return _convert
+
+
+def _register(cls: type) -> None:
+    """Tell skl2onnx which options there are for estimators of a class."""
+    from skl2onnx import update_registered_converter
+
+    if cls in _registered:
+        return
+    outputs = cls._onnx_outputs  # type: ignore[attr-defined]
+    names = [*outputs, *(["zipmap"] if "label" in outputs else [])]
+    update_registered_converter(
+        cls,
+        _alias(cls),
+        _set_types,
+        _convert,
+        overwrite=True,
+        parser=_parse,
+        options={name: [True, False] for name in names},
+    )
+    _registered.add(cls)
+
+
+def _parse(
+    scope: Any, model: Any, inputs: Any, custom_parsers: Any = None
+) -> list[Any]:
+    """Add an estimator of a registered class to what is to be converted."""
+    operator = scope.declare_local_operator(_alias(type(model)), model)
+    operator.inputs = inputs
+    operator.outputs.extend(model.onnx_parser()(scope=scope, inputs=inputs))
+    return operator.outputs
+
+
+def _alias(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _chosen(scope: Any, model: Any) -> tuple[list[str], bool]:
+    """Names of the outputs that are wanted, and whether probabilities are maps."""
+    defaults = dict(model._onnx_outputs)
+    if "label" in defaults:
+        defaults["zipmap"] = True  # as of scikit-learn's classifiers
+    options = scope.get_options(model, defaults)
+    names = [name for name in model._onnx_outputs if options[name]]
+    if not names:
+        raise ValueError(
+            f"options leave {type(model).__name__} no output; set at least one of "
+            f"{list(model._onnx_outputs)} to True."
+        )
+    return names, bool(options.get("zipmap")) and "probabilities" in names
+
+
+def _outputs(scope: Any, model: Any, inputs: Any) -> list[tuple[str, Any]]:
+    names, as_maps = _chosen(scope, model)
+    return output_types(model, inputs, names, as_maps)
+
+
+def _set_types(operator: Any) -> None:
+    model = operator.raw_operator
+    types = _outputs(operator.scope_inst, model, operator.inputs)
+    for output, (_, kind) in zip(operator.outputs, types, strict=True):
+        output.set_type(kind)
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    names, as_maps = _chosen(scope, operator.raw_operator)
+    network = Network(scope, operator, container)
+    for name, output in zip(names, operator.outputs, strict=True):
+        network.put_out(name, output.full_name, as_maps)

@@ -1,0 +1,217 @@
+"""A fitted network as nodes of an ONNX graph: what it computes, in ONNX's operators."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skae.core.activations import OUTPUTS
+from skae.core.layers import Layers
+
+# The operator of each activation; None where values pass as they are.
+OPERATORS = {
+    "logistic": "Sigmoid",
+    "tanh": "Tanh",
+    "relu": "Relu",
+    "identity": None,
+    "softmax": "Softmax",
+}
+
+
+class Network:
+    """The nodes of one estimator; a node is added when it is first needed.
+
+    Parameters
+    ----------
+    scope, operator, container : object
+        Those of skl2onnx: what knows names, what is converted, and what takes nodes.
+    """
+
+    def __init__(self, scope: Any, operator: Any, container: Any):
+        self.scope, self.container = scope, container
+        self.model, self.inputs = operator.raw_operator, operator.inputs
+        self.dtype = float_type(operator.inputs)
+        self.below, self.top = self.model._onnx_layers(self.dtype)
+
+    def put_out(self, name: str, to: str, as_maps: bool) -> None:
+        """Compute an output by its name, and hand it on under the name ``to``.
+
+        Probabilities ``as_maps`` are one for each row, from class to probability.
+        """
+        result = getattr(self, name)
+        if name == "probabilities" and as_maps:
+            kind, labels = labels_of(self.model.classes_)
+            is_text = kind == "StringTensorType"
+            attribute = "classlabels_strings" if is_text else "classlabels_int64s"
+            # ZipMap takes single precision only.
+            values = self._cast(result, np.float32)
+            self._node("ZipMap", values, result=to, **{attribute: labels.tolist()})
+        else:
+            self._node("Identity", result, result=to)
+
+    # -- what may be put out ----------------------------------------------------
+
+    @cached_property
+    def codes(self) -> str:
+        """What ``transform`` returns."""
+        scale = self.model._onnx_code_scale(self.dtype)
+        if scale is None:
+            return self._hidden
+        return self._node("Div", self._hidden, self._constant(scale))
+
+    @cached_property
+    def reconstruction(self) -> str:
+        """What ``predict`` of an autoencoder returns."""
+        return self._above
+
+    @cached_property
+    def predictions(self) -> str:
+        """What ``predict`` of a regressor returns, as columns."""
+        return self._above
+
+    @cached_property
+    def probabilities(self) -> str:
+        """What ``predict_proba`` of a classifier returns."""
+        return self._above
+
+    @cached_property
+    def score_samples(self) -> str:
+        """What ``score_samples`` of an autoencoder returns, as a column."""
+        error = self._node("Sub", self._above, self._rows)
+        square = self._node("Mul", error, error)
+        # A product with −1s is a sum in every version of ONNX.
+        signs = np.full((self.model.n_features_in_, 1), -1, self.dtype)
+        return self._node("MatMul", square, self._constant(signs))
+
+    @cached_property
+    def label(self) -> str:
+        """What ``predict`` of a classifier returns."""
+        if self.model._multilabel:
+            half = self._constant(np.array(0.5, self.dtype))
+            return self._cast(self._node("Greater", self._above, half), np.int64)
+        best = self._node("ArgMax", self._above, axis=1, keepdims=0)
+        _, labels = labels_of(self.model.classes_)
+        return self._node("Gather", self._constant(labels), best)
+
+    # -- how it comes about -----------------------------------------------------
+
+    @cached_property
+    def _rows(self) -> str:
+        """All columns, in the graph's precision."""
+        parts = [self._cast(part.full_name, self.dtype) for part in self.inputs]
+        return parts[0] if len(parts) == 1 else self._node("Concat", *parts, axis=1)
+
+    @cached_property
+    def _hidden(self) -> str:
+        return self._pass_through(self.below, self._rows)
+
+    @cached_property
+    def _above(self) -> str:
+        return self._pass_through(self.top, self._hidden)
+
+    def _pass_through(self, layers: Layers, values: str) -> str:
+        for W, b, activation in layers.layers:
+            weights = self._constant(W), self._constant(b)
+            values = self._node("Gemm", values, *weights, transB=1)
+            operator = operator_of(activation)
+            if operator is not None:
+                attributes: Any = {"axis": 1} if operator == "Softmax" else {}
+                values = self._node(operator, values, **attributes)
+        return values
+
+    def _node(
+        self, operator: str, *inputs: str, result: str = "", **attributes: Any
+    ) -> str:
+        """Add a node, and return the name of its result."""
+        result = result or self.scope.get_unique_variable_name(operator.lower())
+        name = self.scope.get_unique_operator_name(operator)
+        domain = "ai.onnx.ml" if operator == "ZipMap" else ""
+        self.container.add_node(
+            operator, list(inputs), result, op_domain=domain, name=name, **attributes
+        )
+        return result
+
+    def _cast(self, values: str, dtype: Any) -> str:
+        return self._node("Cast", values, to=tensor_type(dtype))
+
+    def _constant(self, array: np.ndarray) -> str:
+        """Add an array to the graph, and return its name."""
+        from onnx.numpy_helper import from_array
+
+        name = self.scope.get_unique_variable_name("constant")
+        if array.dtype.kind == "U":
+            content: Any = [text.encode() for text in array]
+        else:
+            content = from_array(np.ascontiguousarray(array).reshape(array.shape))
+        kind = tensor_type(array.dtype)
+        self.container.add_initializer(name, kind, array.shape, content)
+        return name
+
+
+def output_types(
+    model: Any, inputs: Any, names: list[str], as_maps: bool
+) -> list[tuple[str, Any]]:
+    """Name and type, as skl2onnx has them, of outputs of a model."""
+    from skl2onnx.common import data_types
+
+    dtype = float_type(inputs)
+    floats = data_types.FloatTensorType
+    if dtype == np.float64:
+        floats = data_types.DoubleTensorType
+    below, top = model._onnx_layers(dtype)
+    widths = {"codes": below.n_outputs, "score_samples": 1}
+    types = {
+        name: (name, floats([None, widths.get(name, top.n_outputs)])) for name in names
+    }
+    if "label" in names:
+        kind, _ = labels_of(model.classes_)
+        columns = [top.n_outputs] if model._multilabel else []
+        label = getattr(data_types, kind)([None, *columns])
+        types["label"] = ("output_label" if as_maps else "label", label)
+    if as_maps:
+        kind, _ = labels_of(model.classes_)
+        value = data_types.FloatTensorType([])
+        maps = data_types.DictionaryType(getattr(data_types, kind)([None]), value)
+        types["probabilities"] = ("output_probability", data_types.SequenceType(maps))
+    return [types[name] for name in names]
+
+
+def float_type(inputs: Any) -> np.dtype:
+    """Float64 where an input is, float32 otherwise, as all of skl2onnx has it."""
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    double = any(isinstance(part.type, DoubleTensorType) for part in inputs)
+    return np.dtype(np.float64 if double else np.float32)
+
+
+def tensor_type(dtype: Any) -> int:
+    """ONNX's number of a dtype."""
+    from onnx import TensorProto
+    from onnx.helper import np_dtype_to_tensor_dtype
+
+    if np.dtype(dtype).kind == "U":
+        return TensorProto.STRING
+    return np_dtype_to_tensor_dtype(np.dtype(dtype))
+
+
+def operator_of(activation: Any) -> str | None:
+    """The operator of ONNX that computes an activation, None if none is needed."""
+    for name, operator in OPERATORS.items():
+        if OUTPUTS[name] is activation:
+            return operator
+    raise NotImplementedError(
+        f"{activation.__name__} has no operator of ONNX; those that have are "
+        f"{list(OPERATORS)}."
+    )
+
+
+def labels_of(classes: np.ndarray) -> tuple[str, np.ndarray]:
+    """The type of skl2onnx that labels have, and the classes in a dtype of ONNX."""
+    if all(isinstance(label, str) for label in classes):
+        return "StringTensorType", classes.astype(str)
+    if classes.dtype.kind in "biuf" and np.all(classes == classes.astype(np.int64)):
+        return "Int64TensorType", classes.astype(np.int64)
+    raise NotImplementedError(
+        "An ONNX graph returns labels that are whole numbers or strings, but classes_ "
+        f"is {classes.tolist()}; encode y with LabelEncoder before fit."
+    )
