@@ -7,6 +7,8 @@
     python .ci/declared.py oldest EXTRA
         The package's own requirements and those of one extra, each pinned to its
         lower bound.
+    python .ci/declared.py wheel FILE
+        Nothing, but an error unless the wheel holds the package and no more.
 
 Nothing is repeated here, so nothing can drift. Standard library only.
 """
@@ -15,6 +17,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from zipfile import ZipFile
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,7 +57,23 @@ def oldest(requirement):
     return f"{match['name']}=={match['version']}{match['marker'] or ''}"
 
 
+def check_wheel(path):
+    """Raise unless a wheel holds all files of skae/, and beside its metadata no more."""
+    names = {name for name in ZipFile(path).namelist() if ".dist-info/" not in name}
+    source = (ROOT / "skae").rglob("*")
+    wanted = {
+        str(file.relative_to(ROOT))
+        for file in source
+        if file.is_file() and file.suffix != ".pyc"
+    }
+    if names != wanted:
+        raise SystemExit(f"{path} holds other files than skae/: {names ^ wanted}")
+
+
 def main(action, name):
+    if action == "wheel":
+        check_wheel(name)
+        return ["The wheel holds skae/ and nothing else."]
     if action == "command":
         return [command((ROOT / "README.md").read_text(encoding="utf-8"), name)]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

@@ -28,7 +28,10 @@ def test_there_are_pages_and_examples():
 )
 def test_python_of_a_page_runs(page):
     for package in OPTIONAL:
-        if f"import {package}" in page.read_text() or f"from {package}" in page.read_text():
+        if (
+            f"import {package}" in page.read_text()
+            or f"from {package}" in page.read_text()
+        ):
             pytest.importorskip(package)
     results = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
     assert results.failed == 0 and results.attempted > 0

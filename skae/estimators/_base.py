@@ -24,7 +24,11 @@ from skae.core.losses import LOSSES
 from skae.engines.blas import single_threaded_blas
 from skae.engines.code_moments import CodeMoments, code_moments
 from skae.estimators._callbacks import fit_task
-from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
+from skae.estimators._fitting import (
+    FittedAutoencoder,
+    unchanged_on_error,
+    warn_if_cut_short,
+)
 from skae.estimators._parameters import (
     PENALTY_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
@@ -67,6 +71,7 @@ class BaseAutoencoder(
     ReconstructionMixin,
     DocLinkMixin,
     CallbackSupportMixin,
+    FittedAutoencoder,
     VersionedMixin,
     BaseEstimator,
     metaclass=ABCMeta,

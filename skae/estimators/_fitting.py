@@ -1,12 +1,67 @@
-"""Around a fit: what a failure leaves, and what is warned of."""
+"""Around a fit: what it leaves, what a failure leaves, and what is warned of."""
 
 import sys
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
+from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
 
 from skae._warnings import warn
 from skae.training.messages import LIMITS
+
+
+class Fitted:
+    """Types of attributes that every fit sets, for type checkers and completion."""
+
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    n_iter_: int
+
+
+class FittedAutoencoder(Fitted):
+    """And of those that autoencoders of one layer have."""
+
+    components_: np.ndarray
+    intercept_hidden_: np.ndarray
+    decoder_components_: np.ndarray
+    intercept_visible_: np.ndarray
+    mean_activation_: np.ndarray
+    code_scale_: np.ndarray
+    loss_: float
+    loss_terms_: dict[str, float]
+    loss_curve_: np.ndarray
+    loss_curve_terms_: dict[str, np.ndarray]
+    validation_scores_: np.ndarray | None
+    penalties_: dict[str, list[float]]
+    sparsity_of_weights_: dict[str, float]
+
+
+class FittedStack(Fitted):
+    """And of those that stacks have."""
+
+    layers_: list[Any] | None
+    coefs_: list[np.ndarray]
+    intercepts_: list[np.ndarray]
+    code_scale_: np.ndarray
+    loss_: float | None
+    loss_curve_: np.ndarray | None
+    loss_curves_: dict[str, np.ndarray]
+    validation_scores_: np.ndarray | None
+    penalties_: dict[str, list[float]]
+    sparsity_of_weights_: list[float]
+    n_layers_: int
+
+
+class FittedDictionary(Fitted):
+    """And of those that sparse coding has."""
+
+    components_: np.ndarray
+    loss_curve_: np.ndarray
+    pooling_: csr_array
+    sparsity_weight_: float
+    dictionary_penalty_: float
 
 
 @contextmanager

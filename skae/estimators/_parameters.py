@@ -166,6 +166,8 @@ class ScaledCodesMixin:
 class SparsityMixin:
     """Parameters ``sparsity``, ``sparsity_target`` and ``sparsity_weight``."""
 
+    sparsity_weight_: float
+    sparsity_target_: float | None
     _parameter_constraints: dict = {
         "sparsity": [StrOptions({"kl", "l1"}), None],
         "sparsity_target": [

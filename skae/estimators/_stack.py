@@ -23,6 +23,7 @@ from skae.core.layers import Layers
 from skae.engines.code_moments import CodeMoments, code_moments
 from skae.engines.row_map import apply_layers
 from skae.estimators._callbacks import fit_task, subtask
+from skae.estimators._fitting import FittedStack
 from skae.estimators._parameters import (
     PENALTY_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
@@ -46,6 +47,7 @@ class BaseStack(
     ScaledCodesMixin,
     DocLinkMixin,
     CallbackSupportMixin,
+    FittedStack,
     VersionedMixin,
     BaseEstimator,
     metaclass=ABCMeta,

@@ -18,11 +18,14 @@ from skae._sklearn import (
     validate_params,
 )
 from skae._warnings import warn
-from skae.core.coding import pooling_of
 from skae.core.layers import Layers
 from skae.engines.blas import single_threaded_blas
 from skae.estimators._callbacks import fit_task
-from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
+from skae.estimators._fitting import (
+    FittedDictionary,
+    unchanged_on_error,
+    warn_if_cut_short,
+)
 from skae.estimators._parameters import (
     STRENGTH,
     DocLinkMixin,
@@ -49,6 +52,7 @@ class SparseCoding(
     ReconstructionMixin,
     DocLinkMixin,
     CallbackSupportMixin,
+    FittedDictionary,
     VersionedMixin,
     BaseEstimator,
 ):
@@ -543,7 +547,8 @@ class SparseCoding(
 
     def _encoder(self, dtype):
         A = self.components_
-        return Encoder(A, _objective(self._fitted_constants, A.shape[1], A.dtype))
+        constants, n_features = self._fitted_constants, A.shape[1]
+        return Encoder(A, DictionaryObjective.of(constants, n_features, A.dtype))
 
     def _decoder(self, dtype):
         A = self.components_
@@ -562,26 +567,16 @@ class SparseCoding(
             )
 
 
-def _objective(constants, n_features, dtype, code_max_iter=0):
-    weights = (constants[name] for name in ("sparsity_weight", "dictionary_penalty"))
-    shape = constants["n_components"], n_features
-    rest = constants["epsilon"], _pooling(constants), code_max_iter
-    return DictionaryObjective(shape, np.dtype(dtype), *weights, *rest)
-
-
-def _pooling(constants):
-    names = ("n_components", "topography", "pool_size")
-    return pooling_of(*(constants[name] for name in names))
-
-
 def _pooling_matrix(constants):
     """The V of the formulas."""
-    k, indices = constants["n_components"], _pooling(constants).indices()
+    objective = DictionaryObjective.of(constants, 1, float)
+    k, indices = constants["n_components"], objective.pooling.indices()
     return csr_array((np.ones(len(indices[0])), indices), shape=(k, k))
 
 
 def _problem(data, constants, settings, code_max_iter):
-    objective = _objective(constants, data.X.shape[1], data.X.dtype, code_max_iter)
+    X = data.X
+    objective = DictionaryObjective.of(constants, X.shape[1], X.dtype, code_max_iter)
 
     def attributes(theta, n_iter):
         own = {"_fitted_constants": constants, "n_iter_": n_iter}

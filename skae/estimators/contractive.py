@@ -262,6 +262,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
     True
     """
 
+    contraction_weight_: float
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         "contraction_weight": STRENGTH,

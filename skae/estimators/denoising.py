@@ -326,6 +326,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
     True
     """
 
+    feature_range_: np.ndarray
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         **SparsityMixin._parameter_constraints,

@@ -257,6 +257,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
     _unit_alpha = 1e-3
+    classes_: np.ndarray
     _onnx_outputs: ClassVar = {"label": True, "probabilities": True, "codes": False}
 
     def __init__(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from skae.core.coding import (
     TorusPooling,
     code_sums,
     dictionary_step,
+    pooling_of,
     squared_norms,
 )
 from skae.core.sparse_rows import SparseRows
@@ -30,6 +31,9 @@ from skae.solvers import (
 )
 from skae.training.problem import MakeEngine, Problem, State
 from skae.training.progress import Progress
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 # How fast sums of earlier rounds are forgotten: after t rounds about the last t/20
 # still count. Slower forgetting averages more and learns later.
@@ -58,6 +62,26 @@ class DictionaryObjective:
     code_max_iter: int
 
     n_statistics = 0
+
+    @classmethod
+    def of(
+        cls,
+        constants: Mapping[str, Any],
+        n_features: int,
+        dtype: DTypeLike,
+        code_max_iter: int = 0,
+    ) -> Self:
+        """J with such constants by name, for rows of so many columns."""
+        k, grid = constants["n_components"], constants["topography"]
+        pooling = pooling_of(k, grid, constants["pool_size"])
+        names = ("sparsity_weight", "dictionary_penalty", "epsilon")
+        return cls(
+            shape=(k, n_features),
+            dtype=np.dtype(dtype),
+            pooling=pooling,
+            code_max_iter=code_max_iter,
+            **{name: constants[name] for name in names},
+        )
 
     def codes(self, A: np.ndarray) -> CodeObjective:
         """The objective of the codes, for the dictionary A."""
