@@ -58,7 +58,7 @@ def oldest(requirement):
 
 
 def check_wheel(path):
-    """Raise unless a wheel holds all files of skae/, and beside its metadata no more."""
+    """Raise unless a wheel holds the files of skae/, its metadata and no more."""
     names = {name for name in ZipFile(path).namelist() if ".dist-info/" not in name}
     source = (ROOT / "skae").rglob("*")
     wanted = {

@@ -38,7 +38,8 @@ def _map_of(X: Any) -> np.memmap | None:
     while isinstance(X, np.ndarray):
         # An array computed from a map is of the same class, but its memory is not.
         if isinstance(X, np.memmap) and isinstance(X.base, mmap.mmap):
-            return X
+            # NumPy's types know no base but arrays.
+            return X  # type: ignore[unreachable]
         X = X.base
     return None
 
