@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 
 from skae._sklearn import (
     CallbackSupportMixin,
@@ -38,6 +37,7 @@ from skae.estimators._parameters import (
     check_works,
     fraction_of_zeros,
     n_units,
+    only_where,
     strength,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
@@ -54,15 +54,14 @@ _ROWS_WITH_A_SCALE = 100
 _MAX_SEED = np.iinfo(np.int32).max
 
 
-def _is_stochastic(estimator):
+def _check_stochastic(estimator):
     method = SOLVERS.get(estimator.solver)
-    if method is not None and method.is_stochastic:
-        return True
-    raise AttributeError(
-        f"partial_fit needs solver='adam', got solver={estimator.solver!r}, which "
-        "works on all rows at once; use set_params(solver='adam'), or warm_start=True "
-        "with fit."
-    )
+    if method is None or not method.is_stochastic:
+        raise AttributeError(
+            f"partial_fit needs solver='adam', got solver={estimator.solver!r}, which "
+            "works on all rows at once; use set_params(solver='adam'), or "
+            "warm_start=True with fit."
+        )
 
 
 class BaseAutoencoder(
@@ -194,7 +193,7 @@ class BaseAutoencoder(
             self._state = self._collected = None
         return trained
 
-    @available_if(_is_stochastic)
+    @only_where(_check_stochastic)
     def partial_fit(
         self,
         X: MatrixLike,

@@ -1,6 +1,10 @@
 """Parameters that several estimators share: what they may be, and what they come to."""
 
+from collections.abc import Callable
+from functools import update_wrapper, wraps
 from numbers import Integral, Real
+from types import MethodType
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -106,6 +110,45 @@ def check_works(estimator, given, solver):
             "not allow; use early_stopping=False, and compare scores on rows of "
             "your own."
         )
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def only_where(check: Callable[[Any], None]) -> Callable[[Method], Method]:
+    """Decorate a method that some parameters do not allow.
+
+    As scikit-learn's ``available_if``, but with the error of ``check`` itself. There it
+    is the cause of another one, and the last line that users read says no remedy.
+
+    Parameters
+    ----------
+    check : callable
+        Takes the estimator, and raises AttributeError where there is no such method.
+    """
+
+    def decorate(method: Method) -> Method:
+        return cast(Method, _OnlyWhere(method, check))
+
+    return decorate
+
+
+class _OnlyWhere:
+    def __init__(self, method, check):
+        self._method, self._check = method, check
+        update_wrapper(self, method)
+
+    def __get__(self, estimator, owner=None):
+        if estimator is not None:
+            self._check(estimator)
+            return MethodType(self._method, estimator)
+
+        @wraps(self._method)  # of the class; scikit-learn wants a function
+        def checked(estimator, *args, **kwargs):
+            self._check(estimator)
+            return self._method(estimator, *args, **kwargs)
+
+        return checked
 
 
 class DocLinkMixin:

@@ -15,7 +15,7 @@ def pyplot() -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            'skae.plotting needs Matplotlib; install it with pip install "skae[plot]".'
+            "skae.plotting needs Matplotlib; install it with pip install matplotlib."
         ) from error
     return plt
 

@@ -289,8 +289,8 @@ def _check_versions(client: Any) -> None:
         if theirs != mine:
             raise RuntimeError(
                 f"The dask worker {address} has {theirs}, but this process has {mine}; "
-                "install the same versions on all machines, as by "
-                f'pip install "skae[dask]=={mine["skae"]}".'
+                "install the same versions on all machines, as by pip install "
+                '".[dask]" in a clone of skae at the same commit.'
             )
 
 

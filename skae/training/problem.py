@@ -104,6 +104,8 @@ class Problem(Generic[AnyObjective, AnyCoordinates]):
     interrupted: Callable[[], bool] | None = None
     # (θ, n_iter) -> attributes of an estimator that stopped there.
     attributes: Callable[[np.ndarray, int], dict[str, Any]] | None = None
+    # What the lines of ``verbose`` begin with, to tell them from those of others.
+    label: str = ""
 
 
 WeightsProblem = Problem[Objective[Any], Coordinates]

@@ -30,7 +30,7 @@ class Progress:
     def __init__(self, problem: Problem[Any, Any], unit: str, measure: str) -> None:
         self.losses: list[float] = []
         self.terms: list[dict[str, float]] = []
-        self.report = Report(problem.settings.verbose, unit, measure)
+        self.report = Report(problem.settings.verbose, unit, measure, problem.label)
         self.watch = None
         if problem.validate is not None:
             self.watch = Watch(problem.validate, problem.settings)
@@ -134,10 +134,14 @@ class Iterations:
 
 
 class Report:
-    """Prints a line now and then: every tenth iteration, or each if verbose > 1."""
+    """Prints a line now and then: every tenth iteration, or each if verbose > 1.
 
-    def __init__(self, verbose: int, unit: str, measure: str) -> None:
+    Each begins with ``label``, which tells it from those of others.
+    """
+
+    def __init__(self, verbose: int, unit: str, measure: str, label: str = "") -> None:
         self._verbose, self._unit, self._measure = verbose, unit, measure
+        self._label = [label] if label else []
         self._printed: int | None = None
         self._start = time.perf_counter()
 
@@ -154,7 +158,7 @@ class Report:
         score: float | None = None,
     ) -> None:
         self._printed = at.n_iter
-        parts = [f"{self._unit} {at.n_iter:5d}", f"loss {loss:.6e}"]
+        parts = [*self._label, f"{self._unit} {at.n_iter:5d}", f"loss {loss:.6e}"]
         if gradient_norm is not None:
             parts.append(f"{self._measure} {gradient_norm:.2e}")
         if score is not None:
@@ -169,4 +173,4 @@ class Report:
             return
         if result.n_iter != self._printed:
             self._line(result, loss, result.gradient_norm)
-        print(f"stopped: {message}")
+        print("  ".join([*self._label, f"stopped: {message}"]))

@@ -253,7 +253,7 @@ def _in_turn(
     """Outcomes of starts up to Ctrl-C; None of one of which there is none."""
     for index, (start, seed) in enumerate(each):
         try:
-            run = _train_once(_with_task(problem, index), engine, start, seed)
+            run = _train_once(_numbered(problem, index), engine, start, seed)
         except KeyboardInterrupt:
             yield None
             return
@@ -271,7 +271,7 @@ def _in_parallel(
     with TellsOthers() as others:
         asking = replace(problem, interrupted=others.ask)
         tasks = (
-            delayed(_train_elsewhere)(_with_task(asking, index), start, seed)
+            delayed(_train_elsewhere)(_numbered(asking, index), start, seed)
             for index, (start, seed) in enumerate(each)
         )
         try:
@@ -283,8 +283,9 @@ def _in_parallel(
             yield None
 
 
-def _with_task(problem: AnyProblem, index: int) -> AnyProblem:
-    """The problem of one of several starts: each is a task."""
+def _numbered(problem: AnyProblem, index: int) -> AnyProblem:
+    """The problem of one of several starts: each is a task, and its lines say which."""
+    problem = replace(problem, label=f"start {index + 1}")
     if problem.task is None:
         return problem
     max_iter = problem.settings.max_iter

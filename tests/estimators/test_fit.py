@@ -280,6 +280,20 @@ def test_verbose_prints_lines(capsys, verbose, least):
 
 
 @cut_short
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_lines_of_several_starts_say_which(capsys, n_jobs):
+    with joblib.parallel_config(backend="threading"):
+        autoencoder(verbose=1, n_init=3, n_jobs=n_jobs, max_iter=12).fit(X)
+    by_start = {1: [], 2: [], 3: []}
+    for line in capsys.readouterr().out.splitlines():
+        number, rest = re.fullmatch(r"start (\d)  (.*)", line).groups()
+        by_start[int(number)].append(rest)
+    for *lines, last in by_start.values():
+        assert last.startswith("stopped: ")
+        assert [int(LINE.fullmatch(line)[1]) for line in lines] == [1, 10, 12]
+
+
+@cut_short
 def test_silent_by_default(capsys):
     autoencoder().fit(X)
     out, err = capsys.readouterr()

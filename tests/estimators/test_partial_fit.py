@@ -74,7 +74,7 @@ def test_partial_fit_needs_adam():
     assert not hasattr(model, "partial_fit")
     with pytest.raises(AttributeError, match="partial_fit") as error:
         model.partial_fit(X)
-    reason = str(error.value.__cause__)
+    reason = str(error.value)
     assert "solver='lbfgs'" in reason and "set_params(solver='adam')" in reason
 
 
