@@ -285,7 +285,9 @@ class BaseAutoencoder(
         own.check_magnitude(data.n_rows, dtype)
         if moments is None or moments.no_variation(dtype):
             moments = own
+        moments.check_columns()
         scale = Scale.of(moments, LOSSES[self.loss], dtype)
+        data = data.filled_by(moments.mean)
         n_components = n_units(self.n_components, n_features)
         squares, absolute = self._decay(scale)
         keywords, fitted = self._terms(data, scale, n_components, random_state)
@@ -362,11 +364,17 @@ class BaseAutoencoder(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         return tags
 
     @property
     def _n_features_out(self):
         return self.components_.shape[0]
+
+    @property
+    def _column_means(self):
+        moments = getattr(self, "_moments", None)  # of earlier versions' there are none
+        return None if moments is None else moments["mean"]
 
     def _encoder(self, dtype):
         layer = [self.components_], [self.intercept_hidden_], [self.activation]
