@@ -8,8 +8,8 @@ so that ∂ℓ_i/∂x̂_ij = 0 for all others: a missing entry has weight zero. 
 in its place is a value of the column's, such as the mean of what was observed there.
 The codes' terms and the penalties are what they are without missing entries.
 
-Rows come with their NaN and are filled block by block, so that nothing is stored beside
-them. Entries are told apart by *bits*, integers as wide as the numbers, of which all
+Rows come with their NaN, and are filled block by block unless that has been done once
+for all. Entries are told apart by *bits*, integers as wide as the numbers, of which all
 bits are ones where an entry was observed and zeros where it is missing: ``np.where``
 with a random mask takes five times as long.
 """
@@ -65,28 +65,40 @@ class _IncompleteRows:
     fill: np.ndarray
     by_column = False  # the order in which blocks of sparse rows are stored
 
-    def _complete(self, X: Any, workspace: Workspace) -> np.ndarray:
-        """The rows, filled; ``workspace`` has their bits from now on."""
-        rows = len(X)
+    def _complete(self, block: Block, workspace: Workspace) -> np.ndarray:
+        """The rows, filled; unless they were, ``workspace`` has their bits then."""
+        X, rows = block.X, len(block.X)
+        if block.given is not None:
+            return X
         if not isinstance(X, np.ndarray):  # SparseRows, of which some entries are NaN
             X = X.toarray(out=workspace["dense", rows])
         bits = as_bits(workspace["observed", rows])
         write_observed(X, bits)
         return fill_in(X, self.fill, bits, workspace["filled", rows])
 
+    def _targets_of(self, block: Block, workspace: Workspace) -> np.ndarray:
+        """The rows, which were completed last; ``workspace`` has their bits then."""
+        rows = len(block.X)
+        if block.given is None:
+            return workspace["filled", rows]
+        write_observed(block.given, as_bits(workspace["observed", rows]))
+        targets: np.ndarray = block.X
+        return targets
+
     def _losses_of_observed(
         self,
         loss: Any,
         output: Any,
         Z: np.ndarray,
+        X: np.ndarray,
         workspace: Workspace,
         entry_weights: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Loss of each of the rows that were completed last; Z becomes the derivative.
+        """Loss of each row of X, filled, of which ``workspace`` has the bits.
 
-        ``entry_weights`` of missing entries do not matter.
+        Z becomes its derivative. ``entry_weights`` of missing entries do not matter.
         """
-        X, bits = workspace["filled", len(Z)], as_bits(workspace["observed", len(Z)])
+        bits = as_bits(workspace["observed", len(Z)])
         if loss.is_quadratic and output.is_linear and entry_weights is None:
             Z -= X
             as_bits(Z)[:] &= bits
@@ -117,13 +129,23 @@ class IncompleteAutoencoder(_IncompleteRows, AutoencoderObjective):
         self, parameters: AutoencoderParameters, block: Block, workspace: Workspace
     ) -> tuple[Any, np.ndarray | None]:
         """Return the rows to encode, filled, and which entries are corrupted."""
-        X = self._complete(block.X, workspace)
+        X = self._complete(block, workspace)
         return super().inputs(parameters, replace(block, X=X), workspace)
+
+    def _encode_block(
+        self,
+        parameters: AutoencoderParameters,
+        block: Block,
+        H: np.ndarray | None,
+        workspace: Workspace,
+    ) -> Forward:
+        forward = super()._encode_block(parameters, block, H, workspace)
+        forward.targets = self._targets_of(block, workspace)
+        return forward
 
     def _compare(
         self, forward: Forward, workspace: Workspace
     ) -> tuple[np.ndarray, float]:
-        forward.targets = workspace["filled", forward.columns.shape[1]]
         compared = super()._compare(forward, workspace)
         if forward.reconstruction is not None:
             # Terms that ask for it find no error where nothing was observed.
@@ -141,7 +163,7 @@ class IncompleteAutoencoder(_IncompleteRows, AutoencoderObjective):
         entry_weights: np.ndarray | None,
     ) -> np.ndarray:
         return self._losses_of_observed(
-            self.loss, self.output, Z, workspace, entry_weights
+            self.loss, self.output, Z, X, workspace, entry_weights
         )
 
 
@@ -165,7 +187,7 @@ class IncompleteNetwork(_IncompleteRows, NetworkObjective):
     def _inputs(
         self, parameters: NetworkParameters, block: Block, workspace: Workspace
     ) -> Any:
-        X = self._complete(block.X, workspace)
+        X = self._complete(block, workspace)
         return super()._inputs(parameters, replace(block, X=X), workspace)
 
     def _losses(
@@ -173,4 +195,5 @@ class IncompleteNetwork(_IncompleteRows, NetworkObjective):
     ) -> np.ndarray:
         if block.targets is not None:
             return super()._losses(delta, block, workspace)
-        return self._losses_of_observed(self.loss, self.output, delta, workspace)
+        X = self._targets_of(block, workspace)
+        return self._losses_of_observed(self.loss, self.output, delta, X, workspace)

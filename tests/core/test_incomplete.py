@@ -175,6 +175,22 @@ def test_integer_weights_are_repeated_rows(case):
     assert loss == pytest.approx(same, rel=1e-12)
 
 
+@pytest.mark.parametrize("case", NETWORKS[::17], ids=str)
+def test_rows_filled_once_have_the_bits_of_rows_filled_on_the_way(case, monkeypatch):
+    """As those of a large memory map are."""
+    _, X, T, s, theta = case.draw()
+    results = []
+    for large in (False, True):
+        monkeypatch.setattr(
+            "skae.rows.incomplete.is_large_map", lambda X, large=large: large
+        )
+        rows, objective = incomplete(holes(X), FILL), case.objective(make=network)
+        with ThreadEngine(objective, rows, s, targets=T, rows=5) as evaluate:
+            loss, gradient, terms = evaluate(theta)
+            results.append((loss, gradient.copy(), terms))
+    assert_same_bits(*results)
+
+
 @pytest.mark.parametrize("case", CASES[::37], ids=str)
 def test_rows_of_a_matrix_are_as_those_of_an_array(case):
     """Explicit NaN is missing, what is not stored is zero."""
