@@ -109,7 +109,7 @@ class BaseAutoencoder(
             Training data. float32 and float64 are kept, anything else becomes
             float64. A C-contiguous array of these types is not copied; if it is a
             ``numpy.memmap``, it may be larger than memory. Sparse X, of any format,
-            gives the weights that dense X gives; see the notes.
+            gives the weights that dense X gives; see the notes. NaN is a missing entry.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
@@ -130,6 +130,12 @@ class BaseAutoencoder(
 
         Notes
         -----
+        The loss of a row with missing entries is a sum over those that were observed,
+        and so is its part in ``score``. Where an entry is missing, the mean of its
+        column is encoded, here and in ``transform`` and ``predict``, which return no
+        NaN. Of sparse X, stored entries that are NaN are missing, and others zeros;
+        such rows are written out, a block at a time. dask collections may have none.
+
         Ctrl-C ends training, keeps the weights so far and warns, with any ``n_jobs``.
         Where joblib runs this fit among others, as in a grid search or a bagging
         ensemble, it ends them all with KeyboardInterrupt.
