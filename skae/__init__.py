@@ -8,10 +8,13 @@ from skae.estimators.sparse import SparseAutoencoder
 from skae.estimators.stacked import StackedAutoencoder
 from skae.estimators.stacked_classifier import StackedAutoencoderClassifier
 from skae.estimators.stacked_regressor import StackedAutoencoderRegressor
+from skae.impute import AutoencoderImputer, HeldOutEntriesScorer
 
 __all__ = [
+    "AutoencoderImputer",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
+    "HeldOutEntriesScorer",
     "SparseAutoencoder",
     "SparseCoding",
     "StackedAutoencoder",

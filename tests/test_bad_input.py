@@ -56,23 +56,26 @@ def assert_finite(model, data, sample_weight=None):
 # -- refused, with the cause by name -----------------------------------------------
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.inf, -np.inf])
 @pytest.mark.parametrize("method", ["fit", "transform", "predict", "score"])
-def test_nan_and_inf(method, bad):
+def test_infinity(method, bad):
     data = X.copy()
     data[3, 1] = bad
     model = autoencoder() if method == "fit" else autoencoder().fit(X)
-    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match=r"Input X contains infinity"):
+        getattr(model, method)(data)
+    data[5, 2] = np.nan  # which is a missing entry, and hides no other
+    with pytest.raises(ValueError, match=r"Input X contains infinity"):
         getattr(model, method)(data)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize("bad", [np.inf, 1e300])
 @pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
-def test_nan_that_nobody_looks_for_is_named(bad, container):
+def test_infinity_that_nobody_looks_for_is_named(bad, container):
     """Under ``assume_finite``, and so are numbers that no sum can hold."""
     data = X.copy()
     data[3:5, 1] = bad, -bad  # of infinities the sum is NaN
-    message = "contains NaN" if np.isnan(bad) else "too large.* infinity"
+    message = "too large.* infinity"
     with config_context(assume_finite=True), pytest.raises(ValueError, match=message):
         autoencoder().fit(container(data))
     with config_context(assume_finite=True):

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 
+from skae.rows.incomplete import incomplete
 from skae.rows.moments import Moments
 from skae.rows.source import source
 
@@ -44,3 +46,32 @@ def test_too_small_is_what_has_no_cube(dtype):
                 moments.check_magnitude(2, np.dtype(dtype))
         else:
             moments.check_magnitude(2, np.dtype(dtype))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments_of_incomplete_rows(weighted):
+    """Per column over its observed entries; and the same from parts of the rows."""
+    rng = np.random.default_rng(4)
+    X = 1e4 + rng.standard_normal((50, 6)) * np.arange(1, 7)
+    X[rng.uniform(size=X.shape) < 0.3] = np.nan
+    X[:20, 3] = np.nan  # of the first part, a column without an entry
+    s = rng.integers(0, 3, 50).astype(float) if weighted else None
+    w = np.ones(50) if s is None else s
+    seen = ~np.isnan(X)
+    means = np.array(
+        [np.average(x[t], weights=w[t]) for x, t in zip(X.T, seen.T, strict=True)]
+    )
+    squares = np.where(seen, (X - means) ** 2, 0).sum(axis=1)
+    for rows in (incomplete(X), incomplete(scipy.sparse.csr_array(X))):
+        parts = [slice(0, 20), slice(20, 33), slice(33, 50)]
+        each = [
+            incomplete(rows.given[p]).moments(None if s is None else s[p])
+            for p in parts
+        ]
+        whole = Moments.combined(each, [w[p].sum() for p in parts])
+        for moments in (rows.moments(s), whole):
+            np.testing.assert_allclose(moments.mean, means, rtol=1e-12)
+            np.testing.assert_allclose(moments.observed, w @ seen / w.sum())
+            assert moments.variance == pytest.approx(np.average(squares, weights=w))
+            entries = (w @ seen).sum() / w.sum()
+            assert moments.spread == pytest.approx((moments.variance / entries) ** 0.5)

@@ -29,13 +29,17 @@ MAY_IMPORT = {
         *("estimators", "training", "engines", "rows", "core", "solvers"),
         *("export", "_sklearn", "_version", "_warnings"),
     },
+    "impute": {
+        *("impute", "estimators", "rows"),
+        *("_sklearn", "_version", "_warnings"),
+    },
     "solvers": {"solvers"},
     "plotting": {"plotting", "core", "_sklearn", "_version"},
     "export": {"export", "core", "_version", "_warnings"},
     "_sklearn": set(),
     "_version": set(),
     "_warnings": set(),
-    "__init__": {"estimators", "plotting", "_sklearn", "_version"},
+    "__init__": {"estimators", "impute", "plotting", "_sklearn", "_version"},
 }
 NUMPY_ONLY = {"core", "solvers", "_version", "_warnings"}  # and the standard library
 NO_SKLEARN = {"training"}

@@ -156,6 +156,8 @@ class AutoencoderObjective(AutoencoderModel):
             "reconstruction": lambda rows: (rows, d),
             "inputs": lambda rows: (rows, d),
             "dense": lambda rows: (rows, d),  # of sparse rows
+            "filled": lambda rows: (rows, d),  # of incomplete ones
+            "observed": lambda rows: (rows, d),
             "gathered": lambda rows: (rows, d),
             "spare": lambda rows: (2, rows, d),
         }
@@ -316,16 +318,26 @@ class AutoencoderObjective(AutoencoderModel):
         self, Z: np.ndarray, forward: Forward, workspace: Workspace
     ) -> np.ndarray:
         """Loss of each row; Z becomes its derivative by Z."""
-        spare = entry_weights = None
-        if not self.output.is_linear or self.emphasis is not None:
-            spare = workspace["spare", len(Z)]
+        entry_weights = None
         if self.emphasis is not None:
             on_corrupted, on_kept = map(self.dtype.type, self.emphasis)
             # Without a draw of the noise all entries are kept.
             where = False if forward.corrupted is None else forward.corrupted
             entry_weights = np.multiply(where, on_corrupted - on_kept)
             entry_weights += on_kept
-        return self.loss.rows(Z, forward.targets, self.output, spare, entry_weights)
+        return self._losses_of_rows(Z, forward.targets, workspace, entry_weights)
+
+    def _losses_of_rows(
+        self,
+        Z: np.ndarray,
+        X: np.ndarray,
+        workspace: Workspace,
+        entry_weights: np.ndarray | None,
+    ) -> np.ndarray:
+        spare = None
+        if not self.output.is_linear or entry_weights is not None:
+            spare = workspace["spare", len(Z)]
+        return self.loss.rows(Z, X, self.output, spare, entry_weights)
 
     def _decode_block(
         self, forward: Forward, epsilon: np.ndarray, workspace: Workspace

@@ -25,6 +25,9 @@ class Block:
     weights: np.ndarray | None  # (rows,)
     start: int
     targets: np.ndarray | None = None  # (rows, n_outputs); None: X itself
+    # The rows with NaN where entries of X were missing, and filled in; None: X is as it
+    # was given.
+    given: np.ndarray | None = None
 
 
 @dataclass

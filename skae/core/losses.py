@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Room for two arrays of the outputs' shape; None where none is needed.
 _Scratch = Any
+# Of each column what share of the rows has it, (n_features,), or None where all have.
+_Shares = np.ndarray | None
 
 
 def check_output(loss_name: str, output_name: str) -> None:
@@ -40,7 +42,7 @@ class SquaredError:
     is_quadratic = True
 
     @staticmethod
-    def at_mean(mean: np.ndarray, variance: float) -> float:
+    def at_mean(mean: np.ndarray, variance: float, observed: _Shares = None) -> float:
         """Mean loss of the constant reconstruction x̂_i = mean."""
         return 0.5 * variance
 
@@ -84,11 +86,12 @@ class LogLoss:
     is_quadratic = False
 
     @staticmethod
-    def at_mean(mean: np.ndarray, variance: float) -> float:
+    def at_mean(mean: np.ndarray, variance: float, observed: _Shares = None) -> float:
         """Mean loss of the constant reconstruction x̂_i = mean."""
         # A scaler's rounding may leave a mean just outside [0, 1].
         p = np.clip(mean, 1e-12, 1 - 1e-12)
-        return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).sum())
+        entropies = p * np.log(p) + (1 - p) * np.log1p(-p)
+        return float(-(entropies if observed is None else observed * entropies).sum())
 
     @staticmethod
     def rows(
@@ -127,7 +130,7 @@ class CrossEntropy:
     is_quadratic = False
 
     @staticmethod
-    def at_mean(mean: np.ndarray, variance: float) -> float:
+    def at_mean(mean: np.ndarray, variance: float, observed: _Shares = None) -> float:
         """Mean loss of predicting the targets' mean for every row."""
         p = np.clip(mean, 1e-12, 1)
         return float(-(p * np.log(p)).sum())

@@ -155,6 +155,8 @@ class NetworkObjective(NetworkModel):
             "kept": self.kept_shape,
             "inputs": lambda rows: (rows, d),
             "dense": lambda rows: (rows, d),  # of sparse rows
+            "filled": lambda rows: (rows, d),  # of incomplete ones
+            "observed": lambda rows: (rows, d),
             "gathered": lambda rows: (rows, d),
             "outputs": lambda rows: (rows, n_outputs),
             "spare": lambda rows: (2, rows, n_outputs),
@@ -232,13 +234,19 @@ class NetworkObjective(NetworkModel):
         delta = workspace["outputs", len(block.X)]
         self._multiply(parameters, self.depth, H[-1], out=delta.T)
         delta += parameters.intercepts[-1]
-        targets, spare = self._targets(block, workspace), None
-        if not self.output.is_linear:
-            spare = workspace["spare", len(block.X)]
-        losses = self.loss.rows(delta, targets, self.output, spare)
+        losses = self._losses(delta, block, workspace)
         if block.weights is not None:
             losses = losses * block.weights
         return H, delta, float(losses.sum(dtype=np.float64))
+
+    def _losses(
+        self, delta: np.ndarray, block: Block, workspace: Workspace
+    ) -> np.ndarray:
+        """Loss of each row; ``delta``, of outputs until now, becomes its derivative."""
+        targets, spare = self._targets(block, workspace), None
+        if not self.output.is_linear:
+            spare = workspace["spare", len(delta)]
+        return self.loss.rows(delta, targets, self.output, spare)
 
     def _targets(self, block: Block, workspace: Workspace) -> Any:
         return block.X if block.targets is None else block.targets

@@ -76,8 +76,12 @@ class TargetLoss(Protocol):
     def is_quadratic(self) -> bool:
         """Whether it is ½ ‖g(z) − t‖²."""
 
-    def at_mean(self, mean: Array, variance: float, /) -> float:
-        """Mean loss of the outputs ``mean``, that of targets of this total variance."""
+    def at_mean(self, mean: Array, variance: float, observed: Any = None, /) -> float:
+        """Mean loss of the outputs ``mean``, that of targets of this total variance.
+
+        ``observed``, (n_features,), is the share of the rows that have each column; the
+        variance is of what they have. None: all.
+        """
 
     def rows(self, Z: Array, T: Array, output: Any, scratch: Any, /) -> Array:
         """ℓ, (rows,); Z, (rows, n_outputs) as T is, becomes ∂ℓ/∂Z.

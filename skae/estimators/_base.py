@@ -115,7 +115,7 @@ class BaseAutoencoder(
             Training data. float32 and float64 are kept, anything else becomes
             float64. A C-contiguous array of these types is not copied; if it is a
             ``numpy.memmap``, it may be larger than memory. Sparse X, of any format,
-            gives the weights that dense X gives; see the notes.
+            gives the weights that dense X gives; see the notes. NaN is a missing entry.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
@@ -136,6 +136,12 @@ class BaseAutoencoder(
 
         Notes
         -----
+        The loss of a row with missing entries is a sum over those that were observed,
+        and so is its part in ``score``. Where an entry is missing, the mean of its
+        column is encoded, here and in ``transform`` and ``predict``, which return no
+        NaN. Of sparse X, stored entries that are NaN are missing, and others zeros;
+        such rows are written out, a block at a time. dask collections may have none.
+
         Ctrl-C ends training, keeps the weights so far and warns, with any ``n_jobs``.
         Where joblib runs this fit among others, as in a grid search or a bagging
         ensemble, it ends them all with KeyboardInterrupt.
@@ -291,7 +297,9 @@ class BaseAutoencoder(
         own.check_magnitude(data.n_rows, dtype)
         if moments is None or moments.no_variation(dtype):
             moments = own
+        moments.check_columns()
         scale = Scale.of(moments, LOSSES[self.loss], dtype)
+        data = data.filled_by(moments.mean)
         n_components = n_units(self.n_components, n_features)
         squares, absolute = self._decay(scale)
         keywords, fitted = self._terms(data, scale, n_components, random_state)
@@ -368,11 +376,17 @@ class BaseAutoencoder(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         return tags
 
     @property
     def _n_features_out(self):
         return self.components_.shape[0]
+
+    @property
+    def _column_means(self):
+        moments = getattr(self, "_moments", None)  # of earlier versions' there are none
+        return None if moments is None else moments["mean"]
 
     def _encoder(self, dtype):
         layer = [self.components_], [self.intercept_hidden_], [self.activation]

@@ -38,6 +38,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
 
     def _onnx_layers(self, dtype):
         return self._encoder(dtype), self._decoder(dtype)
+    _column_means = None  # which stand in for missing entries
 
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Encode X.
@@ -121,7 +122,8 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
         ndarray of shape (n_samples,)
             −‖x̂_i − x_i‖², in squared units of X.
         """
-        return -self._squared_errors(self._rows(X))
+        rows = self._rows(X)
+        return -rows.of_whole_rows(self._squared_errors(rows))
 
     def score(
         self,
@@ -169,16 +171,19 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
                 "Squares of the entries of X, or of their errors, overflow float64; "
                 "scale X, before fit too, for instance with StandardScaler."
             )
+        if moments.observed is not None and not moments.observed.any():
+            raise ValueError("X has no observed entry to be scored: all are NaN.")
         if moments.no_variation(given.dtype):
             return float(mean_error == 0)
         return 1 - mean_error / moments.variance
 
     def _rows(self, X):
         check_is_fitted(self, "n_iter_")
-        return read_rows(self, X)
+        return read_rows(self, X).filled_by(self._column_means)
 
     def _squared_errors(self, rows):
-        """‖x̂_i − x_i‖² of each row, in float64."""
+        """‖x̂_i − x_i‖² of each row, in float64, over the entries that it has."""
+        rows = rows.filled_by(self._column_means)
         encode = rows.layers(self._encoder(rows.dtype))
         write, cost = rows.errors(encode, self._decoder(rows.dtype))
         errors = fill(np.empty(len(rows)), write, rows, cost)

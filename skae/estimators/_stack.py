@@ -66,6 +66,8 @@ class BaseStack(
         "hidden_dropout": [Interval(Real, 0, 1, closed="left")],
     }
 
+    _column_means = None  # which stand in for missing entries
+
     # -- what a subclass supplies ----------------------------------------------
 
     @abstractmethod
@@ -222,6 +224,11 @@ class BaseStack(
             data, held_out = hold_out(data, fraction, random_state, labels)
         scale = NetworkScale.of(data)
         scale.moments.check_magnitude(data.n_rows, data.X.dtype)
+        scale.moments.check_columns()
+        fill = scale.moments.mean
+        data = data.filled_by(fill)
+        held_out = None if held_out is None else held_out.filled_by(fill)
+        more_rows = None if more_rows is None else more_rows.filled_by(fill)
         autoencoders = self._autoencoders(targets.output, data, random_state)
         objective = self._objective(autoencoders, targets, data, scale, seed)
         problem = Problem(
@@ -230,7 +237,10 @@ class BaseStack(
             scale.coordinates(objective),
             Settings.of(self, data.n_rows),
             attributes=partial(
-                self._attributes, objective, (data, more_rows), targets.fitted
+                self._attributes,
+                objective,
+                (data, more_rows),
+                {**targets.fitted, "_column_means": fill},
             ),
         )
         with fit_task(self, *given.shown, self._n_stages) as task:
@@ -389,7 +399,7 @@ class BaseStack(
 
     def _rows(self, X):
         check_is_fitted(self, "n_iter_")
-        return read_rows(self, X)
+        return read_rows(self, X).filled_by(self._column_means)
 
     def _layers(self, dtype, first=0, last=None):
         """What maps activations of layer ``first`` to those of layer ``last``."""
@@ -405,4 +415,5 @@ class BaseStack(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         return tags

@@ -326,7 +326,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data. float32 and float64 are kept, anything else becomes float64.
             Sparse X, of any format, gives the weights that dense X gives; see the
-            notes.
+            notes. NaN is a missing entry.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
@@ -346,6 +346,9 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
         Notes
         -----
+        The loss of a row with missing entries is a sum over those that were observed;
+        where one is missing, the mean of its column is encoded.
+
         Pre-training need not converge, so it warns of no limit; fine-tuning does.
         Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
         there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and

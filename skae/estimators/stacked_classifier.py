@@ -331,7 +331,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows with a label. float32 and float64 are kept, anything else becomes
             float64. Sparse X, of any format, gives the weights that dense X gives; see
-            the notes.
+            the notes. NaN is a missing entry, in whose place the mean of its column is
+            encoded.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Classes; or, for multilabel targets, an indicator matrix of 0 and 1.
         X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, \

@@ -319,7 +319,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows with a target. float32 and float64 are kept, anything else becomes
             float64. Sparse X, of any format, gives the weights that dense X gives; see
-            the notes.
+            the notes. NaN is a missing entry, in whose place the mean of its column is
+            encoded.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, \

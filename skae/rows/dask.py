@@ -73,7 +73,18 @@ def prepare_block(
     refuse_sparse(X)  # of which dask's meta need not tell
     for part, its_name in ((X, name), (weights, "sample_weight"), (targets, "y")):
         refuse_masked(part, its_name)
-    X = check_array(X, dtype=dtype, order="C", ensure_min_samples=0, input_name=name)
+    try:
+        X = check_array(
+            X, dtype=dtype, order="C", ensure_min_samples=0, input_name=name
+        )
+    except ValueError as error:
+        if "NaN" not in str(error):
+            raise
+        raise ValueError(
+            f"Input {name} contains NaN. Missing entries are learnt from in arrays, "
+            "sparse matrices and memory maps, not in dask collections: fill them in, "
+            f"chunk by chunk, or fit on {name}.compute()."
+        ) from error
     if targets is not None:
         assert encode is not None, "what makes them numbers"
         targets = encode(np.asarray(targets))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -104,6 +104,13 @@ class Rows(ABC):
     def sample(self, size: int, weights: Any = None, targets: Any = None) -> Data:
         """About ``size`` rows that count, here and there, in this process."""
 
+    def filled_by(self, mean: np.ndarray) -> Self:
+        """The same rows, which know what to put in place of missing entries.
+
+        ``mean`` has shape (n_features,).
+        """
+        return self
+
 
 class LocalRows(Rows):
     """Rows in this process: parts of them can be taken."""
@@ -124,6 +131,14 @@ class LocalRows(Rows):
         if data.weights is not None and (data.weights == 1).all():
             return replace(data, weights=None)
         return data
+
+    def complete(self) -> LocalRows:
+        """The rows without missing entries: a copy of those that have some."""
+        return self
+
+    def of_whole_rows(self, errors: np.ndarray) -> np.ndarray:
+        """Sums over the observed entries of each row, as if of all of them."""
+        return errors
 
     @abstractmethod
     def __getitem__(self, rows: slice) -> Any:
@@ -223,6 +238,10 @@ class Data:
         if self.weights is None:
             return np.arange(len(self.X))
         return np.flatnonzero(self.weights)
+
+    def filled_by(self, mean: np.ndarray) -> Data:
+        """The same, with ``mean``, (n_features,), in place of missing entries."""
+        return replace(self, X=self.X.filled_by(mean))
 
     def sample(self, size: int) -> Data:
         """About ``size`` of the rows that count, in this process; all if fewer."""

@@ -85,7 +85,7 @@ class DenseRows(LocalRows):
         assert isinstance(other, LocalRows), "both are read alike"
         return other.after(self)
 
-    def after(self, dense: LocalRows) -> DenseRows:
+    def after(self, dense: LocalRows) -> LocalRows:
         """The rows of an array, and then these."""
         return DenseRows(np.concatenate([dense.given, self.X]))
 
@@ -116,7 +116,7 @@ class DenseRows(LocalRows):
         # mode="clip" writes to out directly; the indices are always valid.
         return np.take(self.X, index, axis=0, out=buffer[: len(index)], mode="clip")
 
-    def picked(self, index: np.ndarray) -> DenseRows:
+    def picked(self, index: np.ndarray) -> LocalRows:
         """A copy of some rows."""
         release, rows = (
             self.release(),

@@ -22,7 +22,7 @@ def write_squared_errors(
     """Write ‖x̂_i − x_i‖² of the rows of an array, (rows,)."""
     residual = decode(encode(X))
     residual -= X
-    _write_squares(residual, errors)
+    write_squares(residual, errors)
 
 
 def write_errors_of_sparse(
@@ -31,10 +31,10 @@ def write_errors_of_sparse(
     """Write ‖x̂_i − x_i‖² of the rows of a CSR matrix, from dense reconstructions."""
     residual = decode(encode(X))
     residual -= X.toarray()
-    _write_squares(residual, errors)
+    write_squares(residual, errors)
 
 
-def _write_squares(residual: np.ndarray, errors: np.ndarray) -> None:
+def write_squares(residual: np.ndarray, errors: np.ndarray) -> None:
     with np.errstate(over="ignore"):
         np.vecdot(residual, residual, out=errors)
     if residual.dtype != errors.dtype and not np.isfinite(errors).all():

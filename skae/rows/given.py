@@ -78,7 +78,8 @@ class Arrays(Given):
     """Arrays, sparse matrices and memory maps, validated."""
 
     def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
-        self.rows, self.dtype = source(X), X.dtype
+        self.rows = source(X)
+        self.dtype, X = self.rows.dtype, self.rows.given
         refuse_masked(sample_weight, "sample_weight")
         self.weights = check_sample_weight(sample_weight, X)
         self.shown = X, X if y is None else y, self.weights

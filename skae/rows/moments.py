@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,13 +13,21 @@ from skae.rows.memory_map import blocks_of
 
 _ENTRIES_AT_A_TIME = 2**18
 
+Part = tuple[slice, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Moments:
-    """Column means, and the mean squared distance of the rows from them."""
+    """Column means, and the mean squared distance of the rows from them.
+
+    Of incomplete rows both are of the entries that were observed: a row's distance is a
+    sum over those, and a column's mean is 0 where there are none.
+    """
 
     mean: np.ndarray  # (n_features,), float64
     variance: float  # summed over the columns
+    # What share of the rows has each column, (n_features,), float64; None: all.
+    observed: np.ndarray | None = None
 
     @classmethod
     @np.errstate(over="ignore", invalid="ignore")
@@ -30,6 +38,8 @@ class Moments:
         the blocks: no difference of large squares is taken.
         """
         sums = np.array(totals)
+        if any(m.observed is not None for m in moments):
+            return cls._combined_of_observed(moments, sums)
         mean = sum(w * m.mean for w, m in zip(sums, moments, strict=True))
         mean /= sums.sum()
         mean = _of_what_is_there(
@@ -40,6 +50,22 @@ class Moments:
             m.variance + shift @ shift for m, shift in zip(moments, shifts, strict=True)
         ]
         return cls(mean, float(sums @ variances / sums.sum()))
+
+    @classmethod
+    def _combined_of_observed(
+        cls, moments: Sequence[Moments], sums: np.ndarray
+    ) -> Moments:
+        each = [
+            np.ones(len(m.mean)) if m.observed is None else m.observed for m in moments
+        ]
+        shares = np.array(each) * sums[:, np.newaxis]  # weights of the entries
+        means = np.array([m.mean for m in moments])
+        mean = _mean_of_observed((shares * means).sum(axis=0), shares.sum(axis=0))
+        between = (shares * (means - mean) ** 2).sum()
+        within = sums @ np.array([m.variance for m in moments])
+        total = sums.sum()
+        variance = float(between + within) / total
+        return cls(mean, variance, shares.sum(axis=0) / total)
 
     def no_variation(self, dtype: np.dtype) -> bool:
         """Whether all rows count as equal: what varies is rounding at most."""
@@ -77,10 +103,22 @@ class Moments:
             "instance with StandardScaler."
         )
 
+    def check_columns(self, name: str = "X") -> None:
+        """Refuse X of which a column has missing entries only: it has no mean."""
+        if self.observed is None or self.observed.all():
+            return
+        columns = np.flatnonzero(self.observed == 0)
+        which = ", ".join(map(str, columns[:5])) + ", ..." * (len(columns) > 5)
+        raise ValueError(
+            f"Input {name} has columns in which every entry is NaN, of which nothing "
+            f"can be learnt: {which}. Leave them out."
+        )
+
     @property
     def spread(self) -> float:
         """Root mean square deviation of an entry."""
-        return (self.variance / len(self.mean)) ** 0.5
+        entries = len(self.mean) if self.observed is None else self.observed.sum()
+        return float(self.variance / entries) ** 0.5
 
     @property
     def size(self) -> float:
@@ -117,6 +155,45 @@ def dense_moments(X: np.ndarray, weights: np.ndarray | None) -> Moments:
         # Rows of weight zero may hold anything, and 0 times inf is nan.
         squares += float(weights[b] @ np.where(weights[b] > 0, distances, 0))
     return Moments(mean, float(squares / total))
+
+
+def _mean_of_observed(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
+def incomplete_moments(
+    n_rows: int, weights: np.ndarray | None, parts: Callable[[], Iterator[Part]]
+) -> Moments:
+    """Weighted moments of rows with missing entries, in float64.
+
+    Parameters
+    ----------
+    n_rows : int
+        All of them.
+    weights : ndarray of shape (n_rows,) or None
+        Of the rows.
+    parts : callable
+        ``parts()`` yields (slice, rows) of all parts of them, arrays with NaN.
+    """
+    if weights is None:
+        weights = np.broadcast_to(np.ones(1), n_rows)
+    weights = weights.astype(np.float64, copy=False)
+    counts: Any = 0.0
+    sums: Any = 0.0
+    for b, X in parts():
+        there = ~np.isnan(X) & (weights[b] > 0)[:, np.newaxis]
+        counts = counts + weights[b] @ there
+        sums = sums + weights[b] @ np.where(there, X, 0).astype(np.float64)
+    mean = _mean_of_observed(np.asarray(sums), np.asarray(counts))
+    mean = np.where(np.isfinite(mean), mean, np.inf)  # sums that overflow
+    squares = 0.0
+    for b, X in parts():
+        there = ~np.isnan(X) & (weights[b] > 0)[:, np.newaxis]
+        deviations = np.where(there, X - mean, 0)
+        squares += float(weights[b] @ np.vecdot(deviations, deviations))
+    total = weights.sum()
+    return Moments(mean, squares / total, np.asarray(counts) / total)
 
 
 @np.errstate(over="ignore", invalid="ignore")

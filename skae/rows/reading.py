@@ -19,6 +19,7 @@ from skae.rows.dask import DaskRows
 from skae.rows.dask_collections import Chunks, Held, is_dask, read_more_chunks
 from skae.rows.data import LocalRows
 from skae.rows.given import Arrays, Given
+from skae.rows.incomplete import incomplete
 from skae.rows.masked import refuse_masked
 from skae.rows.memory_map import blocks_of, is_large_map
 from skae.rows.source import source
@@ -86,7 +87,8 @@ def read(
 
 def read_rows(estimator: Any, X: Any) -> LocalRows:
     """The rows of this process that a fitted estimator is to map."""
-    return source(validate_rows(estimator, X))
+    rows: LocalRows = validate_rows(estimator, X)
+    return rows
 
 
 def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
@@ -108,9 +110,9 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
     if is_large_map(X):
         _check_needs_no_copy(estimator, X, "C", name, [given.dtype])
         rows = check_array(X, ensure_all_finite=False, **options)
-        _check_finite(X, name)
     else:
         options |= {"accept_sparse": "csr", "ensure_min_samples": 0}
+        options |= {"ensure_all_finite": not _takes_nan(estimator)}
         rows = _without_duplicates(_named(name, check_array, X, **options))
     n_features = estimator.n_features_in_
     if rows.shape[1] != n_features:
@@ -120,7 +122,7 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
         )
     if hasattr(X, "columns"):  # a data frame: in the same order, too
         validate_data(estimator, X, reset=False, skip_check_array=True)
-    return source(rows) if rows.shape[0] else None
+    return _rows(estimator, rows, name) if rows.shape[0] else None
 
 
 def _named(name: str, check: Callable[..., Any], X: Any, **options: Any) -> Any:
@@ -141,11 +143,12 @@ def validate_rows(
     reset: bool = False,
     **options: Any,
 ) -> Any:
-    """``validate_data``: X, or (X, y) if y is among the options, as float32 or float64.
+    """``validate_data``: rows, or (rows, y) if y is among the options.
 
-    An array that is that already is not copied. A large memory map is not even if it
-    is not: it is refused then, and it is read a block at a time. Sparse X becomes CSR
-    without duplicate entries, where the estimator's tags say that it takes such.
+    They are of float32 or float64. An array that is that already is not copied. A large
+    memory map is not even if it is not: it is refused then, and it is read a block at a
+    time. Sparse X becomes CSR without duplicate entries, where the estimator's tags say
+    that it takes such, and NaN is a missing entry where they say that it is allowed.
     """
     refuse_masked(X, "X")
     refuse_masked(options.get("y"), "y")
@@ -153,15 +156,16 @@ def validate_rows(
     if not is_large_map(X):
         takes_sparse = get_tags(estimator).input_tags.sparse
         accepted = "csr" if takes_sparse else False
-        checked = validate_data(estimator, X, accept_sparse=accepted, **options)
-        if isinstance(checked, tuple):
-            X, y = checked
-            return _without_duplicates(X), y
-        return _without_duplicates(checked)
-    _check_needs_no_copy(estimator, X, order, "X", DTYPES)
-    checked = validate_data(estimator, X, ensure_all_finite=False, **options)
-    _check_finite(X, "X")
-    return checked
+        options |= {"accept_sparse": accepted}
+        options |= {"ensure_all_finite": not _takes_nan(estimator)}
+    else:
+        _check_needs_no_copy(estimator, X, order, "X", DTYPES)
+        options |= {"ensure_all_finite": False}  # a block at a time below
+    checked = validate_data(estimator, X, **options)
+    if isinstance(checked, tuple):
+        X, y = checked
+        return _rows(estimator, _without_duplicates(X), "X"), y
+    return _rows(estimator, _without_duplicates(checked), "X")
 
 
 def _without_duplicates(X: Any) -> Any:
@@ -175,9 +179,27 @@ def _without_duplicates(X: Any) -> Any:
     return X
 
 
-def _check_finite(X: np.ndarray, name: str) -> None:
-    for rows in blocks_of(X):
-        assert_all_finite(X[rows], input_name=name)
+def _rows(estimator: Any, X: Any, name: str) -> LocalRows:
+    """Rows of an array or a CSR matrix, if its numbers are such as are allowed."""
+    takes_nan = _takes_nan(estimator)
+    if not (takes_nan or is_large_map(X)):
+        return source(X)  # which has been checked
+    # Explicit entries of a CSR matrix as one column.
+    numbers = X.data[:, np.newaxis] if issparse(X) else X
+    has_nan = False
+    for b in blocks_of(numbers):
+        # A sum is finite where all is, nearly always, and takes one pass.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(numbers[b].sum()):
+                continue
+        assert_all_finite(numbers[b], allow_nan=takes_nan, input_name=name)
+        has_nan = has_nan or bool(np.isnan(numbers[b]).any())
+    return incomplete(X) if has_nan and takes_nan else source(X)
+
+
+def _takes_nan(estimator: Any) -> bool:
+    """Whether NaN is a missing entry."""
+    return bool(get_tags(estimator).input_tags.allow_nan)
 
 
 def _check_needs_no_copy(

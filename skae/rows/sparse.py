@@ -97,11 +97,11 @@ class CsrRows(LocalRows):
         """Rows of ``compute(rows)``; zeros for rows of weight zero."""
         return computed_rows(self, compute, weights)
 
-    def joined(self, other: Rows) -> CsrRows:
+    def joined(self, other: Rows) -> LocalRows:
         """The rows of ``other`` after these."""
         return CsrRows(vstack([self.X, csr_array(other.given)], format="csr"))
 
-    def after(self, dense: LocalRows) -> CsrRows:
+    def after(self, dense: LocalRows) -> LocalRows:
         """The rows of an array, and then these."""
         return CsrRows(vstack([csr_array(dense.given), self.X], format="csr"))
 
@@ -137,7 +137,7 @@ class CsrRows(LocalRows):
         """Rows here and there as a block has them."""
         return SparseRows(self.X[index])
 
-    def picked(self, index: np.ndarray) -> CsrRows:
+    def picked(self, index: np.ndarray) -> LocalRows:
         """A copy of some rows."""
         return CsrRows(self.X[index])
 

@@ -53,7 +53,7 @@ class Scale:
         """Of rows with these moments, for one of ``LOSSES``."""
         if moments.no_variation(dtype):
             return cls(moments, 1.0, 1.0)
-        unit = loss.at_mean(moments.mean, moments.variance)
+        unit = loss.at_mean(moments.mean, moments.variance, moments.observed)
         return cls(moments, unit, moments.spread)
 
     def coordinates(self, objective: Objective[Any]) -> Coordinates:
@@ -141,7 +141,9 @@ class NetworkScale:
         """The solver's coordinates for a network on these data."""
         targets, unit = self.targets, 1.0
         if not targets.no_variation(objective.dtype):
-            unit = objective.loss.at_mean(targets.mean, targets.variance)
+            unit = objective.loss.at_mean(
+                targets.mean, targets.variance, targets.observed
+            )
         units = objective.units(
             self.moments.mean, self.spread, targets.mean, self.target_spread
         )

@@ -172,8 +172,9 @@ class Whitening:
     def __init__(self, problem: WeightsProblem) -> None:
         self._plain = problem.coordinates
         self._sample = problem.data.sample(_sample_size(problem.data))
-        rows = self._sample.X
-        assert isinstance(rows, LocalRows), "a sample lies in this process"
+        # The inputs of the first layer have no missing entries.
+        rows = self._sample.local_rows.complete()
+        self._sample = replace(self._sample, X=rows)
         # Whatever is penalised entry by entry must stay a sum of entries.
         self._factors = problem.objective.penalty_weights is None
         self._most = max(_FEW_DIRECTIONS, problem.data.n_rows // _ROWS_A_DIRECTION)

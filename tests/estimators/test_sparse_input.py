@@ -208,15 +208,14 @@ def test_edges_fit(rows, solver, dtype):
 # -- refused -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("method", ["fit", "transform", "predict", "score"])
-def test_nan_and_inf(method, bad):
+def test_infinity(method):
     rows = SPARSE.copy()
-    rows.data[3] = bad
+    rows.data[3] = np.inf
     model = SparseAutoencoder(**SHORT)
     if method != "fit":
         model.fit(SPARSE)
-    with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match="contains infinity"):
         getattr(model, method)(rows)
 
 

@@ -194,16 +194,15 @@ def test_other_parameters(parameter, value):
 
 
 @pytest.mark.parametrize("make", [classifier, regressor, deep])
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_nan_and_inf(make, bad):
+def test_infinity(make):
     data, y = X.copy(), NUMBERS if make is regressor else Y
-    data[3, 1] = bad
-    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+    data[3, 1] = np.inf
+    with pytest.raises(ValueError, match="Input X contains infinity"):
         make().fit(data, y)
-    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match="Input X contains infinity"):
         make().fit(X, y).predict(data)
     if make is not deep:
-        with pytest.raises(ValueError, match=r"X_unlabeled contains (NaN|infinity)"):
+        with pytest.raises(ValueError, match="X_unlabeled contains infinity"):
             make().fit(X, y, X_unlabeled=data)
 
 

@@ -300,16 +300,15 @@ def test_edges_fit(estimator, y, options, rows, dtype):
 # -- refused -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("method", ["fit", "transform", "predict", "score"])
 @each_kind
-def test_nan_and_inf(estimator, y, method, bad):
+def test_infinity(estimator, y, method):
     rows, model = SPARSE.copy(), clone(estimator)
-    rows.data[3] = bad
+    rows.data[3] = np.inf
     if method != "fit":
         model.fit(SPARSE, y)
     targets = (y,) if method in ("fit", "score") else ()
-    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match="Input X contains infinity"):
         getattr(model, method)(rows, *targets)
     if y is not None:
         with pytest.raises(ValueError, match=r"Input X_unlabeled contains"):

@@ -1,0 +1,134 @@
+r"""
+==============================
+Missing values, and what to do
+==============================
+
+Tables have holes, and pictures have scratches. An autoencoder learns from rows with
+missing entries, which are NaN: its loss is a sum over what was observed. What it
+reconstructs has no holes, and that is a way to fill them in.
+
+Here are three things that come of it: a table filled in beside scikit-learn's imputers,
+pictures of which whole blocks are gone, and a number of components that is chosen by
+entries held out, where rows held out cannot tell.
+"""
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.model_selection import cross_val_score
+from sklearn.preprocessing import StandardScaler
+
+from skae import AutoencoderImputer, HeldOutEntriesScorer, SparseAutoencoder
+
+rng = np.random.default_rng(0)
+
+# %%
+# A table
+# -------
+#
+# Of 400 rows of a table of 30 columns some entries are taken away at random. ``fit``
+# sees the first half of the rows; errors are those of the second, in units of the
+# columns' standard deviations.
+
+table = StandardScaler().fit_transform(load_breast_cancer().data[:400])
+imputers = {
+    "column means": SimpleImputer(),
+    "nearest rows": KNNImputer(),
+    "autoencoders": AutoencoderImputer(random_state=0),
+}
+shares = [0.1, 0.2, 0.4]
+errors = {name: [] for name in imputers}
+for share in shares:
+    missing = rng.uniform(size=table.shape) < share
+    incomplete = np.where(missing, np.nan, table)
+    for name, imputer in imputers.items():
+        filled = imputer.fit(incomplete[:200]).transform(incomplete[200:])
+        error = (filled - table[200:])[missing[200:]]
+        errors[name].append(np.sqrt(np.mean(error**2)))
+
+for name, of_shares in errors.items():
+    print(f"{name:14}", *(f"{error:6.3f}" for error in of_shares))
+
+# %%
+# Pictures with holes
+# -------------------
+#
+# Of every digit a block of 3 x 3 pixels out of 64 is missing, a part that no pixel near
+# by tells much about. The imputer has never seen a whole picture.
+
+digits = load_digits().data
+pictures = digits.reshape(-1, 8, 8).copy()
+for picture, (row, column) in zip(
+    pictures, rng.integers(0, 6, (len(pictures), 2)), strict=True
+):
+    picture[row : row + 3, column : column + 3] = np.nan
+pictures = pictures.reshape(len(pictures), 64)
+repaired = AutoencoderImputer(n_estimators=2, random_state=0).fit_transform(pictures)
+holes = np.isnan(pictures)
+by_means = SimpleImputer(keep_empty_features=True).fit_transform(pictures)
+for name, filled in (("autoencoders", repaired), ("column means", by_means)):
+    print(f"{name}: {np.sqrt(np.mean((filled - digits)[holes] ** 2)):.2f}")
+
+# %%
+# How many components
+# -------------------
+#
+# Rows of 20 columns that are combinations of four, with as much noise. Linear
+# autoencoders reconstruct rows held out the better, the more components they have.
+# Entries held out say when to stop.
+
+planted = rng.standard_normal((300, 4)) @ rng.standard_normal((4, 20))
+planted += rng.standard_normal(planted.shape)
+components = [1, 2, 3, 4, 5, 6, 8, 10, 13]
+scores = {"rows held out": None, "entries held out": HeldOutEntriesScorer()}
+found = {
+    name: [
+        cross_val_score(
+            SparseAutoencoder(k, activation="identity", sparsity=None, random_state=0),
+            planted,
+            scoring=scoring,
+            cv=3,
+        ).mean()
+        for k in components
+    ]
+    for name, scoring in scores.items()
+}
+
+# %%
+# All three in one figure.
+
+figure = plt.figure(figsize=(10, 6.4), layout="constrained")
+above, below = figure.subfigures(2, 1, height_ratios=[1.25, 1])
+axes = above.subplots(1, 2)
+for name, of_shares in errors.items():
+    axes[0].plot(100 * np.array(shares), of_shares, "o-", label=name)
+axes[0].set(
+    xlabel="entries missing, %", ylabel="error, in standard deviations", ylim=(0, None)
+)
+axes[0].set_title("Breast cancer, 30 columns")
+for name, of_components in found.items():
+    axes[1].plot(components, of_components, "o-", label=name)
+axes[1].axvline(4, color="0.7", zorder=0)
+axes[1].set(xlabel="components; four were planted", ylabel="R²")
+axes[1].set_title("What tells how many components there are")
+for ax in axes:
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+
+some = np.arange(12)
+kinds = {"truth": digits, "given": pictures, "filled in": repaired}
+colours = plt.get_cmap("gray_r").with_extremes(bad="#e8a33d")
+grid = below.subplots(3, len(some))
+for (name, rows), line in zip(kinds.items(), grid, strict=True):
+    for row, ax in zip(rows[some], line, strict=True):
+        ax.imshow(row.reshape(8, 8), cmap=colours, vmin=0, vmax=16)
+        ax.set(xticks=[], yticks=[])
+    line[0].set_ylabel(name)
+
+if len(sys.argv) > 1:
+    figure.savefig(sys.argv[1], dpi=120)
+else:
+    plt.show()
