@@ -8,10 +8,12 @@ from skae.estimators.sparse import SparseAutoencoder
 from skae.estimators.stacked import StackedAutoencoder
 from skae.estimators.stacked_classifier import StackedAutoencoderClassifier
 from skae.estimators.stacked_regressor import StackedAutoencoderRegressor
+from skae.outliers.detector import ReconstructionOutlierDetector
 
 __all__ = [
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
+    "ReconstructionOutlierDetector",
     "SparseAutoencoder",
     "SparseCoding",
     "StackedAutoencoder",

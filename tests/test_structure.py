@@ -29,12 +29,13 @@ MAY_IMPORT = {
         *("estimators", "training", "engines", "rows", "core", "solvers"),
         *("_sklearn", "_version", "_warnings"),
     },
+    "outliers": {"outliers", "estimators", "rows", "_sklearn"},
     "solvers": {"solvers"},
     "plotting": {"plotting", "core", "_sklearn", "_version"},
     "_sklearn": set(),
     "_version": set(),
     "_warnings": set(),
-    "__init__": {"estimators", "plotting", "_sklearn", "_version"},
+    "__init__": {"estimators", "outliers", "plotting", "_sklearn", "_version"},
 }
 NUMPY_ONLY = {"core", "solvers", "_version", "_warnings"}  # and the standard library
 NO_SKLEARN = {"training"}
