@@ -108,12 +108,13 @@ def or_one(scale: Array) -> Array:
 
 
 def upper_fence(scores: Array, weights: Array | None = None) -> float:
-    """Tukey's upper fence of the logarithms: q₃ + 1.5 (q₃ − q₁), as a score."""
-    logs = np.log(np.maximum(scores, np.finfo(np.float64).tiny))
-    low, high = (float(quantile(logs, share, weights)) for share in (0.25, 0.75))
-    with np.errstate(over="ignore"):
-        fence = np.exp(high + 1.5 * (high - low))
-    return float(min(fence, np.finfo(np.float64).max))
+    """Tukey's upper fence of the square roots: q₃ + 1.5 (q₃ − q₁), as a score.
+
+    Roots of a sum of squares are nearly normal, by Fisher's approximation of χ.
+    """
+    roots = np.sqrt(scores)
+    low, high = (float(quantile(roots, share, weights)) for share in (0.25, 0.75))
+    return (high + 1.5 * (high - low)) ** 2
 
 
 def for_missing(contributions: Array) -> Array:

@@ -101,7 +101,7 @@ class ReconstructionOutlierDetector(MetaEstimatorMixin, OutlierMixin, BaseEstima
         The fraction of the training rows to call outliers, in (0, 0.5], which sets
         ``offset_``. "auto" calls a hundredth so, and more where scores have a long
         tail: all above Tukey's upper fence, q₃ + 1.5 (q₃ − q₁) for the quartiles of
-        the logarithms of the scores [3]_. Scores do not depend on it.
+        the square roots of the scores [3]_. Scores do not depend on it.
 
     error : {"huber", "squared", "absolute"}, default="huber"
         ρ. "squared" is z², and "absolute" |z|. "huber" is z² up to 1.5 and goes on as

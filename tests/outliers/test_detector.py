@@ -135,7 +135,7 @@ def test_contamination_is_the_share_of_outliers():
 
 
 def test_auto_calls_what_stands_out():
-    rows = np.vstack([X, X[:6] + 5 * np.eye(6, 5)])
+    rows = np.vstack([X, X[:5] + 6 * np.eye(5)])
     (outliers,) = np.nonzero(detector().fit_predict(rows) < 0)
     assert {*range(120, 125)} <= {*outliers} and len(outliers) < 10
 
