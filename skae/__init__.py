@@ -9,12 +9,14 @@ from skae.estimators.stacked import StackedAutoencoder
 from skae.estimators.stacked_classifier import StackedAutoencoderClassifier
 from skae.estimators.stacked_regressor import StackedAutoencoderRegressor
 from skae.impute import AutoencoderImputer, HeldOutEntriesScorer
+from skae.outliers.detector import ReconstructionOutlierDetector
 
 __all__ = [
     "AutoencoderImputer",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "HeldOutEntriesScorer",
+    "ReconstructionOutlierDetector",
     "SparseAutoencoder",
     "SparseCoding",
     "StackedAutoencoder",

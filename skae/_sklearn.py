@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import _check_sample_weight
 
 try:  # from 1.9
@@ -35,6 +36,7 @@ __all__ = [
     "StrOptions",
     "callback_context",
     "check_sample_weight",
+    "in_container",
     "managed_callbacks",
     "validate_params",
 ]
@@ -80,3 +82,24 @@ def callback_context(estimator, n_subtasks, sequential=True):
     return estimator._init_callback_context(
         max_subtasks=n_subtasks, sequential_subtasks=sequential
     )
+
+
+def in_container(estimator, values, X, columns):
+    """Values as the container that the estimator's, or else all, output is set to.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``set_output`` counts first.
+    values : ndarray of shape (n_samples, n_columns)
+        What is returned as it is by default.
+    X : object
+        What the values were computed of; a data frame gives its index.
+    columns : ndarray of shape (n_columns,)
+        Names.
+    """
+    container = _get_output_config("transform", estimator)["dense"]
+    if container == "default":
+        return values
+    adapter = ADAPTERS_MANAGER.adapters[container]
+    return adapter.create_container(values, X, columns=columns)

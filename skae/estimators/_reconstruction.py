@@ -30,6 +30,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
     with the number of rows.
     """
 
+    _column_means = None  # which stand in for missing entries
     _onnx_outputs: ClassVar = {
         "codes": True,
         "reconstruction": False,
@@ -38,7 +39,6 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
 
     def _onnx_layers(self, dtype):
         return self._encoder(dtype), self._decoder(dtype)
-    _column_means = None  # which stand in for missing entries
 
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Encode X.

@@ -3,11 +3,13 @@
 from skae.plotting._activation import ActivationDisplay
 from skae.plotting._components import ComponentsDisplay
 from skae.plotting._loss_curve import LossCurveDisplay
+from skae.plotting._outlier import OutlierDisplay
 from skae.plotting._reconstruction import ReconstructionDisplay
 
 __all__ = [
     "ActivationDisplay",
     "ComponentsDisplay",
     "LossCurveDisplay",
+    "OutlierDisplay",
     "ReconstructionDisplay",
 ]

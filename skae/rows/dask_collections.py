@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from skae.rows.dask import (
     ROWS,
@@ -370,7 +370,6 @@ def lazily(estimator: Any, name: str, X: Any) -> Any:
     import dask.array as da
     from dask import delayed
 
-    check_is_fitted(estimator, "n_iter_")
     # What it is now; a later fit must not change what is yet to be computed.
     estimator = copy(estimator)
     if not _is_frame(X) and X.ndim == 2 and X.numblocks[1] > 1:

@@ -1,0 +1,1 @@
+"""Outliers: rows that a fitted estimator cannot reconstruct, and why."""
