@@ -8,8 +8,11 @@ from skae.estimators.sparse import SparseAutoencoder
 from skae.estimators.stacked import StackedAutoencoder
 from skae.estimators.stacked_classifier import StackedAutoencoderClassifier
 from skae.estimators.stacked_regressor import StackedAutoencoderRegressor
+from skae.model_selection._path import autoencoder_path
+from skae.model_selection._search import AutoencoderCV
 
 __all__ = [
+    "AutoencoderCV",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "SparseAutoencoder",
@@ -18,4 +21,5 @@ __all__ = [
     "StackedAutoencoderClassifier",
     "StackedAutoencoderRegressor",
     "__version__",
+    "autoencoder_path",
 ]

@@ -29,12 +29,16 @@ MAY_IMPORT = {
         *("estimators", "training", "engines", "rows", "core", "solvers"),
         *("_sklearn", "_version", "_warnings"),
     },
+    "model_selection": {
+        *("model_selection", "estimators", "training", "engines", "rows", "core"),
+        *("_sklearn", "_version", "_warnings"),
+    },
     "solvers": {"solvers"},
-    "plotting": {"plotting", "core", "_sklearn", "_version"},
+    "plotting": {"plotting", "model_selection", "core", "_sklearn", "_version"},
     "_sklearn": set(),
     "_version": set(),
     "_warnings": set(),
-    "__init__": {"estimators", "plotting", "_sklearn", "_version"},
+    "__init__": {"estimators", "model_selection", "plotting", "_sklearn", "_version"},
 }
 NUMPY_ONLY = {"core", "solvers", "_version", "_warnings"}  # and the standard library
 NO_SKLEARN = {"training"}
