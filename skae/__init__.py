@@ -8,6 +8,7 @@ from skae.estimators.sparse import SparseAutoencoder
 from skae.estimators.stacked import StackedAutoencoder
 from skae.estimators.stacked_classifier import StackedAutoencoderClassifier
 from skae.estimators.stacked_regressor import StackedAutoencoderRegressor
+from skae.model_selection._compare import compare
 from skae.model_selection._path import autoencoder_path
 from skae.model_selection._search import AutoencoderCV
 
@@ -22,4 +23,5 @@ __all__ = [
     "StackedAutoencoderRegressor",
     "__version__",
     "autoencoder_path",
+    "compare",
 ]
