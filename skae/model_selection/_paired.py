@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def paired_test(differences: np.ndarray, test_share: float) -> Paired:
     freedom = len(differences) - 1
     if not np.isfinite(error):
         return Paired(mean, error, float("nan"), float("nan"), float("nan"))
-    reach = float(t.ppf(0.975, freedom)) * error
+    reach = float(stdtrit(freedom, 0.975)) * error
     if error == 0:
         p = 1.0 if mean == 0 else 0.0
     else:
-        p = 2 * float(t.sf(abs(mean) / error, freedom))
+        p = 2 * float(stdtr(freedom, -abs(mean) / error))
     return Paired(mean, error, mean - reach, mean + reach, p)
