@@ -9,9 +9,13 @@ from skae.estimators.stacked import StackedAutoencoder
 from skae.estimators.stacked_classifier import StackedAutoencoderClassifier
 from skae.estimators.stacked_regressor import StackedAutoencoderRegressor
 from skae.impute import AutoencoderImputer, HeldOutEntriesScorer
+from skae.model_selection._compare import compare
+from skae.model_selection._path import autoencoder_path
+from skae.model_selection._search import AutoencoderCV
 from skae.outliers.detector import ReconstructionOutlierDetector
 
 __all__ = [
+    "AutoencoderCV",
     "AutoencoderImputer",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
@@ -23,4 +27,6 @@ __all__ = [
     "StackedAutoencoderClassifier",
     "StackedAutoencoderRegressor",
     "__version__",
+    "autoencoder_path",
+    "compare",
 ]

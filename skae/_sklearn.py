@@ -6,9 +6,11 @@ Everything else uses scikit-learn's public interface. Tried on 1.6 to 1.9.
 from contextlib import nullcontext
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.metadata_routing import _routing_enabled
+from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 try:  # from 1.9
     from sklearn.callback import CallbackSupportMixin
@@ -38,6 +40,9 @@ __all__ = [
     "check_sample_weight",
     "in_container",
     "managed_callbacks",
+    "params_of_rows",
+    "routes_metadata",
+    "rows_of",
     "validate_params",
 ]
 
@@ -103,3 +108,18 @@ def in_container(estimator, values, X, columns):
         return values
     adapter = ADAPTERS_MANAGER.adapters[container]
     return adapter.create_container(values, X, columns=columns)
+
+
+def routes_metadata():
+    """Whether ``fit`` hands on only the metadata that has been requested."""
+    return _routing_enabled()
+
+
+def rows_of(X, index):
+    """Rows of an array, a list, a sparse matrix or a table."""
+    return _safe_indexing(X, index)
+
+
+def params_of_rows(X, params, index):
+    """Parameters of a method for some rows of X: of those with a row each, theirs."""
+    return _check_method_params(X, params, index)

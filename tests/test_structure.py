@@ -33,15 +33,20 @@ MAY_IMPORT = {
         *("impute", "estimators", "rows"),
         *("_sklearn", "_version", "_warnings"),
     },
+    "model_selection": {
+        *("model_selection", "estimators", "training", "engines", "rows", "core"),
+        *("_sklearn", "_version", "_warnings"),
+    },
     "outliers": {"outliers", "estimators", "rows", "_sklearn"},
     "solvers": {"solvers"},
-    "plotting": {"plotting", "core", "_sklearn", "_version"},
+    "plotting": {"plotting", "model_selection", "core", "_sklearn", "_version"},
     "export": {"export", "core", "_version", "_warnings"},
     "_sklearn": set(),
     "_version": set(),
     "_warnings": set(),
     "__init__": {
-        *("estimators", "impute", "outliers", "plotting", "_sklearn", "_version"),
+        *("estimators", "impute", "model_selection", "outliers", "plotting"),
+        *("_sklearn", "_version"),
     },
 }
 NUMPY_ONLY = {"core", "solvers", "_version", "_warnings"}  # and the standard library

@@ -92,14 +92,14 @@ def fit_task(estimator, X, y, sample_weight, n_subtasks, sequential=True):
 
 
 @contextmanager
-def subtask(task, name, n_subtasks=0):
+def subtask(task, name, n_subtasks=0, index=None):
     """A part of ``task`` from begin to end; None if that is None.
 
     A request to end the like is not heeded: a fit needs each of its parts.
     """
     part = None
     if task is not None:
-        part = task.subtask(name, n_subtasks).begin()
+        part = task.subtask(name, n_subtasks, index).begin()
     yield part
     if part is not None:
         part.end()

@@ -1,15 +1,19 @@
 """Displays, in scikit-learn's conventions; Matplotlib is imported to plot only."""
 
 from skae.plotting._activation import ActivationDisplay
+from skae.plotting._comparison import ComparisonDisplay
 from skae.plotting._components import ComponentsDisplay
 from skae.plotting._loss_curve import LossCurveDisplay
 from skae.plotting._outlier import OutlierDisplay
+from skae.plotting._path import PathDisplay
 from skae.plotting._reconstruction import ReconstructionDisplay
 
 __all__ = [
     "ActivationDisplay",
+    "ComparisonDisplay",
     "ComponentsDisplay",
     "LossCurveDisplay",
     "OutlierDisplay",
+    "PathDisplay",
     "ReconstructionDisplay",
 ]

@@ -13,6 +13,7 @@ from skae.plotting import (
     ActivationDisplay,
     ComponentsDisplay,
     LossCurveDisplay,
+    PathDisplay,
     ReconstructionDisplay,
 )
 
@@ -40,6 +41,7 @@ def test_import_leaves_matplotlib_alone():
         lambda: ActivationDisplay.from_estimator(PCA(2).fit(X), X),
         lambda: LossCurveDisplay({"loss": [2.0, 1.0]}).plot(),
         lambda: LossCurveDisplay.from_estimator(fitted()),
+        lambda: PathDisplay([0.1, 1], [0.5, 0.6], [0, 0]).plot(),
     ],
 )
 def test_error_names_the_extra(monkeypatch, draw):

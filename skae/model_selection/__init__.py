@@ -1,0 +1,1 @@
+"""Choosing: paths over a parameter, their cross-validation, and comparisons."""

@@ -1,0 +1,389 @@
+"""Estimators side by side, PCA among them: scores, and what can be said of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.sparse import issparse
+from sklearn.base import clone, is_classifier
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold, check_cv
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import indexable
+
+from skae._sklearn import rows_of
+from skae.engines.blas import single_threaded_blas
+from skae.model_selection._comparison import Comparison
+from skae.model_selection._paired import Paired, corrected_error, paired_test
+
+_AS_THEY_ARE = "features as they are"
+_CLASSES = 20  # of floats, at most
+_SIZES = ("n_components", "estimator__n_components")
+# What a representation has learnt, under the names that scikit-learn and we give it.
+_LEARNT = (
+    *("components_", "decoder_components_", "mean_", "mixing_", "whitening_"),
+    *("intercept_hidden_", "intercept_visible_", "coefs_", "intercepts_"),
+)
+
+
+def compare(
+    estimators: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    downstream: Any = None,
+    cv: Any = None,
+    n_components: int | Sequence[int] | None = None,
+    scaler: Any = None,
+    n_jobs: int | None = None,
+) -> Comparison:
+    """Compare representations of X with PCA, by what is made of them on rows held out.
+
+    In every fold each representation is fitted to the training rows. With ``y``, a
+    classifier or regressor is fitted to their codes and scored on the codes of the rows
+    held out; the same folds for everybody. PCA is always among them, and with ``y`` so
+    are the features as they are.
+
+    Differences are from PCA with as many components or, where it cannot have so many,
+    from the best of its sizes. They come with the interval and the p-value of the
+    corrected resampled t-test [1]_ [2]_: folds share their training rows, of which the
+    plain t-test takes no account, and finds differences too often. Neither is corrected
+    for how many rows the table has.
+
+    Parameters
+    ----------
+    estimators : estimator, list or dict of str to estimator
+        Transformers: those of this package, of scikit-learn, a pipeline, an
+        :class:`AutoencoderCV`. Without names they are called by their classes.
+
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Data.
+
+    y : array-like of shape (n_samples,), default=None
+        Targets. Without them the score is the variance explained on rows held out.
+
+    downstream : estimator, default=None
+        What is fitted to codes and ``y``. None is a logistic regression of standardised
+        codes or, where ``y`` is of floats that take more than 20 values, a ridge
+        regression.
+
+    cv : int, splitter or iterable, default=None
+        Folds; None is five folds, twice, shuffled with a seed of 0.
+
+    n_components : int or list of int, default=None
+        Sizes at which to compare. None takes each estimator at its own, and PCA at all
+        of those. An estimator that has no ``n_components`` is at its own size anyway.
+
+    scaler : transformer, default=None
+        Fitted to the training rows of each fold and put in front of everybody, such as
+        ``MinMaxScaler()``.
+
+    n_jobs : int, default=None
+        Fits at the same time.
+
+    Returns
+    -------
+    Comparison
+        It prints as a table, also in notebooks; ``to_frame()`` makes a pandas frame,
+        ``to_markdown()`` Markdown. Of each estimator and size:
+
+        * ``score``, the mean over the folds, and ``error``, its standard error, with
+          the same correction;
+        * ``difference`` from PCA, ``low`` and ``high`` of its 95 % interval, and ``p``;
+        * ``explained``, the fraction of the variance of held-out rows;
+        * ``sparsity``, Hoyer's measure of the held-out codes, (√k − ‖h‖₁/‖h‖₂)/(√k − 1)
+          on average: 1 where one code of a row is not zero, 0 where all have one size;
+        * ``fit_seconds`` and ``transform_seconds``, of CPU, the median of the folds;
+        * ``parameters``, how many numbers it has learnt.
+
+    Raises
+    ------
+    ValueError
+        If y is missing where ``downstream`` needs it, or a size is not allowed.
+
+    See Also
+    --------
+    skae.plotting.ComparisonDisplay : Draws it.
+    AutoencoderCV : Chooses a parameter.
+
+    References
+    ----------
+    .. [1] C. Nadeau and Y. Bengio, Inference for the generalization error, Machine
+       Learning 52 (2003) 239-281.
+    .. [2] R. R. Bouckaert and E. Frank, Evaluating the replicability of significance
+       tests for comparing learning algorithms, PAKDD 2004.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skae import SparseAutoencoder, compare
+    >>> X, y = load_wine(return_X_y=True)
+    >>> model = SparseAutoencoder(tol=0.1, random_state=0)
+    >>> table = compare(model, X, y, n_components=[2, 4], scaler=StandardScaler(), cv=3)
+    >>> for row in table.rows:
+    ...     print(row["estimator"], row["components"])
+    features as they are 13
+    PCA 2
+    PCA 4
+    SparseAutoencoder 2
+    SparseAutoencoder 4
+    """
+    if downstream is not None and y is None:
+        raise ValueError(
+            f"downstream={downstream!r} is fitted to codes and y, got y=None; pass y, "
+            "or use downstream=None to compare reconstructions."
+        )
+    X, y = indexable(X, y)
+    if y is not None and downstream is None:
+        downstream = _model_for(y)
+    folds = _folds(cv, X, y, downstream)
+    candidates = _candidates(estimators, X, n_components, folds, y is not None)
+    runs = Parallel(n_jobs=n_jobs)(
+        delayed(_judge)(model, scaler, downstream, X, y, train, test)
+        for _, _, model in candidates
+        for train, test in folds
+    )
+    share = float(np.mean([len(test) / len(train) for train, test in folds]))
+    by_key = {}
+    for i, (name, size, _) in enumerate(candidates):
+        of_one = runs[i * len(folds) : (i + 1) * len(folds)]
+        size = of_one[0].n_codes if size is None else size
+        by_key[name, size] = of_one
+    scores = {key: np.array([run.score for run in of]) for key, of in by_key.items()}
+    rows = []
+    for (name, size), of_one in by_key.items():
+        against = _test_against_pca(scores, (name, size), share)
+        rows.append(_row(name, size, of_one, scores[name, size], share, against))
+    return Comparison(
+        rows,
+        scores,
+        {key: np.array([run.explained for run in of]) for key, of in by_key.items()},
+        {key: of[-1].fitted for key, of in by_key.items()},
+        "variance explained" if y is None else _name_of_score(downstream),
+    )
+
+
+def _model_for(y: Any) -> Any:
+    """What is downstream where nobody says."""
+    values = np.asarray(y)
+    if values.dtype.kind == "f" and len(np.unique(values)) > _CLASSES:
+        return make_pipeline(StandardScaler(), Ridge())
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def _name_of_score(downstream: Any) -> str:
+    return "accuracy" if is_classifier(downstream) else "R²"
+
+
+def _folds(cv: Any, X: Any, y: Any, downstream: Any) -> list[Any]:
+    classifies = downstream is not None and is_classifier(downstream)
+    if cv is None:
+        kind = RepeatedStratifiedKFold if classifies else RepeatedKFold
+        cv = kind(n_splits=5, n_repeats=2, random_state=0)
+    folds = list(check_cv(cv, y, classifier=classifies).split(X, y))
+    if not folds or min(len(test) for _, test in folds) < 2:
+        raise ValueError(f"cv={cv!r} must hold out folds of 2 rows and more.")
+    return folds
+
+
+def _candidates(
+    estimators: Any, X: Any, n_components: Any, folds: list[Any], has_y: bool
+) -> list[tuple[str, int | None, Any]]:
+    """(name, size, model) of each row of the table; a size of None is its own."""
+    named = _named(estimators)
+    n_features = X.shape[1] if hasattr(X, "shape") else len(X[0])
+    most = min(n_features, min(len(train) for train, _ in folds))
+    sizes = _sizes(n_components)
+    found: list[tuple[str, int | None, Any]] = []
+    own: list[int] = []
+    for name, model in named.items():
+        params = model.get_params()
+        key = next((k for k in _SIZES if k in params), None)
+        if key is None:
+            found.append((name, None, model))
+        elif sizes is None:
+            size = params[key]
+            own.append(n_features if size is None else int(size))
+            found.append((name, own[-1], model))
+        else:
+            for size in sizes:
+                found.append((name, size, clone(model).set_params(**{key: size})))
+    given = sizes if sizes is not None else sorted(set(own))
+    of_pca = sorted({min(size, most) for size in given} or {most})
+    first: list[tuple[str, int | None, Any]] = []
+    if has_y:
+        first.append((_AS_THEY_ARE, n_features, None))
+    if "PCA" not in named:
+        make = PCA(svd_solver="arpack" if issparse(X) else "auto", random_state=0)
+        first += [("PCA", k, clone(make).set_params(n_components=k)) for k in of_pca]
+    return first + found
+
+
+def _sizes(n_components: Any) -> list[int] | None:
+    if n_components is None:
+        return None
+    sizes = [n_components] if isinstance(n_components, Integral) else [*n_components]
+    if not sizes or any(not isinstance(k, Integral) or k < 1 for k in sizes):
+        raise ValueError(
+            "n_components must be an int of 1 or more, or some of them, got "
+            f"n_components={n_components!r}."
+        )
+    return [int(k) for k in sizes]
+
+
+def _named(estimators: Any) -> dict[str, Any]:
+    """Name -> estimator; the second of a class is the class's name and a 2."""
+    if isinstance(estimators, Mapping):
+        named = dict(estimators)
+    else:
+        named = {}
+        if not isinstance(estimators, list | tuple):
+            estimators = [estimators]
+        for model in estimators:
+            name, n = type(model).__name__, 2
+            while name in named:
+                name, n = f"{type(model).__name__} {n}", n + 1
+            named[name] = model
+    for model in named.values():
+        if not hasattr(model, "fit") or not hasattr(model, "transform"):
+            raise TypeError(
+                "estimators must be transformers, which fit and transform, got "
+                f"{model!r}."
+            )
+    return named
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a representation has come to in a fold."""
+
+    score: float
+    explained: float
+    sparsity: float
+    fit_seconds: float
+    transform_seconds: float
+    n_codes: int
+    n_parameters: int
+    fitted: Any
+
+
+def _judge(
+    model: Any, scaler: Any, downstream: Any, X: Any, y: Any, train: Any, test: Any
+) -> _Run:
+    rows, rows_test = rows_of(X, train), rows_of(X, test)
+    targets, targets_test = (None, None)
+    if y is not None:
+        targets, targets_test = rows_of(y, train), rows_of(y, test)
+    fitted = None if model is None else clone(model)
+    with single_threaded_blas():
+        if scaler is not None:
+            scale = clone(scaler).fit(rows)
+            rows, rows_test = scale.transform(rows), scale.transform(rows_test)
+        began = time.process_time()
+        if fitted is not None:
+            fitted.fit(rows, targets)
+        fit_seconds = time.process_time() - began
+        codes = rows if fitted is None else fitted.transform(rows)
+        began = time.process_time()
+        codes_test = rows_test if fitted is None else fitted.transform(rows_test)
+        transform_seconds = time.process_time() - began
+        explained = _explained(fitted, codes_test, rows_test)
+        score = explained
+        if downstream is not None:
+            judged = clone(downstream).fit(codes, targets)
+            score = float(judged.score(codes_test, targets_test))
+    return _Run(
+        score,
+        explained,
+        _hoyer(codes_test),
+        fit_seconds,
+        transform_seconds,
+        codes_test.shape[1],
+        0 if fitted is None else _n_parameters(fitted),
+        fitted,
+    )
+
+
+def _explained(fitted: Any, codes: Any, rows: Any) -> float:
+    """Fraction of the variance of rows that is in the reconstructions of codes."""
+    if fitted is None:
+        return 1.0
+    if not hasattr(fitted, "inverse_transform"):
+        return float("nan")
+    rows = rows.toarray() if issparse(rows) else np.asarray(rows, float)
+    error = np.sum((np.asarray(fitted.inverse_transform(codes)) - rows) ** 2)
+    return float(1 - error / np.sum((rows - rows.mean(axis=0)) ** 2))
+
+
+def _hoyer(codes: Any) -> float:
+    """Hoyer's sparsity, the mean over rows; rows of zeros are left out."""
+    codes = codes.toarray() if issparse(codes) else np.asarray(codes, float)
+    lengths = np.linalg.norm(codes, axis=1)
+    rows, lengths = codes[lengths > 0], lengths[lengths > 0]
+    root = codes.shape[1] ** 0.5
+    if root == 1 or not len(rows):
+        return float("nan")
+    return float(np.mean((root - np.abs(rows).sum(axis=1) / lengths) / (root - 1)))
+
+
+def _n_parameters(fitted: Any) -> int:
+    """How many numbers it has learnt, by the names that such have."""
+    model = getattr(fitted, "best_estimator_", fitted)
+    if hasattr(model, "steps"):
+        return sum(_n_parameters(step) for _, step in model.steps)
+    total = 0
+    for name in _LEARNT:
+        arrays = vars(model).get(name, [])
+        for array in arrays if isinstance(arrays, list) else [arrays]:
+            total += np.size(array) if array is not None else 0
+    return total
+
+
+def _test_against_pca(
+    scores: dict[tuple[str, int], np.ndarray], key: tuple[str, int], share: float
+) -> Paired | None:
+    """Against PCA with as many components, or where it has none such at its best."""
+    if key[0] == "PCA":
+        return None
+    of_pca = {k: of_one for (name, k), of_one in scores.items() if name == "PCA"}
+    if not of_pca:
+        return None
+    best = max(of_pca.values(), key=lambda of_one: float(of_one.mean()))
+    return paired_test(scores[key] - of_pca.get(key[1], best), share)
+
+
+def _row(
+    name: str,
+    size: int,
+    runs: list[_Run],
+    scores: np.ndarray,
+    share: float,
+    against: Paired | None,
+) -> dict[str, Any]:
+    def median(of: str) -> float:
+        return float(np.median([getattr(run, of) for run in runs]))
+
+    return {
+        "estimator": name,
+        "components": size,
+        "score": float(scores.mean()),
+        "error": corrected_error(scores, share),
+        "difference": None if against is None else against.difference,
+        "low": None if against is None else against.low,
+        "high": None if against is None else against.high,
+        "p": None if against is None else against.p,
+        "explained": float(np.mean([run.explained for run in runs])),
+        "sparsity": float(np.mean([run.sparsity for run in runs])),
+        "fit_seconds": median("fit_seconds"),
+        "transform_seconds": median("transform_seconds"),
+        "parameters": runs[-1].n_parameters,
+    }

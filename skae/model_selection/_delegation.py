@@ -1,0 +1,179 @@
+"""What a search does by the autoencoder that it has chosen."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import TransformerMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+
+def _delegates(name: str) -> Callable[[Any], bool]:
+    """Whether the autoencoder has a method of that name."""
+
+    def check(self: Any) -> bool:
+        getattr(getattr(self, "best_estimator_", self._autoencoder()), name)
+        return True
+
+    return check
+
+
+class Delegation(TransformerMixin):
+    """Methods that ``best_estimator_`` has or, before ``fit``, ``_autoencoder()``."""
+
+    @available_if(_delegates("transform"))
+    def transform(self, X: Any) -> Any:
+        """Encode X by the best autoencoder.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            Codes of the rows.
+        """
+        return self._fitted().transform(X)
+
+    @available_if(_delegates("inverse_transform"))
+    def inverse_transform(self, X: Any) -> Any:
+        """Decode codes by the best autoencoder.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows that the codes stand for.
+        """
+        return self._fitted().inverse_transform(X)
+
+    @available_if(_delegates("predict"))
+    def predict(self, X: Any) -> Any:
+        """What the best autoencoder predicts: reconstructions, or targets of its own.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        ndarray
+            What ``predict`` of ``best_estimator_`` returns.
+        """
+        return self._fitted().predict(X)
+
+    @available_if(_delegates("predict_proba"))
+    def predict_proba(self, X: Any) -> Any:
+        """Give probabilities of the classes, of an autoencoder under a classifier.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            What ``predict_proba`` of ``best_estimator_`` returns.
+        """
+        return self._fitted().predict_proba(X)
+
+    @available_if(_delegates("predict_log_proba"))
+    def predict_log_proba(self, X: Any) -> Any:
+        """Give logarithms of ``predict_proba``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            What ``predict_log_proba`` of ``best_estimator_`` returns.
+        """
+        return self._fitted().predict_log_proba(X)
+
+    @available_if(_delegates("score_samples"))
+    def score_samples(self, X: Any) -> Any:
+        """Negative squared reconstruction error of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            What ``score_samples`` of ``best_estimator_`` returns.
+        """
+        return self._fitted().score_samples(X)
+
+    @available_if(_delegates("score"))
+    def score(self, X: Any, y: Any = None, **params: Any) -> float:
+        """Score of the best autoencoder: the variance explained, or that of targets.
+
+        ``scoring`` and ``downstream`` judge values in ``fit``; they are not asked here.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+        y : array-like of shape (n_samples,), default=None
+            Targets of autoencoders that take some.
+        **params : dict
+            What else its ``score`` takes, such as ``sample_weight``.
+
+        Returns
+        -------
+        float
+            What ``score`` of ``best_estimator_`` returns.
+        """
+        return self._fitted().score(X, y, **params)
+
+    @available_if(_delegates("get_feature_names_out"))
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Give names of the codes.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the features, checked against those seen in fit.
+
+        Returns
+        -------
+        ndarray of shape (n_components,) of str
+            What ``get_feature_names_out`` of ``best_estimator_`` returns.
+        """
+        return self._fitted().get_feature_names_out(input_features)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Classes, of an autoencoder under a classifier."""
+        return self._fitted().classes_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a fitted autoencoder.
+
+        Returns
+        -------
+        bool
+            Which is so after ``fit`` with ``refit``.
+        """
+        return hasattr(self, "best_estimator_")
+
+    def _fitted(self):
+        check_is_fitted(
+            self,
+            msg="This %(name)s has no fitted autoencoder; call fit, with refit=True.",
+        )
+        return self.best_estimator_

@@ -1,0 +1,457 @@
+"""An autoencoder whose parameter is chosen by cross-validated paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from inspect import signature
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    MetaEstimatorMixin,
+    is_classifier,
+)
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.model_selection import check_cv
+from sklearn.utils import Bunch, get_tags, indexable
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.validation import (
+    has_fit_parameter,
+    validate_data,
+)
+
+from skae._sklearn import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    StrOptions,
+    routes_metadata,
+    validate_params,
+)
+from skae.estimators._callbacks import fit_task, subtask
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
+from skae.estimators._parameters import DocLinkMixin
+from skae.estimators.sparse import SparseAutoencoder
+from skae.model_selection._delegation import Delegation
+from skae.model_selection._folds import Plan, score_folds
+from skae.model_selection._path import as_given, follow, shown
+from skae.model_selection._values import check_path, path_values
+from skae.rows.dask_collections import is_dask
+
+
+class AutoencoderCV(
+    Delegation,
+    DocLinkMixin,
+    CallbackSupportMixin,
+    MetaEstimatorMixin,
+    BaseEstimator,
+):
+    """An autoencoder, one parameter of which is chosen by cross-validation.
+
+    In every fold :func:`autoencoder_path` goes through the values, each fit from the
+    weights of the one before, and every fit is scored on the rows held out. The best
+    value is then fitted to all rows. What :class:`~sklearn.linear_model.LassoCV` is to
+    the lasso this is to an autoencoder: it stands wherever the autoencoder would, as a
+    step of a pipeline or inside another search, and takes a fraction of the time of
+    :class:`~sklearn.model_selection.GridSearchCV`.
+
+    What is a good value? **Held-out reconstruction does not tell how sparse codes
+    should be**: any penalty on codes costs reconstruction, so its score nearly always
+    prefers the weakest. With a task in view, give ``downstream=LogisticRegression()``
+    and ``y``: values are then judged by what such a model makes of the codes. Without
+    one, ``one_standard_error="auto"`` takes the *strongest* penalty whose score is
+    within a standard error of the best: the sparsest codes that cost no reconstruction
+    that could be measured.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        An autoencoder of this package; None is ``SparseAutoencoder()``.
+
+    param_name : str, default="sparsity_weight"
+        The parameter, see :func:`autoencoder_path`.
+
+    param_range : int or sequence, default=10
+        Values, or how many, see :func:`autoencoder_path`.
+
+    cv : int, splitter or iterable, default=None
+        Folds, as of :class:`~sklearn.model_selection.GridSearchCV`; None is five.
+
+    scoring : str or callable, default=None
+        ``scoring(fitted, X, y)`` on rows held out, or the name of a scorer; of
+        ``downstream`` if there is one, with codes for X. None is the ``score`` of what
+        is scored: the variance explained, or the accuracy or R² of ``downstream``.
+
+    downstream : estimator, default=None
+        A classifier or regressor, fitted to the codes of each value and ``y``, to judge
+        values by. It is not fitted to all rows.
+
+    one_standard_error : bool or "auto", default="auto"
+        Whether to take the strongest penalty whose mean score is within a standard
+        error of the best [1]_, in place of the best. "auto" is True where rows are
+        scored by their reconstruction, without ``downstream`` and ``scoring``.
+
+    refit : bool, default=True
+        Whether to fit the best value to all rows, along the path up to it.
+
+    n_jobs : int, default=None
+        Folds at the same time; the same bits with any number.
+
+    verbose : int, default=0
+        Whether to print a line for each fold.
+
+    Attributes
+    ----------
+    best_value_ : float or tuple
+        The value chosen, as it is in ``param_range_``.
+
+    best_index_ : int
+        Its index there.
+
+    best_score_ : float
+        Its mean score.
+
+    param_range_ : list
+        The values.
+
+    score_path_ : ndarray of shape (n_folds, n_values)
+        Scores on the rows held out; nan where Ctrl-C left no fit.
+
+    near_zero_path_ : ndarray of shape (n_folds, n_values)
+        Share of held-out codes below a twentieth of the largest of their unit.
+
+    seconds_path_ : ndarray of shape (n_folds, n_values)
+        Seconds of each fit.
+
+    best_estimator_ : estimator
+        Fitted to all rows, if ``refit``.
+
+    scorer_ : callable
+        What scores.
+
+    n_splits_ : int
+        Number of folds.
+
+    n_features_in_ : int
+        Number of features seen in fit.
+
+    feature_names_in_ : ndarray of shape (n_features,) of str
+        Names of features seen in fit, if X has some.
+
+    See Also
+    --------
+    autoencoder_path : The same on all rows, with losses and codes of each value.
+    skae.plotting.PathDisplay : Draws scores and sparsity against the values.
+    sklearn.model_selection.GridSearchCV : Several parameters, every one from scratch.
+
+    Notes
+    -----
+    Ctrl-C ends the search with a warning, and the best value is chosen by the folds
+    that are finished, or where none is by the values that are.
+
+    Metadata such as ``groups`` and ``sample_weight`` are handed on as by
+    :class:`~sklearn.model_selection.GridSearchCV`: without metadata routing ``groups``
+    goes to ``cv`` and the rest to ``fit`` of the autoencoder; ``sample_weight`` also to
+    the score and to ``downstream``, if they take it.
+
+    References
+    ----------
+    .. [1] L. Breiman, J. H. Friedman, R. A. Olshen and C. J. Stone, Classification and
+       Regression Trees, 1984, Section 3.4.3.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skae import AutoencoderCV, SparseAutoencoder
+    >>> X, y = load_digits(return_X_y=True)
+    >>> search = AutoencoderCV(
+    ...     SparseAutoencoder(16, tol=0.1, random_state=0),
+    ...     param_range=[("scale", 0.1), ("scale", 10)],
+    ...     downstream=LogisticRegression(max_iter=1000),
+    ...     cv=2,
+    ... )
+    >>> search.fit(X[:300] / 16, y[:300]).score_path_.shape
+    (2, 2)
+    >>> search.transform(X / 16).shape
+    (1797, 16)
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit"]), None],
+        "param_name": [str],
+        "param_range": [Interval(Integral, 2, None, closed="left"), "array-like"],
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "downstream": [HasMethods(["fit", "predict"]), None],
+        "one_standard_error": ["boolean", StrOptions({"auto"})],
+        "refit": ["boolean"],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        param_name: str = "sparsity_weight",
+        param_range: int | Sequence[Any] = 10,
+        cv: Any = None,
+        scoring: str | Callable[..., float] | None = None,
+        downstream: Any = None,
+        one_standard_error: bool | str = "auto",
+        refit: bool = True,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.param_name = param_name
+        self.param_range = param_range
+        self.cv = cv
+        self.scoring = scoring
+        self.downstream = downstream
+        self.one_standard_error = one_standard_error
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Choose the value, and fit it to all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,), default=None
+            Targets: of ``downstream``, or of an autoencoder that takes some.
+        **params : dict
+            ``groups``, of the folds; ``sample_weight``, and what else ``fit`` of the
+            autoencoder takes.
+
+        Returns
+        -------
+        object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or the folds are not what is allowed; the message
+            names it.
+        """
+        with unchanged_on_error(self):
+            validate_params(self)
+            interrupted = self._search(X, y, params)
+        if interrupted:
+            warn_if_cut_short(self, "interrupted", kept="scores")
+        return self
+
+    def _search(self, X, y, params):
+        """Fit; returns whether Ctrl-C ended it."""
+        estimator = self._autoencoder()
+        check_path(estimator, self.param_name)
+        if is_dask(X):
+            raise ValueError(
+                "AutoencoderCV picks rows for its folds, so it needs rows in this "
+                "process, but X is a dask collection; pass X.compute(), or some of it."
+            )
+        if self.downstream is not None and y is None:
+            raise ValueError(
+                f"downstream={self.downstream!r} is fitted to codes and y, got y=None; "
+                "pass y, or use downstream=None to score reconstructions."
+            )
+        values = path_values(estimator, X, self.param_name, self.param_range)
+        X, y = indexable(X, y)
+        routed = self._routed(params)
+        judged = estimator if self.downstream is None else self.downstream
+        cv = check_cv(self.cv, y, classifier=is_classifier(judged))
+        folds = list(cv.split(X, y, **routed.splitter.split))
+        self._check_folds(folds)
+        self.scorer_ = self._scorer()
+        weights = params.get("sample_weight")
+        n_parts = len(folds) + bool(self.refit)
+        with fit_task(self, X, y, weights, n_parts, sequential=False) as task:
+            plan = Plan(
+                *(estimator, self.param_name, values.given, values.order, X, y),
+                *(self.scorer_, self.downstream),
+                routed.estimator.fit,
+                routed.scorer.score,
+                routed.downstream.fit,
+                task,
+            )
+            interrupted = self._choose(plan, folds, values.strongest_first)
+            if self.refit:
+                interrupted |= self._refit(plan)
+        validate_data(self, X, skip_check_array=True)
+        return interrupted
+
+    def _check_folds(self, folds):
+        smallest = min((len(test) for _, test in folds), default=0)
+        if not folds:
+            raise ValueError(f"cv={self.cv!r} gives no folds; use cv=5, for instance.")
+        if smallest < 2 and self.downstream is None and self.scoring is None:
+            raise ValueError(
+                f"cv={self.cv!r} holds out a fold of {smallest} row, and the variance "
+                "explained needs 2; use fewer folds."
+            )
+
+    def _choose(self, plan, folds, strongest_first):
+        """Score the folds and choose a value; returns whether Ctrl-C ended it."""
+        shape = len(folds), len(plan.values)
+        self.score_path_, self.near_zero_path_, self.seconds_path_ = np.full(
+            (3, *shape), np.nan
+        )
+        interrupted, n_done = False, 0
+        for fold in score_folds(plan, folds, self.n_jobs):
+            self.score_path_[n_done] = fold.scores
+            self.near_zero_path_[n_done] = fold.near_zero
+            self.seconds_path_[n_done] = fold.seconds
+            interrupted |= fold.interrupted
+            n_done += 1
+            if self.verbose:
+                self._report(plan, n_done, len(folds), fold)
+        interrupted |= n_done < len(folds)
+        if interrupted and np.isnan(self.score_path_).all():
+            raise KeyboardInterrupt
+        self.param_range_, self.n_splits_ = [*plan.values], len(folds)
+        self.best_index_ = self._best(strongest_first)
+        self.best_value_ = plan.values[self.best_index_]
+        self.best_score_ = float(_means(self.score_path_)[self.best_index_])
+        return interrupted
+
+    def _best(self, order):
+        """Index of the value chosen; of equal ones the first in ``order``."""
+        means = _means(self.score_path_)
+        if np.isnan(means).all():
+            raise ValueError(
+                "All scores are nan, so there is no best value; see what scoring="
+                f"{self.scoring!r} makes of {self._autoencoder()!r}."
+            )
+        best = max(order, key=lambda i: -np.inf if np.isnan(means[i]) else means[i])
+        if not self._takes_strongest:
+            return int(best)
+        scores = self.score_path_[:, best]
+        scores = scores[~np.isnan(scores)]
+        error = 0.0
+        if len(scores) > 1:
+            error = scores.std(ddof=1) / np.sqrt(len(scores))
+        return int(next(i for i in order if means[i] >= means[best] - error))
+
+    @property
+    def _takes_strongest(self):
+        if self.one_standard_error == "auto":
+            return self.downstream is None and self.scoring is None
+        return bool(self.one_standard_error)
+
+    def _refit(self, plan):
+        """Fit the best value to all rows, along the path up to it."""
+        order = plan.order[: plan.order.index(self.best_index_) + 1]
+        kept = {}
+        path = plan.estimator, plan.param_name, plan.values, order
+        with subtask(plan.task, "refit", index=self.n_splits_):
+            done, interrupted = follow(
+                *(*path, plan.X, plan.y, plan.fit_params),
+                lambda index, fitted, seconds: kept.update(fitted=fitted) is not None,
+            )
+        if len(done) < len(order):
+            raise KeyboardInterrupt
+        self.best_estimator_ = as_given(kept["fitted"], plan.estimator)
+        return interrupted
+
+    def _report(self, plan, n_done, n_folds, fold):
+        finished = [i for i in plan.order if not np.isnan(fold.scores[i])]
+        if not finished:
+            return
+        best = max(finished, key=lambda i: fold.scores[i])
+        print(
+            f"fold {n_done}/{n_folds}  best score {fold.scores[best]:.4f} at "
+            f"{self.param_name} {shown(plan.values[best])}  "
+            f"{np.nansum(fold.seconds):.2f} s",
+            flush=True,
+        )
+
+    def _autoencoder(self):
+        return SparseAutoencoder() if self.estimator is None else self.estimator
+
+    def _scorer(self):
+        judged = self._autoencoder() if self.downstream is None else self.downstream
+        return check_scoring(judged, self.scoring)
+
+    def _routed(self, params):
+        """Metadata for each that takes some."""
+        if routes_metadata():
+            routed = process_routing(self, "fit", **params)
+            if "downstream" not in routed:
+                routed.downstream = Bunch(fit={})
+            return routed
+        params = {name: value for name, value in params.items() if value is not None}
+        groups = params.pop("groups", None)
+        weights = {k: v for k, v in params.items() if k == "sample_weight"}
+        downstream = self.downstream
+        weighed = downstream is not None and has_fit_parameter(
+            downstream, "sample_weight"
+        )
+        # A model's own score takes weights if it says so; other scorers are not asked.
+        judged = self._autoencoder() if downstream is None else downstream
+        scored = self.scoring is None and _score_takes_weights(judged)
+        return Bunch(
+            estimator=Bunch(fit=params),
+            splitter=Bunch(split={"groups": groups}),
+            scorer=Bunch(score=weights if scored else {}),
+            downstream=Bunch(fit=weights if weighed else {}),
+        )
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Who is handed which metadata, with metadata routing.
+
+        Returns
+        -------
+        MetadataRouter
+            Of the autoencoder, the folds, the scorer and ``downstream``.
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        to_score = MethodMapping().add(caller="fit", callee="score")
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        router = MetadataRouter(owner=self)
+        router.add(estimator=self._autoencoder(), method_mapping=to_fit)
+        router.add(scorer=self._scorer(), method_mapping=to_score)
+        router.add(splitter=self.cv, method_mapping=to_split)
+        if self.downstream is not None:
+            router.add(downstream=self.downstream, method_mapping=to_fit)
+        return router
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self._autoencoder())
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        tags.transformer_tags = inner.transformer_tags
+        tags.input_tags = inner.input_tags
+        tags.array_api_support = False
+        required = inner.target_tags.required or self.downstream is not None
+        tags.target_tags = inner.target_tags
+        tags.target_tags.required = required
+        return tags
+
+
+def _means(score_path):
+    """Mean score of each value, by the folds that have all, else by what there is."""
+    complete = score_path[~np.isnan(score_path).any(axis=1)]
+    if len(complete):
+        return complete.mean(axis=0)
+    started = score_path[~np.isnan(score_path).all(axis=1)]
+    if not len(started):
+        return np.full(score_path.shape[1], np.nan)
+    return started.mean(axis=0)
+
+
+def _score_takes_weights(model):
+    """Whether the model's own score takes ``sample_weight``."""
+    return "sample_weight" in signature(model.score).parameters
