@@ -8,6 +8,7 @@ from skae.estimators.sparse import SparseAutoencoder
 from skae.estimators.stacked import StackedAutoencoder
 from skae.estimators.stacked_classifier import StackedAutoencoderClassifier
 from skae.estimators.stacked_regressor import StackedAutoencoderRegressor
+from skae.estimators.top_k import TopKAutoencoder
 
 __all__ = [
     "ContractiveAutoencoder",
@@ -17,5 +18,6 @@ __all__ = [
     "StackedAutoencoder",
     "StackedAutoencoderClassifier",
     "StackedAutoencoderRegressor",
+    "TopKAutoencoder",
     "__version__",
 ]
