@@ -8,6 +8,7 @@ from skae.estimators.sparse import SparseAutoencoder
 from skae.estimators.stacked import StackedAutoencoder
 from skae.estimators.stacked_classifier import StackedAutoencoderClassifier
 from skae.estimators.stacked_regressor import StackedAutoencoderRegressor
+from skae.estimators.top_k import TopKAutoencoder
 from skae.impute import AutoencoderImputer, HeldOutEntriesScorer
 from skae.model_selection._compare import compare
 from skae.model_selection._path import autoencoder_path
@@ -26,6 +27,7 @@ __all__ = [
     "StackedAutoencoder",
     "StackedAutoencoderClassifier",
     "StackedAutoencoderRegressor",
+    "TopKAutoencoder",
     "__version__",
     "autoencoder_path",
     "compare",

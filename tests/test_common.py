@@ -13,6 +13,7 @@ from skae import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
     StackedAutoencoderRegressor,
+    TopKAutoencoder,
 )
 
 pytestmark = [
@@ -55,6 +56,8 @@ ESTIMATORS = [
     StackedAutoencoderRegressor(6, max_iter=10, autoencoder="sparse"),
     StackedAutoencoder(**STACK | ADAM, autoencoder=None),
     SparseCoding(**SHORT | {"max_iter": 4}),
+    TopKAutoencoder(**SHORT, n_nonzero_coefs=1),
+    TopKAutoencoder(**SHORT, n_nonzero_coefs=1, selection="row", prefixes=(1,)),
 ]
 FIRST_OF_ITS_CLASS = {type(e): e for e in reversed(ESTIMATORS)}.values()
 
@@ -90,6 +93,9 @@ def expected_with_weights(estimator):
         return dict.fromkeys(EQUIVALENCE, why)
     if getattr(estimator, "early_stopping", False):
         why = "rows are held out, and each repetition is a row"
+        return dict.fromkeys(EQUIVALENCE, why)
+    if getattr(estimator, "selection", None) == "batch":
+        why = "a batch may keep a code of some repetitions, but not of part of a row"
         return dict.fromkeys(EQUIVALENCE, why)
     return {}
 

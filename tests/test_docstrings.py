@@ -1,8 +1,8 @@
 """Docstrings of the public names: numpydoc finds no fault, and their examples run.
 
-numpydoc judges every class of ``skae`` and ``skae.plotting``, and every method and
-property of theirs that is written here. What scikit-learn adds to an estimator has
-scikit-learn's docstrings, which are not judged.
+numpydoc judges every class of ``skae`` and ``skae.plotting``, every function of
+``skae.inspection``, and every method and property of theirs that is written here. What
+scikit-learn adds to an estimator has scikit-learn's docstrings, which are not judged.
 """
 
 import doctest
@@ -10,6 +10,7 @@ import doctest
 import pytest
 
 import skae
+import skae.inspection
 import skae.plotting
 
 validate = pytest.importorskip("numpydoc.validate").validate
@@ -19,6 +20,11 @@ CLASSES = {
     for module in (skae, skae.plotting)
     for name in module.__all__
     if not name.startswith("_")
+}
+
+FUNCTIONS = {
+    f"skae.inspection.{name}": getattr(skae.inspection, name)
+    for name in skae.inspection.__all__
 }
 
 
@@ -48,6 +54,20 @@ def faults(name):
 @pytest.mark.parametrize("name", CLASSES)
 def test_class_is_valid(name):
     assert faults(name) == set()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_is_valid(name):
+    # The page of the user guide has the long text and the links.
+    left = {fault for fault in faults(name) if fault[:4] not in {"ES01", "SA01"}}
+    assert left == set()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_examples_of_functions_run(name):
+    (test,) = doctest.DocTestFinder().find(FUNCTIONS[name], name)
+    result = doctest.DocTestRunner().run(test)
+    assert result.failed == 0 and result.attempted > 1
 
 
 @pytest.mark.parametrize("name", MEMBERS)

@@ -97,6 +97,44 @@ def n_units(n_components, n_features):
     return n_features
 
 
+def n_codes(estimator, n_components):
+    """``n_nonzero_coefs``, an int where it is whole, if there are so many units."""
+    k = estimator.n_nonzero_coefs
+    if k > n_components:
+        raise ValueError(
+            f"n_nonzero_coefs={k} exceeds n_components={n_components}; a row cannot "
+            "have more codes than there are units: lower n_nonzero_coefs, or raise "
+            "n_components."
+        )
+    if estimator.selection == "row" and k != int(k):
+        raise ValueError(
+            "selection='row' keeps the same number of codes of each row, so "
+            f"n_nonzero_coefs must be an integer, got n_nonzero_coefs={k}; use "
+            "selection='batch', where it is a mean."
+        )
+    return int(k) if k == int(k) else float(k)
+
+
+def nested_prefixes(prefixes, n_components):
+    """``prefixes`` with all units at the end; None is these alone."""
+    if prefixes is None:
+        return (n_components,)
+    whole = all(isinstance(p, Integral) and p >= 1 for p in prefixes)
+    if not len(prefixes) or not whole or any(np.diff(prefixes) <= 0):
+        raise ValueError(
+            f"prefixes={prefixes!r} must be integers of 1 or more in ascending order, "
+            "such as (64, 256), or None."
+        )
+    if prefixes[-1] > n_components:
+        raise ValueError(
+            f"prefixes={prefixes!r} has {prefixes[-1]}, which exceeds "
+            f"n_components={n_components}; a prefix is some of the units: lower it, or "
+            "raise n_components."
+        )
+    smaller = [int(p) for p in prefixes if p < n_components]
+    return (*smaller, n_components)
+
+
 def check_works(estimator, given, solver):
     """Refuse what needs all rows in this process where rows lie elsewhere."""
     if given.local:

@@ -15,6 +15,7 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
@@ -380,6 +381,11 @@ def lazily(estimator: Any, name: str, X: Any) -> Any:
     if _is_frame(X):
         example = type(X._meta)(example, columns=X._meta.columns)
     codes = getattr(estimator, name)(example)
+    if issparse(codes):
+        raise ValueError(
+            f"{name} of {type(estimator).__name__} returns sparse codes, which dask's "
+            "arrays do not hold; use it on one computed chunk after the other."
+        )
     if not isinstance(codes, np.ndarray):
         return _lazy_frame(estimator, name, codes, X)
     empty = codes[:0]

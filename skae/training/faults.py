@@ -116,7 +116,7 @@ def _remedy(problem: Problem[Any, Any], status: str) -> str:
             "among the others, or lower corruption_level"
         ]
     limit = status if status in LIMITS else None
-    if settings.solver == "adam":
+    if settings.solver in ("adam", "top_k"):
         longer = f"raise learning_rate_init or {limit or 'n_iter_no_change'}"
     else:
         longer = f"raise {limit}" if limit else "lower tol"

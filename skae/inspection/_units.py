@@ -1,0 +1,131 @@
+"""When units are active: the samples that excite one most, and how often it is so."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from skae.inspection._checks import checked
+
+
+def top_samples(
+    estimator: Any, X: Any, unit: int, n: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the samples whose code of one unit is largest.
+
+    Reading them is the first thing to do with a unit: what they have in common is what
+    it stands for.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted, with ``transform``: an autoencoder, ``DictionaryLearning``, ``NMF``, or
+        a pipeline that ends in one.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        What its ``transform`` takes.
+    unit : int
+        Index of the unit, from 0 to the number of units less one.
+    n : int, default=10
+        Number of samples, at least 1.
+
+    Returns
+    -------
+    indices : ndarray of int of shape (n_found,)
+        Of rows of X, those of the largest codes first, and those that come first in X
+        where codes are equal. Only rows whose code is above zero are among them, so
+        that there may be fewer than ``n``.
+    codes : ndarray of shape (n_found,)
+        The codes of these rows.
+
+    Raises
+    ------
+    ValueError
+        If there is no such unit, or ``n`` is no positive integer.
+
+    See Also
+    --------
+    skae.plotting.TopActivationsDisplay : Draws them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import TopKAutoencoder
+    >>> from skae.inspection import top_samples
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = TopKAutoencoder(64, 4, max_iter=20, random_state=0).fit(X)
+    >>> indices, codes = top_samples(model, X, unit=0, n=5)
+    >>> indices.shape, bool((codes[:-1] >= codes[1:]).all())
+    ((5,), True)
+    """
+    if not isinstance(n, Integral) or n < 1:
+        raise ValueError(f"n must be an integer of 1 or more, got n={n!r}.")
+    codes = checked(estimator.transform(X), "codes")
+    units = codes.shape[1]
+    if not isinstance(unit, Integral) or not 0 <= unit < units:
+        raise ValueError(
+            f"unit={unit!r} must be an integer from 0 to {units - 1}, for there are "
+            f"{units} units."
+        )
+    column = codes[:, [unit]].toarray().ravel() if issparse(codes) else codes[:, unit]
+    order = np.argsort(-column, kind="stable")[:n]
+    order = order[column[order] > 0]
+    return order, column[order]
+
+
+def activation_frequency(codes: Any) -> np.ndarray:
+    """Measure how often each unit is active: the fraction of codes that are not zero.
+
+    Parameters
+    ----------
+    codes : {array-like, sparse matrix} of shape (n_samples, n_components)
+        What ``transform`` returns.
+
+    Returns
+    -------
+    ndarray of shape (n_components,)
+        In [0, 1], float64.
+
+    See Also
+    --------
+    dead_units : Those that never are.
+
+    Examples
+    --------
+    >>> from skae.inspection import activation_frequency
+    >>> activation_frequency([[0.0, 1.0], [0.0, -2.0], [0.0, 0.0], [0.0, 3.0]])
+    array([0.  , 0.75])
+    """
+    codes = checked(codes, "codes")
+    # Of a sparse matrix, zeros may be stored.
+    active = np.asarray((codes != 0).sum(axis=0)).ravel()
+    return active / codes.shape[0]
+
+
+def dead_units(codes: Any) -> np.ndarray:
+    """Find the units that are zero on all samples.
+
+    Parameters
+    ----------
+    codes : {array-like, sparse matrix} of shape (n_samples, n_components)
+        What ``transform`` returns, of all rows that count: of a few rows only, most
+        units of a sparse code are silent.
+
+    Returns
+    -------
+    ndarray of int of shape (n_dead,)
+        Their indices, in ascending order.
+
+    See Also
+    --------
+    activation_frequency : How often each unit is active.
+
+    Examples
+    --------
+    >>> from skae.inspection import dead_units
+    >>> dead_units([[0.0, 1.0, 0.0], [0.0, 0.0, 2.0]])
+    array([0])
+    """
+    return np.flatnonzero(activation_frequency(codes) == 0)
