@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,11 @@ def checked(array: Any, name: str) -> Any:
         array = array.copy()
         array.sum_duplicates()
     return array
+
+
+def is_integer(value: Any) -> bool:
+    """Whether it is an integer of Python's or NumPy's."""
+    return isinstance(value, Integral)
 
 
 def checked_pair(first: Any, second: Any, names: tuple[str, str]) -> tuple[Any, Any]:

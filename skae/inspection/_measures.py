@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
-from skae.inspection._checks import checked, checked_pair
+from skae.inspection._checks import checked, checked_pair, is_integer
 
 _ROWS_AT_A_TIME = 1024
 
@@ -167,7 +166,7 @@ def sparse_probing(codes: Any, y: Any, k: int = 1, *, cv: int = 5) -> float:
     True
     """
     codes = checked(codes, "codes")
-    if not isinstance(k, Integral) or not 1 <= k <= codes.shape[1]:
+    if not is_integer(k) or not 1 <= k <= codes.shape[1]:
         raise ValueError(
             f"k={k!r} must be an integer from 1 to {codes.shape[1]}, the number of "
             "units."

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
-from skae.inspection._checks import checked
+from skae.inspection._checks import checked, is_integer
 
 
 def top_samples(
@@ -60,11 +59,11 @@ def top_samples(
     >>> indices.shape, bool((codes[:-1] >= codes[1:]).all())
     ((5,), True)
     """
-    if not isinstance(n, Integral) or n < 1:
+    if not is_integer(n) or n < 1:
         raise ValueError(f"n must be an integer of 1 or more, got n={n!r}.")
     codes = checked(estimator.transform(X), "codes")
     units = codes.shape[1]
-    if not isinstance(unit, Integral) or not 0 <= unit < units:
+    if not is_integer(unit) or not 0 <= unit < units:
         raise ValueError(
             f"unit={unit!r} must be an integer from 0 to {units - 1}, for there are "
             f"{units} units."

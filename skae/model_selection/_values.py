@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -187,7 +187,7 @@ def path_values(estimator: Any, X: Any, param_name: str, param_range: Any) -> Va
         As of ``autoencoder_path``.
     """
     parameter = check_path(estimator, param_name)
-    if isinstance(param_range, Integral) and not isinstance(param_range, bool):
+    if isinstance(param_range, int | np.integer) and not isinstance(param_range, bool):
         if param_range < 2:
             raise ValueError(
                 f"param_range must be at least 2 values, got param_range={param_range}."
