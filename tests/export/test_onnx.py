@@ -38,8 +38,8 @@ TARGETS = {
 }
 
 
-def convert(model, X, **options):
-    return skl2onnx.to_onnx(model, X[:1], options=options or None)
+def convert(model, X, opset=None, **options):
+    return skl2onnx.to_onnx(model, X[:1], options=options or None, target_opset=opset)
 
 
 def session_of(graph):
@@ -104,8 +104,11 @@ def autoencoder(kind, **params):
     tied_weights=[False, True],
     scale_codes=[True, False],
     dtype=dtypes,
+    opset=[None, 9],  # the version of ONNX: the newest, and one of 2019
 )
-def test_autoencoders(kind, activation, output, tied_weights, scale_codes, dtype):
+def test_autoencoders(
+    kind, activation, output, tied_weights, scale_codes, dtype, opset
+):
     output, _, loss = output.partition(" with ")
     model = autoencoder(
         kind,
@@ -116,7 +119,7 @@ def test_autoencoders(kind, activation, output, tied_weights, scale_codes, dtype
         scale_codes=scale_codes,
     ).fit(ROWS)
     X = ROWS.astype(dtype)
-    graph = convert(model, X, reconstruction=True, score_samples=True)
+    graph = convert(model, X, opset, reconstruction=True, score_samples=True)
     expected = {
         "codes": model.transform,
         "reconstruction": model.predict,
