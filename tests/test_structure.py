@@ -30,14 +30,14 @@ MAY_IMPORT = {
         *("export", "_sklearn", "_version", "_warnings"),
     },
     "impute": {
-        *("impute", "estimators", "rows"),
+        *("impute", "estimators", "rows", "export"),
         *("_sklearn", "_version", "_warnings"),
     },
     "model_selection": {
         *("model_selection", "estimators", "training", "engines", "rows", "core"),
-        *("_sklearn", "_version", "_warnings"),
+        *("export", "_sklearn", "_version", "_warnings"),
     },
-    "outliers": {"outliers", "estimators", "rows", "_sklearn"},
+    "outliers": {"outliers", "estimators", "rows", "export", "_sklearn"},
     "solvers": {"solvers"},
     "plotting": {
         *("plotting", "inspection", "model_selection", "core", "_sklearn", "_version"),

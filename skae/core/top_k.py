@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.layers import Layers
 from skae.core.layout import Layout
 from skae.core.top_k_selection import Selection
 
@@ -377,6 +378,28 @@ def _take_parallel_part(slope: np.ndarray, D: np.ndarray) -> None:
         part -= np.vecdot(part, atoms)[:, np.newaxis] * atoms
 
 
+class TopKLayers(Layers):
+    """The layer of a TopK encoder, with what its activation takes.
+
+    Parameters
+    ----------
+    center : ndarray of shape (n_features,)
+        c, which is taken from rows before.
+    selection : Selection
+        Which codes are kept.
+    threshold : float
+        Of codes, for selections that have one.
+    *layer : object
+        Those of ``Layers``.
+    """
+
+    def __init__(
+        self, center: np.ndarray, selection: Selection, threshold: float, *layer: Any
+    ) -> None:
+        super().__init__(*layer)
+        self.center, self.selection, self.threshold = center, selection, threshold
+
+
 class SparseEncoder:
     """From blocks of rows to codes, and on to errors: what a fitted TopK encoder is.
 
@@ -422,6 +445,13 @@ class SparseEncoder:
     def multiplications_per_row(self) -> float:
         """Of the matrix product."""
         return float(self._W.size)
+
+    def as_layers(self) -> tuple[TopKLayers, Layers]:
+        """Encoder and decoder in the form of other networks."""
+        rest = ["identity"], self.dtype
+        kept = self._c, self._selection, self._threshold
+        below = TopKLayers(*kept, [self._W], [self._b], *rest)
+        return below, Layers([self._D.T], [self._c], *rest)
 
     def codes(self, X: np.ndarray) -> Codes:
         """Codes of up to ``n_rows`` rows."""

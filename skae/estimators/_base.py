@@ -41,7 +41,6 @@ from skae.estimators._parameters import (
     strength,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
-from skae.export.versions import VersionedMixin
 from skae.rows.moments import Moments, total_weight
 from skae.rows.reading import MatrixLike, read
 from skae.training.early_stopping import HeldOutLoss, hold_out
@@ -71,7 +70,6 @@ class BaseAutoencoder(
     DocLinkMixin,
     CallbackSupportMixin,
     FittedAutoencoder,
-    VersionedMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):

@@ -12,6 +12,7 @@ from skae._sklearn import Interval, StrOptions
 from skae.core.activations import ACTIVATIONS
 from skae.core.losses import LOSSES
 from skae.core.penalties import L1, KullbackLeibler
+from skae.export.versions import VersionedMixin
 from skae.training.run import METHODS, SOLVERS
 
 Seed = int | np.random.RandomState | None  # what ``random_state`` may be
@@ -189,8 +190,8 @@ class _OnlyWhere:
         return checked
 
 
-class DocLinkMixin:
-    """Points scikit-learn's HTML display at skae's documentation."""
+class DocLinkMixin(VersionedMixin):
+    """Points scikit-learn's HTML display at skae's documentation, files at versions."""
 
     _doc_link_module = "skae"
     _doc_link_template = (

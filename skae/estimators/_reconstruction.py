@@ -2,7 +2,6 @@
 
 from copy import copy
 from functools import partial
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,14 +30,17 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
     """
 
     _column_means = None  # which stand in for missing entries
-    _onnx_outputs: ClassVar = {
+    _onnx_outputs = {
         "codes": True,
         "reconstruction": False,
         "score_samples": False,
     }
 
     def _onnx_layers(self, dtype):
-        return self._encoder(dtype), self._decoder(dtype)
+        encoder = self._encoder(dtype)
+        if hasattr(encoder, "as_layers"):
+            return encoder.as_layers()
+        return encoder, self._decoder(dtype)
 
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Encode X.

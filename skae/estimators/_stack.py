@@ -33,7 +33,6 @@ from skae.estimators._parameters import (
     strength,
 )
 from skae.estimators._pretraining import NAMES, make_autoencoders, pretrain
-from skae.export.versions import VersionedMixin
 from skae.rows.reading import read_rows
 from skae.training.early_stopping import hold_out
 from skae.training.problem import Problem, Settings
@@ -48,7 +47,6 @@ class BaseStack(
     DocLinkMixin,
     CallbackSupportMixin,
     FittedStack,
-    VersionedMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):

@@ -1,9 +1,9 @@
 """Sparse coding, plain and topographic."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ from skae.estimators._parameters import (
     strength,
 )
 from skae.estimators._reconstruction import ReconstructionMixin
-from skae.export.versions import VersionedMixin
+from skae.export.onnx import WithoutGraph
 from skae.rows.reading import MatrixLike, read
 from skae.training.dictionary import MAX_ITER_ENCODE, DictionaryObjective, Encoder
 from skae.training.problem import Problem, Settings
@@ -49,11 +49,11 @@ _WEIGHT = 0.01
 
 
 class SparseCoding(
+    WithoutGraph,
     ReconstructionMixin,
     DocLinkMixin,
     CallbackSupportMixin,
     FittedDictionary,
-    VersionedMixin,
     BaseEstimator,
 ):
     """Dictionary of which each row is a sum of few atoms; plain or topographic.
@@ -402,25 +402,6 @@ class SparseCoding(
         """
         return super().transform(X)
 
-    def onnx_parser(self) -> Callable[..., Any]:
-        """Refuse: no fixed graph of ONNX finds these codes; skl2onnx calls this.
-
-        Returns
-        -------
-        callable
-            Never.
-
-        Raises
-        ------
-        NotImplementedError
-            Always.
-        """
-        raise NotImplementedError(
-            "SparseCoding cannot become an ONNX graph: each code is found by "
-            "optimisation, in no fixed number of steps. Use SparseAutoencoder, whose "
-            "codes are one layer, or save the estimator by skops or pickle."
-        )
-
     @property
     def _n_features_out(self):
         return self.components_.shape[0]
@@ -535,6 +516,11 @@ class SparseCoding(
                 "_sums": trained.state,
             }
         )
+
+    _why_no_graph = (
+        "each code is found by optimisation, in no fixed number of steps. Use "
+        "SparseAutoencoder, whose codes are one layer"
+    )
 
     def __getstate__(self):
         # It is of a class that is private to SciPy, and the constants say as much.

@@ -1,7 +1,7 @@
 """A deep classifier, pre-trained layer by layer."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -258,7 +258,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     }
     _unit_alpha = 1e-3
     classes_: np.ndarray
-    _onnx_outputs: ClassVar = {"label": True, "probabilities": True, "codes": False}
+    _onnx_outputs = {"label": True, "probabilities": True, "codes": False}
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """A deep regressor, pre-trained layer by layer."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -248,7 +248,7 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
     """
 
     _unit_alpha = 2e-3
-    _onnx_outputs: ClassVar = {"predictions": True, "codes": False}
+    _onnx_outputs = {"predictions": True, "codes": False}
 
     def __init__(
         self,

@@ -7,29 +7,31 @@ of the three registers the estimator's class. Nothing of ONNX is imported before
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
 from skae.core.layers import Layers
 from skae.export.onnx_graph import Network, output_types
 
-_registered: set[type] = set()
+# Of each class that is registered, the names of its outputs.
+_registered: dict[type, dict[str, bool]] = {}
 
 
 class OnnxMixin:
     """Methods that skl2onnx calls, by a subclass's ``_onnx_layers``."""
 
     # What may be put out, in this order, and whether it is unless options say so.
-    _onnx_outputs: ClassVar[Mapping[str, bool]]
+    _onnx_outputs: Mapping[str, bool]
+
+    @property
+    def _onnx_model(self) -> Any:
+        """The estimator that computes: itself, or the one that it has chosen."""
+        return self
 
     def _onnx_layers(self, dtype: Any) -> tuple[Layers, Layers]:
         """Layers from a row to its codes, and from these to what lies above."""
         raise NotImplementedError
-
-    def _onnx_code_scale(self, dtype: Any) -> Any:
-        """Return what the codes are divided by, or None."""
-        return self._code_scale(dtype)  # type: ignore[attr-defined]
 
     def onnx_parser(self) -> Callable[..., Any]:
         """Declare the outputs of an ONNX graph; skl2onnx calls this.
@@ -39,8 +41,11 @@ class OnnxMixin:
         callable
             Takes skl2onnx's ``scope`` and ``inputs``, and returns its variables.
         """
-        check_is_fitted(self, "n_iter_")
-        _register(type(self))
+        model = self._onnx_model
+        if model is not self:
+            model.onnx_parser()  # which may refuse
+        check_is_fitted(model, "n_iter_")
+        _register(type(self), self._onnx_outputs)
 
         def parser(scope: Any = None, inputs: Any = None) -> list[Any]:
             return [
@@ -72,13 +77,38 @@ class OnnxMixin:
         return _convert
 
 
-def _register(cls: type) -> None:
+class WithoutGraph:
+    """Refuses to become an ONNX graph, by a subclass's ``_why_no_graph``."""
+
+    _why_no_graph: str
+
+    def onnx_parser(self) -> Callable[..., Any]:
+        """Refuse: there is no such graph; skl2onnx calls this.
+
+        Returns
+        -------
+        callable
+            Never.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot become an ONNX graph: {self._why_no_graph}; "
+            "or save it by skops or pickle."
+        )
+
+
+def _register(cls: type, outputs: Mapping[str, bool]) -> None:
     """Tell skl2onnx which options there are for estimators of a class."""
     from skl2onnx import update_registered_converter
 
-    if cls in _registered:
+    known = _registered.get(cls, {})
+    if outputs.keys() <= known.keys():
         return
-    outputs = cls._onnx_outputs  # type: ignore[attr-defined]
+    outputs = {**known, **outputs}
     names = [*outputs, *(["zipmap"] if "label" in outputs else [])]
     update_registered_converter(
         cls,
@@ -89,7 +119,7 @@ def _register(cls: type) -> None:
         parser=_parse,
         options={name: [True, False] for name in names},
     )
-    _registered.add(cls)
+    _registered[cls] = outputs
 
 
 def _parse(
@@ -123,7 +153,7 @@ def _chosen(scope: Any, model: Any) -> tuple[list[str], bool]:
 
 def _outputs(scope: Any, model: Any, inputs: Any) -> list[tuple[str, Any]]:
     names, as_maps = _chosen(scope, model)
-    return output_types(model, inputs, names, as_maps)
+    return output_types(model._onnx_model, inputs, names, as_maps)
 
 
 def _set_types(operator: Any) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 
 from skae.core.activations import OUTPUTS
 from skae.core.layers import Layers
+from skae.core.top_k import TopKLayers
+from skae.core.top_k_selection import RowSelection
 
 # The operator of each activation; None where values pass as they are.
 OPERATORS = {
@@ -29,7 +31,7 @@ class Network:
 
     def __init__(self, scope: Any, operator: Any, container: Any):
         self.scope, self.container = scope, container
-        self.model, self.inputs = operator.raw_operator, operator.inputs
+        self.model, self.inputs = operator.raw_operator._onnx_model, operator.inputs
         self.dtype = float_type(operator.inputs)
         self.below, self.top = self.model._onnx_layers(self.dtype)
 
@@ -54,7 +56,9 @@ class Network:
     @cached_property
     def codes(self) -> str:
         """What ``transform`` returns."""
-        scale = self.model._onnx_code_scale(self.dtype)
+        scale = None
+        if hasattr(self.model, "_code_scale"):
+            scale = self.model._code_scale(self.dtype)
         if scale is None:
             return self._hidden
         return self._node("Div", self._hidden, self._constant(scale))
@@ -79,9 +83,17 @@ class Network:
         """What ``score_samples`` of an autoencoder returns, as a column."""
         error = self._node("Sub", self._above, self._rows)
         square = self._node("Mul", error, error)
-        # A product with −1s is a sum in every version of ONNX.
-        signs = np.full((self.model.n_features_in_, 1), -1, self.dtype)
-        return self._node("MatMul", square, self._constant(signs))
+        # A product with ones is a sum in every version of ONNX.
+        d = self.model.n_features_in_
+        ones = self._constant(np.ones((d, 1), self.dtype))
+        if self._missing is None:
+            return self._node("Neg", self._node("MatMul", square, ones))
+        # The entries that are there stand for those that are not.
+        there = self._cast(self._node("Not", self._missing), self.dtype)
+        total = self._node("MatMul", self._node("Mul", square, there), ones)
+        count = self._node("MatMul", there, ones)
+        total = self._node("Mul", total, self._constant(np.array(-d, self.dtype)))
+        return self._node("Div", total, count)
 
     @cached_property
     def label(self) -> str:
@@ -96,14 +108,45 @@ class Network:
     # -- how it comes about -----------------------------------------------------
 
     @cached_property
-    def _rows(self) -> str:
+    def _given(self) -> str:
         """All columns, in the graph's precision."""
         parts = [self._cast(part.full_name, self.dtype) for part in self.inputs]
         return parts[0] if len(parts) == 1 else self._node("Concat", *parts, axis=1)
 
     @cached_property
+    def _missing(self) -> str | None:
+        """Which entries are NaN; None where none may be."""
+        if getattr(self.model, "_column_means", None) is None:
+            return None
+        return self._node("IsNaN", self._given)
+
+    @cached_property
+    def _rows(self) -> str:
+        """The rows, with column means in place of missing entries."""
+        if self._missing is None:
+            return self._given
+        means = self._constant(self.model._column_means.astype(self.dtype))
+        return self._node("Where", self._missing, means, self._given)
+
+    @cached_property
     def _hidden(self) -> str:
-        return self._pass_through(self.below, self._rows)
+        if not isinstance(self.below, TopKLayers):
+            return self._pass_through(self.below, self._rows)
+        centred = self._node("Sub", self._rows, self._constant(self.below.center))
+        units = self._pass_through(self.below, centred)
+        selection = self.below.selection
+        if isinstance(selection, RowSelection):
+            k = self._constant(np.array([selection.k]))
+            largest = self._node("TopK", units, k)
+            last = self._constant(np.array([selection.k - 1]))
+            least = self._node("Gather", largest, last, axis=1)
+            dropped = self._node("Less", units, least)
+            kept = self._node("Not", dropped)
+        else:
+            threshold = np.array(max(self.below.threshold, 0), self.dtype)
+            kept = self._node("Greater", units, self._constant(threshold))
+        kept = self._cast(kept, self.dtype)
+        return self._node("Relu", self._node("Mul", units, kept))
 
     @cached_property
     def _above(self) -> str:
@@ -126,8 +169,11 @@ class Network:
         result = result or self.scope.get_unique_variable_name(operator.lower())
         name = self.scope.get_unique_operator_name(operator)
         domain = "ai.onnx.ml" if operator == "ZipMap" else ""
+        results = [result]
+        if operator == "TopK":
+            results.append(self.scope.get_unique_variable_name("indices"))
         self.container.add_node(
-            operator, list(inputs), result, op_domain=domain, name=name, **attributes
+            operator, list(inputs), results, op_domain=domain, name=name, **attributes
         )
         return result
 

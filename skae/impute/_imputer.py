@@ -19,6 +19,7 @@ from skae._sklearn import HasMethods, Interval, validate_params
 from skae.estimators._fitting import unchanged_on_error
 from skae.estimators._parameters import DocLinkMixin
 from skae.estimators.denoising import DenoisingAutoencoder
+from skae.export.onnx import WithoutGraph
 from skae.rows.masked import refuse_masked
 
 _MAX_SEED = np.iinfo(np.int32).max
@@ -27,7 +28,7 @@ _UNITS_A_COLUMN, _MASKED = 1.0, 0.35
 
 
 class AutoencoderImputer(
-    DocLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+    WithoutGraph, DocLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 ):
     """Fill in missing entries as autoencoders predict them from the others.
 
@@ -259,6 +260,11 @@ class AutoencoderImputer(
         tags.input_tags.allow_nan = self._takes_nan
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+    _why_no_graph = (
+        "it fills in by several estimators. Convert one of estimators_, which takes "
+        "NaN, and give it rows less mean_, divided by scale_"
+    )
 
     @property
     def _takes_nan(self):

@@ -8,6 +8,8 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skae.export.onnx import OnnxMixin
+
 
 def _delegates(name: str) -> Callable[[Any], bool]:
     """Whether the autoencoder has a method of that name."""
@@ -19,7 +21,7 @@ def _delegates(name: str) -> Callable[[Any], bool]:
     return check
 
 
-class Delegation(TransformerMixin):
+class Delegation(OnnxMixin, TransformerMixin):
     """Methods that ``best_estimator_`` has or, before ``fit``, ``_autoencoder()``."""
 
     @available_if(_delegates("transform"))
@@ -155,6 +157,20 @@ class Delegation(TransformerMixin):
             What ``get_feature_names_out`` of ``best_estimator_`` returns.
         """
         return self._fitted().get_feature_names_out(input_features)
+
+    @property
+    def _onnx_model(self):
+        best = self._fitted()
+        if not isinstance(best, OnnxMixin):
+            raise NotImplementedError(
+                f"{type(self).__name__} becomes an ONNX graph with an autoencoder of "
+                f"this package, but has {type(best).__name__}; convert best_estimator_."
+            )
+        return best
+
+    @property
+    def _onnx_outputs(self):
+        return self._onnx_model._onnx_outputs
 
     @property
     def classes_(self) -> np.ndarray:

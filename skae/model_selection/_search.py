@@ -379,6 +379,15 @@ class AutoencoderCV(
     def _autoencoder(self):
         return SparseAutoencoder() if self.estimator is None else self.estimator
 
+    def __getstate__(self):
+        # It may be of a class that is private to scikit-learn; parameters say as much.
+        return {k: v for k, v in super().__getstate__().items() if k != "scorer_"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "best_score_" in state:
+            self.scorer_ = self._scorer()
+
     def _scorer(self):
         judged = self._autoencoder() if self.downstream is None else self.downstream
         return check_scoring(judged, self.scoring)

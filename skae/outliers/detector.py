@@ -31,6 +31,8 @@ from skae._sklearn import (
 from skae.estimators._fitting import unchanged_on_error
 from skae.estimators._lazy import computed, on_chunks
 from skae.estimators.sparse import SparseAutoencoder
+from skae.export.onnx import WithoutGraph
+from skae.export.versions import VersionedMixin
 from skae.outliers._errors import (
     ERRORS,
     LEAST_OF_FEATURE,
@@ -72,7 +74,9 @@ def _learns_in_pieces(detector):
     )
 
 
-class ReconstructionOutlierDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
+class ReconstructionOutlierDetector(
+    WithoutGraph, VersionedMixin, MetaEstimatorMixin, OutlierMixin, BaseEstimator
+):
     """Finds rows that an estimator cannot reconstruct, and the features to blame.
 
     An estimator learns to reconstruct the rows. Errors e = x − x̂ are divided, feature
@@ -427,6 +431,11 @@ class ReconstructionOutlierDetector(MetaEstimatorMixin, OutlierMixin, BaseEstima
         mapping.add(caller="partial_fit", callee="partial_fit")
         router = MetadataRouter(owner=self).add_self_request(self)
         return router.add(estimator=self._given_or_default(), method_mapping=mapping)
+
+    _why_no_graph = (
+        "it reconstructs by any estimator. Convert estimator_, and compute the score "
+        "of its errors by the formula of the class"
+    )
 
     # -- fitting -----------------------------------------------------------------------
 

@@ -38,8 +38,7 @@ def _map_of(X: Any) -> np.memmap | None:
     while isinstance(X, np.ndarray):
         # An array computed from a map is of the same class, but its memory is not.
         if isinstance(X, np.memmap) and isinstance(X.base, mmap.mmap):
-            # NumPy's types know no base but arrays.
-            return X  # type: ignore[unreachable]
+            return X
         X = X.base
     return None
 

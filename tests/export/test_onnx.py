@@ -130,6 +130,65 @@ def test_autoencoders(
 
 
 @every_pair(
+    selection=["batch", "row"],
+    dtype=dtypes,
+    shift=[0.0, 30.0],
+)
+def test_top_k(selection, dtype, shift):
+    X = (ROWS + shift).astype(dtype)
+    model = skae.TopKAutoencoder(
+        16, n_nonzero_coefs=3, selection=selection, **SHORT
+    ).fit(X)
+    graph = convert(model, X, reconstruction=True, score_samples=True)
+    expected = {
+        "codes": lambda rows: model.transform(rows).toarray(),
+        "reconstruction": model.predict,
+        "score_samples": model.score_samples,
+    }
+    assert_agree(graph, X, expected)
+
+
+@pytest.mark.parametrize("dtype", dtypes)
+@pytest.mark.parametrize(
+    "kind",
+    [skae.SparseAutoencoder, skae.DenoisingAutoencoder, skae.StackedAutoencoder],
+    ids=lambda kind: kind.__name__,
+)
+def test_missing_entries(kind, dtype):
+    X = ROWS.astype(dtype)
+    X[np.random.default_rng(0).uniform(size=X.shape) < 0.3] = np.nan
+    X[3] = np.nan
+    model = kind(3, **SHORT).fit(X)
+    graph = convert(model, X, reconstruction=True, score_samples=True)
+    expected = {
+        "codes": model.transform,
+        "reconstruction": model.predict,
+        "score_samples": model.score_samples,
+    }
+    assert_agree(graph, X, expected)
+
+
+@pytest.mark.parametrize("dtype", dtypes)
+def test_missing_entries_of_a_classifier(dtype):
+    X = ROWS.astype(dtype)
+    X[::5, 1] = np.nan
+    model = skae.StackedAutoencoderClassifier(3, **SHORT).fit(X, CLASSES)
+    expected = {"label": model.predict, "probabilities": model.predict_proba}
+    assert_agree(convert(model, X, zipmap=False), X, expected)
+
+
+def test_what_a_search_over_a_path_has_chosen():
+    search = skae.AutoencoderCV(SPARSE, cv=2).fit(ROWS)
+    graph = convert(search, ROWS, reconstruction=True)
+    expected = {"codes": search.transform, "reconstruction": search.predict}
+    assert_agree(graph, ROWS, expected)
+    stack = skae.StackedAutoencoderClassifier(3, **SHORT)
+    search = skae.AutoencoderCV(stack, param_name="alpha", cv=2).fit(ROWS, CLASSES)
+    expected = {"label": search.predict, "probabilities": search.predict_proba}
+    assert_agree(convert(search, ROWS, zipmap=False), ROWS, expected)
+
+
+@every_pair(
     targets=TARGETS,
     activation=activations,
     autoencoder=[None, "denoising", BernoulliRBM(n_iter=1, random_state=0)],
@@ -266,10 +325,18 @@ def test_every_activation_has_its_operator():
     assert OPERATORS.keys() == OUTPUTS.keys()
 
 
-def test_codes_that_are_searched_for_are_refused():
-    model = fitted(skae.SparseCoding(3, **SHORT))
-    with pytest.raises(NotImplementedError, match="found by optimisation"):
-        convert(model, ROWS)
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (skae.SparseCoding(3, **SHORT), "found by optimisation"),
+        (skae.AutoencoderImputer(SPARSE, n_estimators=2), "Convert one of estimators_"),
+        (skae.ReconstructionOutlierDetector(SPARSE), "Convert estimator_"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_has_no_graph_says_so(model, why):
+    with pytest.raises(NotImplementedError, match=why):
+        convert(fitted(model), ROWS)
 
 
 def test_what_cannot_be_is_refused():

@@ -15,17 +15,17 @@ import skae
 from skae.export import versions
 
 PUBLIC = [getattr(skae, name) for name in skae.__all__]
-ESTIMATORS = [kind for kind in PUBLIC if hasattr(kind, "get_params")]
+ESTIMATORS = [kind for kind in PUBLIC if hasattr(kind, "fit")]
 each = pytest.mark.parametrize("kind", ESTIMATORS, ids=lambda kind: kind.__name__)
 
 
 @each
 def test_another_version_warns(kind, monkeypatch):
-    saved = pickle.dumps(kind(random_state=3))
+    saved = pickle.dumps(kind())
     monkeypatch.setattr(versions, "__version__", "1000.0")
     with pytest.warns(InconsistentVersionWarning, match=kind.__name__) as caught:
         loaded = pickle.loads(saved)
-    assert loaded.random_state == 3
+    assert repr(loaded) == repr(kind())
     (warning,) = caught
     assert warning.filename == __file__  # the line that loads
     message = str(warning.message)

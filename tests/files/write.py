@@ -16,6 +16,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.datasets import load_iris
 
 import skae
@@ -33,6 +34,7 @@ def models():
     several = np.column_stack([y > 0, y > 1]).astype(int)
     stack = {"hidden_layer_sizes": (3, 2), **SHORT}
     online = skae.SparseAutoencoder(3, solver="adam", random_state=0)
+    sparse = skae.SparseAutoencoder(3, **SHORT)
     classifier = skae.StackedAutoencoderClassifier
     regressor = skae.StackedAutoencoderRegressor
     fitted = {
@@ -53,8 +55,21 @@ def models():
         "classifier": classifier(**stack).fit(X, labels),
         "classifier_of_labels": classifier(**stack).fit(X, several),
         "regressor": regressor(**stack).fit(X, X[:, 0]),
+        "top_k": skae.TopKAutoencoder(8, n_nonzero_coefs=2, **SHORT).fit(X),
+        "outliers": skae.ReconstructionOutlierDetector(sparse).fit(X),
+        "imputer": skae.AutoencoderImputer(sparse, n_estimators=2).fit(X),
+        "search": skae.AutoencoderCV(sparse, cv=2).fit(X),
     }
     return fitted, X[::10]
+
+
+def compute(model, method, X):
+    """What a method returns of the rows, as an array; an imputer is shown gaps."""
+    if isinstance(model, skae.AutoencoderImputer):
+        X = X.copy()
+        X[::2, 1] = np.nan
+    computed = getattr(model, method)(X)
+    return computed.toarray() if issparse(computed) else computed
 
 
 def main():
@@ -73,7 +88,7 @@ def main():
         skops.io.dump(model, folder / f"{name}.skops", **packed)
         for method in METHODS:
             if hasattr(model, method):
-                expected[f"{name}.{method}"] = getattr(model, method)(X)
+                expected[f"{name}.{method}"] = compute(model, method, X)
     np.savez_compressed(folder / "expected.npz", **expected)
 
 
