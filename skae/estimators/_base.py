@@ -136,11 +136,12 @@ class BaseAutoencoder(
 
         Notes
         -----
-        The loss of a row with missing entries is a sum over those that were observed,
-        and so is its part in ``score``. Where an entry is missing, the mean of its
-        column is encoded, here and in ``transform`` and ``predict``, which return no
-        NaN. Of sparse X, stored entries that are NaN are missing, and others zeros;
-        such rows are written out, a block at a time. dask collections may have none.
+        In a row with missing entries, the loss and ``score`` use only the observed
+        entries. For the encoder, a missing entry is replaced by the mean of its column,
+        also in ``transform`` and ``predict``, which return no NaN. In sparse X, stored
+        NaN are missing, and entries that are not stored are zeros; rows with missing
+        entries are converted to dense rows, one block at a time. dask collections must
+        not have missing entries.
 
         Ctrl-C ends training, keeps the weights found so far and warns, with any
         ``n_jobs``. If joblib runs this fit among others, as in a grid search or a

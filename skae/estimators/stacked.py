@@ -356,7 +356,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data. float32 and float64 are kept, other types are converted to
             float64. Sparse X, of any format, gives the same weights as dense X; see
-            the notes.
+            the notes. NaN is a missing entry.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
@@ -387,6 +387,9 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
         layer, stage and iteration. If a callback asks to stop, the current stage ends
         and the next one begins, because a stack needs all of its stages.
+
+        The loss of a row with missing entries is a sum over its observed entries. For
+        the encoder, a missing entry is replaced by the mean of its column.
 
         With sparse X, the first layer multiplies only the non-zeros, in fine-tuning
         and, if its autoencoder does so, in pre-training. Codes are dense.

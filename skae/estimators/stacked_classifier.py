@@ -356,8 +356,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows with a label. float32 and float64 are kept, other types are converted
             to float64. Sparse X, of any format, gives the same weights as dense X; see
-            the notes. NaN is a missing entry, in whose place the mean of its column is
-            encoded.
+            the notes. NaN is a missing entry; the mean of its column is encoded in
+            its place.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Classes; or, for multilabel targets, an indicator matrix of 0 and 1.
         X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, \
