@@ -523,14 +523,14 @@ class SparseCoding(
             (number, of_scale), used = strength(self, name), fitted[name]
             if not of_scale and number != used:
                 raise ValueError(
-                    f"partial_fit goes on with {name}={used:g}, got {name}={number:g}; "
-                    f"set {name} back, or fit afresh."
+                    f"partial_fit continues with {name}={used:g}, got {name}={number:g}"
+                    f"; set {name} back, or fit afresh."
                 )
         same = ("epsilon", "topography", "pool_size")
         if any(constants[name] != fitted[name] for name in same):
             raise ValueError(
-                "partial_fit goes on with the epsilon, topography and pool_size of the "
-                "first call; set them back, or fit afresh."
+                "partial_fit continues with the epsilon, topography and pool_size of "
+                "the first call; set them back, or fit afresh."
             )
 
     def _keep(self, problem, trained, constants):

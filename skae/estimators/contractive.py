@@ -385,9 +385,9 @@ class ContractiveAutoencoder(BaseAutoencoder):
             )
             raise ValueError(
                 "ContractiveAutoencoder needs a smooth activation that saturates, got "
-                f"activation={self.activation!r}, the Jacobian of whose units is "
-                f"constant, but for jumps that a gradient cannot see; use one of "
-                f"{smooth}, or weight decay, alpha."
+                f"activation={self.activation!r}; the slope of its units is piecewise "
+                f"constant, so the penalty would act as a weight decay. Use one of "
+                f"{smooth}, or increase alpha, the weight decay."
             )
 
     def _terms(self, data, scale, n_components, random_state):

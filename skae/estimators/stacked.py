@@ -467,8 +467,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
             if not hasattr(autoencoder, "intercept_visible_"):
                 raise ValueError(
                     f"autoencoder={autoencoder!r} has no intercept_visible_ after "
-                    "fit, which decoding needs; use SparseAutoencoder or "
-                    "BernoulliRBM, say."
+                    "fit, which the decoder needs; use, for instance, "
+                    "SparseAutoencoder or BernoulliRBM."
                 )
             # BernoulliRBM decodes by the weights it encodes by.
             decoder = getattr(

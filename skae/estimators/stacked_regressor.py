@@ -469,7 +469,7 @@ def _warn_of_unequal_units(ranges):
     if len(extents) and extents.max() > _UNEQUAL * extents.min():
         warn(
             f"Columns of y have ranges from {extents.min():.2g} to "
-            f"{extents.max():.2g}: J sums their squared errors, of which the small "
-            "ones are hardly a part, and are hardly learnt. Scale y, for instance with "
+            f"{extents.max():.2g}. The loss is the sum of their squared errors, so the "
+            "columns with a small range are hardly learnt. Scale y, for instance with "
             "TransformedTargetRegressor(regressor, transformer=StandardScaler())."
         )

@@ -138,8 +138,8 @@ class ActivationDisplay:
         check_is_fitted(final)
         if not hasattr(estimator, "transform"):
             raise ValueError(
-                f"{type(final).__name__} has no transform, so it makes no codes; pass "
-                "the steps of the pipeline that do, such as pipeline[:-1]."
+                f"{type(final).__name__} has no transform, so it computes no codes; "
+                "pass the steps of the pipeline that do, such as pipeline[:-1]."
             )
         codes = dense(estimator.transform(X))
         if getattr(final, "scale_codes", False):

@@ -245,7 +245,7 @@ def _attribute(
     if not hasattr(estimator, attribute):
         raise ValueError(
             f"{parameter}={value!r} needs an estimator with {attribute}, which "
-            f"{type(estimator).__name__} has not; use another {parameter}, or pass the "
-            "step of the pipeline that has it."
+            f"{type(estimator).__name__} does not have; use another {parameter}, or "
+            "pass the step of the pipeline that has it."
         )
     return np.asarray(getattr(estimator, attribute))

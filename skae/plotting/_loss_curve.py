@@ -206,8 +206,8 @@ def _curves(estimator: Any, name: str) -> dict[str, Curve]:
     else:
         raise ValueError(
             f"LossCurveDisplay needs an estimator with loss_curve_ or loss_curves_, "
-            f"which {type(estimator).__name__} has not; pass one that is trained by "
-            "iterations, or the step of the pipeline that is."
+            f"which {type(estimator).__name__} does not have; pass an estimator that "
+            "is trained in iterations, or such a step of the pipeline."
         )
     if isinstance(curves, Mapping):
         return {f"{name}: {stage}": curve for stage, curve in curves.items()}

@@ -284,8 +284,8 @@ def _reconstructed(estimator: Any, X: Any) -> npt.NDArray[Any]:
         result = estimator.predict(X)
     else:
         raise ValueError(
-            f"{name} has neither inverse_transform nor predict, so it makes no "
-            "reconstruction; pass an estimator that has one of them."
+            f"{name} has neither inverse_transform nor predict, so it computes "
+            "no reconstructions; pass an estimator that has one of them."
         )
     result = dense(result)
     if result.shape != np.shape(X):
