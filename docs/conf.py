@@ -29,6 +29,7 @@ extensions = [
     "api_pages",
     "link_elsewhere",
     "mathml",
+    "site_files",
 ]
 exclude_patterns = ["_build", "images", "tables"]
 templates_path = ["_templates"]
@@ -64,11 +65,16 @@ html_css_files = ["skae.css"]
 html_title = "skae"
 html_favicon = "_static/skae.svg"
 html_context = {"default_mode": "auto"}
+html_additional_pages = {"404": "404.html"}
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
-    "logo": {"text": "skae"},
+    "logo": {
+        "text": "skae",
+        "image_light": "_static/skae.svg",
+        "image_dark": "_static/skae.svg",
+    },
     "show_prev_next": True,
     "header_links_before_dropdown": 4,
     "navbar_end": ["theme-switcher"],

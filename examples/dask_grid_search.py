@@ -2,12 +2,13 @@
 Grid search on a dask cluster
 =============================
 
-A grid search is many fits that know nothing of each other. scikit-learn hands them to
-joblib, and joblib to dask: nothing in the estimator or in the search changes but the
-backend. X is sent to the workers once, by ``scatter``.
+A grid search consists of many fits that are independent of each other. scikit-learn
+passes them to joblib, and joblib passes them to dask. Only the backend has to be set;
+the estimator and the search stay the same. X is sent to the workers once, by
+``scatter``.
 
-This is the way while the data fit one worker. Beyond, give the dask arrays to ``fit``
-themselves.
+Use this if the data fit in the memory of one worker. If they do not, pass dask arrays
+to ``fit``.
 """
 
 import joblib

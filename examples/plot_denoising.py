@@ -1,26 +1,29 @@
 r"""
 ==========================
-Taking noise out of digits
+Removing noise from digits
 ==========================
 
-A filter for images knows that neighbouring pixels are alike. It does not know what a
-digit looks like. A denoising autoencoder learns just that: each clean row :math:`x`
-is corrupted to :math:`\tilde x`, coded by :math:`h = f(W \tilde x + b)` with the
-logistic function :math:`f`, and rebuilt as :math:`\hat x = D^\top h + c`. The weights
-minimise the mean over rows, and over the noise, of the distance of the rebuilt row
-from the *clean* one:
+A denoising autoencoder learns what digits look like, and uses this to remove noise from
+them. Filters for images only know that neighbouring pixels are similar.
+
+In training, noise is added to each clean row :math:`x`, which gives :math:`\tilde x`.
+The autoencoder computes the code :math:`h = f(W \tilde x + b)` with the logistic
+function :math:`f`, and the reconstruction :math:`\hat x = D^\top h + c`. The weights
+minimise the mean distance between the reconstruction and the *clean* row, over all rows
+and over the noise:
 
 .. math::
 
     J = \frac{1}{n} \sum_i \mathbb{E}\,\tfrac{1}{2} \|\hat x_i - x_i\|^2
         + \frac{\alpha}{2} \left(\|W\|^2 + \|D\|^2\right).
 
-To guess a pixel that is missing or wrong, it has to use what the other pixels tell
-about it. It is given clean rows only: the noise is made during training. Afterwards
-``predict`` denoises.
+To predict a pixel that is missing or wrong, the autoencoder has to use the other
+pixels. Only clean rows are needed for ``fit``; the noise is added during training.
+Afterwards ``predict`` removes noise.
 
-Here are two kinds of noise on the 8 x 8 digits, whose pixels go from 0 to 16:
-Gaussian noise of standard deviation 4 on every pixel, and 30 % of the pixels lost.
+This example uses two kinds of noise on the 8 x 8 digits, whose pixels have values from
+0 to 16: Gaussian noise with a standard deviation of 4 on every pixel, and masking of 30
+% of the pixels.
 """
 
 import sys
@@ -46,12 +49,12 @@ X_train, X_test, y_train, y_test = train_test_split(
 # Training
 # --------
 #
-# The noise is drawn afresh every ``redraw_every`` iterations. Between draws it is
-# frozen, as L-BFGS needs one function to minimise; without fresh draws, the
-# autoencoder would learn the noise of the training rows by heart.
+# L-BFGS needs the same function in consecutive iterations, so the noise stays the same
+# for ``redraw_every`` iterations. Then it is drawn again; otherwise the autoencoder
+# would adapt to this particular noise.
 #
-# ``corrupt`` makes the same kind of noise for any rows, here for the 500 digits that
-# training has not seen.
+# ``corrupt`` adds the same kind of noise to any rows, here to the 500 digits that are
+# not used for training.
 
 kinds = {"gaussian": 4.0, "masking": 0.3}
 titles = {"gaussian": "Gaussian noise, σ = 4", "masking": "30 % of the pixels lost"}
@@ -70,20 +73,20 @@ for kind, level in kinds.items():
     )
 
 # %%
-# Rivals
-# ------
+# Other methods
+# -------------
 #
-# * PCA keeps :math:`k` directions in which digits vary, and with them only that part
-#   of the noise that lies in these directions.
+# * PCA keeps :math:`k` directions in which digits vary, and only that part of the noise
+#   that lies in these directions.
 # * A median filter replaces each pixel by the median of a window around it.
-# * A Wiener filter draws each pixel towards the mean of its window, the more the less
-#   the window varies beyond the noise.
-# * A plain autoencoder of the same size, trained on clean digits only, learns to
-#   rebuild what it is shown: noise included.
+# * A Wiener filter moves each pixel towards the mean of its window. The less the window
+#   varies beyond the noise, the more it does so.
+# * A plain autoencoder of the same size, trained on clean digits, learns to reconstruct
+#   its input, including the noise.
 #
-# The first three have a size to choose. Each gets the size that serves best on the
-# very digits it is judged on, which flatters it; the denoising autoencoder gets no
-# such favour. Pixels outside 0 to 16 cannot be right, so every result is clipped.
+# The first three methods have a size parameter. For each of them the best size on the
+# test digits is used, which is an advantage over the denoising autoencoder. Pixels
+# outside the range from 0 to 16 cannot be correct, so all results are clipped to it.
 
 pca_of = {k: PCA(k).fit(X_train) for k in range(1, 65)}
 plain = SparseAutoencoder(sparsity=None, **size).fit(X_train)
@@ -142,13 +145,13 @@ for kind, methods in results.items():
         print(f"{' '.join(name.split()):<24}{error:>18.2f}  {choice}".rstrip())
 
 # %%
-# What they make of one digit of each kind
-# ----------------------------------------
+# Results for one digit of each class
+# -----------------------------------
 #
-# The median filter closes holes but thickens the strokes, the Wiener filter leaves
-# what is missing as it is, and the plain autoencoder repeats the noise. PCA has the
-# right idea, but its few directions mix all digits. The denoising autoencoder draws
-# strokes: it has closed the holes, and left few specks beside the digits.
+# The median filter closes holes but makes the strokes thicker. The Wiener filter does
+# not fill missing pixels, and the plain autoencoder reproduces the noise. PCA finds the
+# right shape, but its few directions mix all digits. The denoising autoencoder draws
+# clear strokes: holes are closed, and few wrong pixels are left beside the digits.
 
 shown = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
 figure, axes = plt.subplots(

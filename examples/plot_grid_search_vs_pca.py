@@ -1,15 +1,17 @@
 r"""
-============================================
-Sparse codes against PCA, in one grid search
-============================================
+=======================================
+Sparse codes and PCA in one grid search
+=======================================
 
-PCA codes a row :math:`x` by :math:`h = W (x - \bar x)`, at most as many numbers as
-there are features. Its codes are linear in :math:`x`, so a linear classifier on them
-is still a linear classifier of the pixels: PCA can save it work, but shows it nothing
-that it could not see before.
+This example searches over two representations of digits, PCA and sparse codes, together
+with their parameters and those of the classifier that uses them.
 
-A sparse autoencoder codes the row by :math:`h = f(W x + b)` with the logistic function
-:math:`f`, and chooses the weights that minimise
+The codes of PCA, :math:`h = W (x - \bar x)`, are linear functions of the row :math:`x`,
+and there are at most as many as features. A linear classifier on these codes is still a
+linear classifier of the pixels. PCA can make it faster, but not more flexible.
+
+A sparse autoencoder computes codes :math:`h = f(W x + b)` with the logistic function
+:math:`f`. Its weights minimise
 
 .. math::
 
@@ -17,14 +19,14 @@ A sparse autoencoder codes the row by :math:`h = f(W x + b)` with the logistic f
         + \frac{\alpha}{2} \left(\|W\|^2 + \|D\|^2\right)
         + \beta \sum_j \mathrm{KL}(\rho \,\|\, \hat\rho_j).
 
-The first term asks that the row can be rebuilt from its code. The last one asks that
-each unit is active on average only to the extent :math:`\rho`, so there can be more
-units than pixels: each then stands for something that few rows have. Neither uses the
-labels. A linear classifier of such codes is a nonlinear classifier of the pixels.
+With the first term, the row can be reconstructed from its code. The last term keeps the
+mean activation of each unit near :math:`\rho`, so there can be more units than pixels,
+and each unit learns a feature that few rows have. Labels are not used. A linear
+classifier on these codes is a nonlinear classifier of the pixels.
 
-Does that help? Both are transformers, so one :class:`~sklearn.model_selection.\
-GridSearchCV` can answer: it searches over the representation and its parameters, and
-over the classifier's regularisation at the same time.
+Both are transformers, so one :class:`~sklearn.model_selection.GridSearchCV` can compare
+them. It searches over the representation and its parameters, and over the
+regularisation of the classifier at the same time.
 """
 
 import platform
@@ -52,9 +54,9 @@ from skae.plotting import ComponentsDisplay
 # One search over three representations
 # -------------------------------------
 #
-# A fifth of the 1797 digits is set aside; the search never sees it. On the rest, every
-# candidate is the whole pipeline, fitted anew in each of five folds, so that no
-# autoencoder has seen a row that its codes are scored on.
+# A fifth of the 1797 digits is held out and not used in the search. On the remaining
+# rows, each candidate is a complete pipeline that is fitted again in each of five
+# folds. No autoencoder has therefore seen the rows on which its codes are scored.
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -105,13 +107,13 @@ with TemporaryDirectory() as cache:
     print(f"searched in {perf_counter() - start:.0f} s\n")
 
 # %%
-# The best of each kind
-# ---------------------
+# The best candidate of each kind
+# -------------------------------
 #
-# For each representation, the candidate of the highest five-fold accuracy is fitted
-# once to all training rows and scored on the rows set aside. The best of many
-# candidates is a little lucky; only the held-out accuracy is free of that, and with
-# 360 rows one digit more or less is 0.003.
+# For each representation, the candidate with the highest five-fold accuracy is fitted
+# to all training rows and scored on the held-out rows. The best of many candidates is
+# partly best by chance, so its five-fold accuracy is too optimistic; the accuracy on
+# held-out rows is not. With 360 held-out rows, one digit changes it by 0.003.
 
 results = search.cv_results_
 kinds = np.array([type(params["reduce"]).__name__ for params in results["params"]])
@@ -154,15 +156,15 @@ print(
 # Accuracy against the number of components
 # -----------------------------------------
 #
-# The narrowest codes are PCA's business: they keep as much variance as fits. But they
-# end where the pixels end, and so does their accuracy. The sparse codes go on to gain
-# up to and beyond the 64 pixels, and that is where they are meant to be used. What
-# they cost is the time to fit them.
+# With few components PCA is best: it keeps as much variance as possible. But it cannot
+# have more components than there are pixels, and its accuracy does not rise further.
+# The accuracy of the sparse codes continues to rise up to and beyond 64 components, and
+# this is how they are meant to be used. Their cost is a longer time for fitting.
 #
-# On the right, what the first 36 units of the best model stand for. A unit's row of
-# ``decoder_components_`` is what it adds to a reconstruction when it is active: ink
-# where the tile is light, none where it is dark. Many look like part of a way to write
-# some digit.
+# The tiles on the right show the first 36 units of the best model. The row of
+# ``decoder_components_`` of a unit is what it adds to a reconstruction when it is
+# active. Light pixels are ink, dark pixels remove it. Many tiles look like a part of a
+# digit.
 
 figure, (axes, tiles) = plt.subplots(
     1, 2, figsize=(10, 4.4), width_ratios=[1.25, 1], layout="constrained"

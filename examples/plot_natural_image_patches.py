@@ -1,11 +1,13 @@
 r"""
-===================================
-Edges, learned from two photographs
-===================================
+=======================================
+Edge detectors learned from photographs
+=======================================
 
-A sparse autoencoder with logistic units :math:`f` codes a patch :math:`x` of a
-photograph by :math:`h = f(W x + b)`, rebuilds it as
-:math:`\hat x = f(D^\top h + c)`, and minimises
+A sparse autoencoder that is trained on small patches of photographs learns edge
+detectors: each unit responds to an edge of one direction in one place.
+
+It computes the code :math:`h = f(W x + b)` of a patch :math:`x` with logistic units
+:math:`f`, and the reconstruction :math:`\hat x = f(D^\top h + c)`. Training minimises
 
 .. math::
 
@@ -13,11 +15,11 @@ photograph by :math:`h = f(W x + b)`, rebuilds it as
         + \frac{\alpha}{2} \left(\|W\|^2 + \|D\|^2\right)
         + \beta \sum_j \mathrm{KL}(\rho \,\|\, \hat\rho_j),
 
-where :math:`\hat\rho_j` is the mean activation of unit :math:`j`. With
-:math:`\rho = 0.01` a unit may be active in about one patch of a hundred, so it must
-find something that is rare and yet explains much of the patch it occurs in. In
-photographs, that is an edge: nobody tells the autoencoder about edges, and yet each
-unit comes to stand for one, in one direction and one place.
+where :math:`\hat\rho_j` is the mean activation of unit :math:`j`. With :math:`\rho =
+0.01`, a unit may be active in about one of a hundred patches. It must therefore learn a
+feature that is rare and that explains much of the patches in which it occurs. In
+photographs, edges are such features, so edge detectors are learnt although nothing in
+the objective mentions edges.
 
 This is the first exercise of Stanford's tutorial on unsupervised feature learning
 (UFLDL): 10,000 patches of 8 x 8 pixels, 25 hidden units, :math:`\alpha = 10^{-4}`,
@@ -39,15 +41,15 @@ from skae.plotting import ComponentsDisplay
 # Whitened photographs
 # --------------------
 #
-# Neighbouring pixels are nearly equal: the power of a photograph falls with the square
-# of the frequency, and a squared error would be all about slow changes of brightness.
-# Olshausen and Field (1997) therefore multiply the spectrum by
-# :math:`|\nu| \exp(-(|\nu| / \nu_0)^4)`, which makes it flat up to
-# :math:`\nu_0 = 0.4` cycles per pixel and leaves out the noise above.
+# Neighbouring pixels are nearly equal: the power of a photograph decreases with the
+# square of the frequency. A squared error would therefore depend mostly on slow changes
+# of brightness. Olshausen and Field (1997) multiply the spectrum by :math:`|\nu|
+# \exp(-(|\nu| / \nu_0)^4)`. This makes it flat up to :math:`\nu_0 = 0.4` cycles per
+# pixel and removes the noise at higher frequencies.
 #
-# scikit-learn brings two photographs, where the exercise has ten. They are halved in
-# size first: a mean of 2 x 2 pixels removes most of the noise of the JPEG format, and
-# the finest repeated detail, which would otherwise take several of the 25 units.
+# scikit-learn has two photographs; the exercise uses ten. They are first reduced to
+# half their size. A mean of 2 x 2 pixels removes most of the noise of the JPEG format,
+# and the finest repeated detail, which would otherwise need several of the 25 units.
 
 
 def halve(image):
@@ -76,9 +78,9 @@ whitened = [whiten(halve(photograph)) for photograph in photographs]
 # Patches in [0.1, 0.9]
 # ---------------------
 #
-# As in the exercise: the mean of each patch is removed, values beyond three standard
-# deviations are cut off, and the rest is mapped to [0.1, 0.9], which a logistic output
-# reaches without saturating.
+# As in the exercise, the mean of each patch is subtracted, values beyond three standard
+# deviations are clipped, and the result is mapped to [0.1, 0.9], a range that logistic
+# outputs reach without saturating.
 
 patches = np.concatenate(
     [
@@ -116,11 +118,12 @@ print(f"mean activation {mean.mean():.4f}, from {mean.min():.4f} to {mean.max():
 print(f"variance explained {autoencoder.score(X):.3f}")
 
 # %%
-# What the units look for
-# -----------------------
+# What the units respond to
+# -------------------------
 #
-# Of all patches of unit length, :math:`W_j / \|W_j\|` is the one that excites unit
-# :math:`j` most. So a row of ``components_`` is a picture of what the unit looks for.
+# Of all patches of unit length, :math:`W_j / \|W_j\|` gives the highest activation of
+# unit :math:`j`. A row of ``components_`` is therefore a picture of what the unit
+# responds to.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
 ComponentsDisplay(X[::400] - 0.5, title="25 of the 10,000 patches").plot(axes[0])

@@ -1,21 +1,22 @@
 r"""
-============================
+========================
 What each parameter does
-============================
+========================
 
-One parameter at a time, on the 8 x 8 digits: 1,297 rows to train on, 500 to judge by.
-The others stay at their defaults with 64 units, unless said otherwise, but for
-``sparsity_target=0.05`` and ``alpha=1.6e-4``: units of which few are active at a time
-show best what they stand for. On the left of each figure is what the parameter trades
-off, on rows that training has not seen:
+Each figure varies one parameter and shows its effect on the 8 x 8 digits, with 1,297
+rows for training and 500 for testing. The other parameters have their defaults and
+there are 64 units, except for ``sparsity_target=0.05`` and ``alpha=1.6e-4``, with which
+the units are easiest to interpret.
 
-* the *variance explained* by the reconstruction, which is what ``score`` returns;
-* the *accuracy* of a linear classifier on the standardised codes, which is what
-  ``GridSearchCV`` maximises over a pipeline that ends in a classifier. With 500 rows
-  to judge by, differences below 0.01 mean nothing.
+The curves on the left are computed on the test rows:
 
-On the right are 25 rows of ``decoder_components_``, what units add to a reconstruction,
-at a low, a middling and a high value. Grey is zero.
+* the *variance explained* by the reconstruction, as returned by ``score``;
+* the *accuracy* of a linear classifier on the standardised codes, which is what a grid
+  search over a pipeline with a classifier maximises. With 500 test rows, differences
+  below 0.01 are not significant.
+
+On the right are 25 rows of ``decoder_components_``, which is what units add to a
+reconstruction, at a low, a medium and a high value. Grey is zero.
 """
 
 import sys
@@ -101,10 +102,10 @@ sparse = SparseAutoencoder(
 # Number of units: ``n_components``
 # ---------------------------------
 #
-# More units reconstruct more, and with a sparsity penalty accuracy goes on rising where
-# there are more units than pixels. The dotted lines are PCA: with few components it
-# explains more variance, and up to 32 it is the better input for a linear classifier
-# too.
+# More units explain more variance. With a sparsity penalty, the accuracy continues to
+# rise when there are more units than pixels. The dotted lines are PCA: with few
+# components it explains more variance, and up to 32 components it is also the better
+# input for a linear classifier.
 
 values = [8, 16, 32, 64, 128, 256]
 left = picture("n_components", values, sweep(sparse, "n_components", values), both)
@@ -120,13 +121,13 @@ for style, heights in of_pca.items():
 save(left, "n_components")
 
 # %%
-# Mean code asked of a unit: ``sparsity_target``
-# ----------------------------------------------
+# Target for the mean code of a unit: ``sparsity_target``
+# -------------------------------------------------------
 #
-# The lower it is, the fewer rows a unit answers to; tiles at 0.01 begin to look like
-# whole digits. The reconstruction pays for it. The third curve is the mean code that
-# was reached: it follows the target, except where that is so low that the
-# reconstruction resists.
+# The lower the target, the fewer rows activate a unit; at 0.01, tiles begin to look
+# like whole digits, and less variance is explained. The third curve is the mean code
+# that was reached. It follows the target, except where the target is so low that the
+# reconstruction would become too bad.
 
 values = [0.01, 0.02, 0.05, 0.1, 0.2, 0.4]
 reached = {"mean code": lambda model: model.mean_activation_.mean()}
@@ -134,12 +135,13 @@ fitted = sweep(sparse, "sparsity_target", values)
 save(picture("sparsity_target", values, fitted, both | reached), "sparsity_target")
 
 # %%
-# How hard the target pulls: ``sparsity_weight``
-# ----------------------------------------------
+# Weight of the sparsity penalty: ``sparsity_weight``
+# ---------------------------------------------------
 #
-# With little weight units do as the reconstruction bids, with much all of them reach
-# the target of 0.05. Beyond that, more weight changes little: it is the target that
-# deserves the search. The default, "scale", is about 0.5 for these data.
+# With a small weight, the mean codes are determined by the reconstruction; with a large
+# weight, all of them reach the target of 0.05. Beyond that, the weight has little
+# effect, so it is better to search the target. The default, "scale", is about 0.5 for
+# these data.
 
 values = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
 fitted = sweep(sparse, "sparsity_weight", values)
@@ -149,19 +151,19 @@ save(picture("sparsity_weight", values, fitted, both | reached), "sparsity_weigh
 # Weight decay: ``alpha``
 # -----------------------
 #
-# Much decay makes weights smooth, then faint, and the reconstruction falls behind. What
-# the codes are good for suffers later, and may gain at first. "scale" is 1.6e-5 for the
-# encoder and 1e-4 for the decoder with these data.
+# With increasing decay, weights become smooth, then small, and the reconstruction
+# becomes worse. The accuracy decreases later, and may rise at first. For these data,
+# "scale" is 1.6e-5 for the encoder and 1e-4 for the decoder.
 
 values = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2]
 save(picture("alpha", values, sweep(sparse, "alpha", values), both), "alpha")
 
 # %%
-# Weights of exactly zero: ``l1_ratio``
-# -------------------------------------
+# Weights that are exactly zero: ``l1_ratio``
+# -------------------------------------------
 #
-# The share of ``alpha``, here 1e-3, that goes to absolute values. Most weights of the
-# encoder become zero with half of it, and units look at a few pixels each.
+# ``l1_ratio`` is the share of ``alpha`` (here 1e-3) that applies to absolute values. At
+# one half, most weights of the encoder are zero, and units depend on few pixels.
 
 values = [0.0, 0.25, 0.5, 0.75, 1.0]
 zeros = {"zeros in encoder": lambda model: model.sparsity_of_weights_["encoder"]}
@@ -173,10 +175,11 @@ save(left, "l1_ratio")
 # Noise: ``corruption_level``
 # ---------------------------
 #
-# The fraction of pixels that masking sets to zero while a denoising autoencoder is
-# trained. The more, the worse clean rows are reconstructed; the third curve is for rows
-# with 30 % of the pixels masked, and is highest after training on 30 to 50 %. Without
-# noise in training nothing has been learnt about missing pixels.
+# This is the fraction of pixels that masking sets to zero during the training of a
+# denoising autoencoder. The larger it is, the worse clean rows are reconstructed. The
+# third curve is for rows with 30 % of the pixels masked, and is highest after training
+# with 30 to 50 %. Without noise in training, the autoencoder does not learn to fill in
+# missing pixels.
 
 values = [0.0, 0.1, 0.3, 0.5, 0.7]
 denoising = DenoisingAutoencoder(64, alpha=1.6e-4, tol=0.05, random_state=0)
@@ -194,12 +197,13 @@ left = picture("corruption_level", values, fitted, curves, log=False)
 save(left, "corruption_level")
 
 # %%
-# Stillness: ``contraction_weight``
-# ---------------------------------
+# Stability of the codes: ``contraction_weight``
+# ----------------------------------------------
 #
-# The more weight, the less the code of a row changes with the row: the norm of its
-# Jacobian is shown as a fraction of that with hardly any weight. For a while that costs
-# next to nothing, since what goes first are the directions in which no digit varies.
+# The larger the weight, the less the code of a row changes with the row. The norm of
+# the Jacobian is shown relative to its value with a very small weight. Up to a certain
+# weight, it falls with almost no loss of explained variance, because the penalty first
+# acts in the directions in which digits do not vary.
 
 values = [1e-4, 1e-3, 1e-2, 0.1, 1.0]
 contractive = ContractiveAutoencoder(64, alpha=1.6e-4, tol=0.05, random_state=0)
@@ -211,14 +215,14 @@ left = picture("contraction_weight", values, fitted, curves)
 save(left, "contraction_weight")
 
 # %%
-# Units: ``activation``
-# ---------------------
+# Activation function: ``activation``
+# -----------------------------------
 #
-# A plain autoencoder here, without sparsity. Identity units span the space of PCA, in
-# no particular order: all 64 of them would explain everything, so there are only 25.
-# The others bend the codes. Logistic and tanh units bound them, which the
-# Kullback-Leibler penalty needs; rectified ones are often exactly zero, and go with
-# ``sparsity="l1"``.
+# These are plain autoencoders, without sparsity. Identity units span the space of PCA,
+# in no particular order; 64 of them would explain all variance, so there are only 25.
+# The other activations are nonlinear. Logistic and tanh units are bounded, which the
+# Kullback-Leibler penalty needs. Rectified units are often exactly zero, and can be
+# combined with ``sparsity="l1"``.
 
 values = ["identity", "logistic", "tanh", "relu"]
 plain = SparseAutoencoder(25, sparsity=None, alpha=1.6e-4, tol=0.03, random_state=0)
@@ -226,11 +230,11 @@ fitted = sweep(plain, "activation", values)
 save(picture("activation", values, fitted, both, log=False), "activation")
 
 # %%
-# When to stop: ``tol``
-# ---------------------
+# When training ends: ``tol``
+# ---------------------------
 #
-# Training ends when the loss would fall by no more than ``tol``, relatively. It does
-# not depend on the scale of the data.
+# Training ends when the loss is expected to fall by no more than ``tol``, relative to
+# its value. This does not depend on the scale of the data.
 
 values = [1.0, 0.3, 0.1, 0.03, 0.01, 3e-3]
 fitted = sweep(sparse, "tol", values)
@@ -248,14 +252,15 @@ left.margins(0.12)
 save(left, "tol")
 
 # %%
-# Step of Adam: ``learning_rate_init``
-# ------------------------------------
+# Step length of Adam: ``learning_rate_init``
+# -------------------------------------------
 #
-# The loss over the first 30 epochs with ``solver="adam"``, and for comparison over
-# L-BFGS's iterations, each of which goes through all rows about once as well. A step
-# that is too short leaves the loss high, one that is too long throws it up at first.
-# These few rows make seven batches an epoch, and ten times the default does best; with
-# many rows an epoch has more steps, and shorter ones do. L-BFGS has no step to choose.
+# The curves show the loss over the first 30 epochs with ``solver="adam"`` and, for
+# comparison, over the iterations of L-BFGS, each of which also uses all rows about
+# once. If the step is too short, the loss decreases slowly; if it is too long, the loss
+# first increases. These few rows make only seven batches in an epoch, and ten times the
+# default step is best. With many rows an epoch has more steps, and shorter steps are
+# better. L-BFGS has no step length to choose.
 
 figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 with warnings.catch_warnings():
@@ -275,9 +280,10 @@ save(ax, "learning_rate_init")
 # Sparse coding: ``sparsity_weight`` of ``SparseCoding``
 # ------------------------------------------------------
 #
-# Here the atoms are shown. More weight leaves fewer codes that differ from zero, and
-# explains less. With little, many atoms may share a row, and none need be readable. A
-# code counts as near 0 below 1 % of the largest.
+# The tiles show the atoms. With a larger weight, fewer codes differ from zero and less
+# variance is explained. With a small weight, many atoms may contribute to a row, and
+# they need not be interpretable. A code counts as near 0 if it is less than 1 % of the
+# largest.
 
 values = [0.01, 0.03, 0.1, 0.3]
 coding = SparseCoding(64, random_state=0)

@@ -1,20 +1,23 @@
 r"""
-=============================
-Units that look at few pixels
-=============================
+===============================
+Units that depend on few pixels
+===============================
 
-With weight decay every hidden unit of an autoencoder looks at every pixel, if only a
-little, and what it stands for is hard to read. A penalty on the absolute values of
-the weights leaves most of them at zero, exactly. ``l1_ratio`` shares ``alpha`` out
-between the two, as in scikit-learn's ``ElasticNet``:
+This example shows how ``l1_ratio`` sets weights to exactly zero, so that each unit
+depends on few pixels and can be interpreted.
+
+With weight decay alone, each hidden unit of an autoencoder depends at least a little on
+every pixel, and it is hard to see what it stands for. A penalty on the absolute values
+of the weights makes most of them exactly zero. ``l1_ratio`` divides ``alpha`` between
+the two penalties, as in scikit-learn's ``ElasticNet``:
 
 .. math::
 
     \alpha \left( r\, (\|W\|_1 + \|D\|_1)
         + \tfrac{1 - r}{2} (\|W\|^2 + \|D\|^2) \right).
 
-Here are 36 units for the 8 x 8 digits, for ever larger :math:`\alpha` with
-:math:`r = 1`, beside the weight decay that is the default.
+The example fits 36 units to the 8 x 8 digits, with increasing :math:`\alpha` and
+:math:`r = 1`, and compares them with the default weight decay.
 """
 
 import sys
@@ -39,8 +42,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 # A path of penalties
 # -------------------
 #
-# A code is judged by what a linear classifier reads from it, and by how much of the
-# variance of digits that it has not seen comes back.
+# The codes are judged by the accuracy of a linear classifier, and by the fraction of
+# variance that is explained. Both use digits that are not in the training set.
 
 decays = {"weight decay": {"alpha": 1.6e-4}}
 for alpha in (2e-4, 4e-4, 8e-4, 1.5e-3, 2.5e-3):
@@ -67,12 +70,13 @@ for name, decay in decays.items():
     )
 
 # %%
-# What the units look at
-# ----------------------
+# On which pixels the units depend
+# --------------------------------
 #
-# Zero is mid-grey. With weight decay each unit has some weight everywhere; with the
-# L1 penalty it looks at a few pixels, often a single one, and the rest of the tile is
-# blank. With a strong penalty some units look at none: they are not worth their price.
+# Mid-grey is zero. With weight decay, each unit has some weight on every pixel. With
+# the L1 penalty, it depends on a few pixels, often on a single one, and the rest of the
+# tile is grey. With a strong penalty, some units have no weights at all: they do not
+# lower the error by as much as their penalty.
 
 shown = ["weight decay", "α = 0.0004", "α = 0.0015"]
 figure, axes = plt.subplots(1, 4, figsize=(14, 3.8), layout="constrained")

@@ -1,21 +1,23 @@
 r"""
-===========================================
+=========================================
 Deep classifiers from few and many labels
-===========================================
+=========================================
 
-A stack of autoencoders learns its layers one after the other, each from the codes
-:math:`h^l = f(W_l h^{l-1} + b_l)` of the one below, and without labels. A softmax is
-then trained on the top codes, and in the end all weights together on
+This example measures what pre-training, depth and fine-tuning contribute to the
+accuracy of a stack of autoencoders, and compares it with other classifiers.
+
+A stack learns its layers one after the other and without labels, each from the codes
+:math:`h^l = f(W_l h^{l-1} + b_l)` of the layer below. A softmax layer is then trained
+on the top codes. Finally, all weights are trained together on
 
 .. math::
 
     J = -\frac{1}{n} \sum_i \log p_i[y_i]
         + \frac{\alpha}{2} \left(\sum_l \|W_l\|^2 + \|V\|^2\right).
 
-So there are three questions to ask of it: does the start matter, does depth, and does
-fine-tuning? Here they are put to the 8 x 8 digits, with all 1300 training rows
-labelled and with 50 of them, against a network of scikit-learn and a support vector
-machine, which has no layers and sees the labelled rows only.
+The data are the 8 x 8 digits, either with labels for all 1300 training rows or for 50
+of them. The stack is compared with scikit-learn's ``MLPClassifier`` and with a support
+vector machine, which has no layers and uses only the rows with labels.
 """
 
 import sys
@@ -45,9 +47,9 @@ few = 50
 # One split
 # ---------
 #
-# ``fine_tune=False`` stops after the layers and the output layer. A second ``fit``
-# with ``warm_start=True`` goes on from there, so that pre-training is paid for once.
-# The rows without a label go to ``X_unlabeled``.
+# ``fine_tune=False`` ends training after the layers and the output layer. A second
+# ``fit`` with ``warm_start=True`` continues from there, so pre-training has to be
+# computed only once. The rows without labels are passed as ``X_unlabeled``.
 
 
 def accuracies(seed):
@@ -107,17 +109,18 @@ print(f"{n_splits} splits in {perf_counter() - begin:.0f} s")
 #
 # Bars are standard errors over five splits.
 #
-# * The start matters. With 50 labels the layers, which have seen 1250 more digits,
-#   gain two to five points over the same network from a random start. With all labels
-#   they gain more than one, though they have seen no other rows than it has.
-# * Fine-tuning needs labels. All 1300 give it something to do, the more the deeper
-#   the stack; 50 are classified without an error by the output layer already, so it
-#   stops where it begins, or a step or two on.
-# * Depth does not pay on digits this small: one layer is as good as two or three.
-# * ``MLPClassifier``, with other units and another solver, makes up for a good part of
-#   the difference, and the support vector machine is as good with 50 labels and better
-#   with all of them, in a fraction of the time. On data like these, use it. What a
-#   stack gives beyond it are the codes themselves, from ``transform``.
+# * Pre-training helps. With 50 labels, the pre-trained layers, which have seen 1250
+#   more digits, gain two to five percentage points over the same network with random
+#   initial weights. With all labels they gain more than one, although they have seen no
+#   other rows than the network.
+# * Fine-tuning needs labels. With all 1300 labels it improves the accuracy, and more so
+#   for deeper stacks. With 50 labels, the output layer already classifies all training
+#   rows correctly, so fine-tuning ends after a few steps or none.
+# * Depth does not help on such small digits: one layer is as good as two or three.
+# * ``MLPClassifier``, with other units and another solver, is closer to the stack than
+#   the network with random weights. The support vector machine is as good with 50
+#   labels and better with all labels, in a fraction of the time. For data like these,
+#   use it. The advantage of a stack is that it also provides codes, by ``transform``.
 
 styles = {
     "pre-trained, output layer only": ("C0", "o--"),
@@ -159,12 +162,12 @@ handles, names = axes[0].get_legend_handles_labels()
 figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
 
 # %%
-# Rows without a label in a pipeline
-# ----------------------------------
+# Rows without labels in a pipeline
+# ---------------------------------
 #
-# A scaler in front has to scale the rows without a label, too, just as those with
-# one. Pipelines do that for the arguments named in ``transform_input``, if metadata
-# routing is enabled and the stack asks for the argument.
+# A scaler in a pipeline has to scale the rows without labels in the same way as the
+# others. A pipeline does this for the arguments that ``transform_input`` names, if
+# metadata routing is enabled and the stack requests the argument.
 
 X_train, X_test, y_train, y_test = train_test_split(
     16 * X, y, train_size=n_train, stratify=y, random_state=0

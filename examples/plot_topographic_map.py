@@ -1,11 +1,14 @@
 r"""
-================================
-A map of edges, folded by nobody
-================================
+==========================
+A topographic map of edges
+==========================
 
-Sparse coding writes each patch :math:`x_i` of a photograph as a sum of few atoms, the
-rows of a dictionary :math:`A`. It has no encoder: the code :math:`s_i` of a patch is
-itself the minimum of
+Topographic sparse coding learns a dictionary of edges and arranges it as a map, on
+which neighbouring atoms are alike.
+
+Sparse coding describes each patch :math:`x_i` of a photograph as a sum of few atoms,
+which are the rows of a dictionary :math:`A`. It has no encoder: the code :math:`s_i` of
+a patch minimises
 
 .. math::
 
@@ -13,13 +16,14 @@ itself the minimum of
         + \lambda \frac{1}{n} \sum_i \sum_r \sqrt{(V s_i^2)_r + \varepsilon}
         + \gamma \|A\|_F^2,
 
-where :math:`s_i^2` is taken entry by entry. With :math:`V = I` the second term is
-nearly :math:`\sum_j |s_{ij}|`, and units are interchangeable: any order of them is as
-good as any other. *Topographic* sparse coding lays the units out on a grid whose
-opposite edges meet, and lets :math:`V` add the squares over every window of 3 x 3
-neighbours. A root of a sum costs less than the sum of roots, so it pays if units that
-are active for the same patch sit side by side. Nothing says which units these should
-be, and yet a map comes out.
+where :math:`s_i^2` is taken entry by entry. With :math:`V = I`, the second term is
+nearly :math:`\sum_j |s_{ij}|`, and the order of the atoms has no meaning.
+
+*Topographic* sparse coding places the units on a grid whose opposite edges are joined.
+:math:`V` adds up the squares over every window of 3 x 3 neighbours. The square root of
+a sum is less than the sum of the square roots, so the penalty is lower if units that
+are active for the same patch are neighbours. The positions of the units are not given
+in advance; they result from training.
 """
 
 import sys
@@ -36,10 +40,10 @@ from skae import SparseCoding
 # Whitened patches
 # ----------------
 #
-# Two photographs are halved in size and whitened as in the example on edges learned
-# by an autoencoder: their spectrum is made flat, so that fine detail counts as much as
-# slow changes of brightness. 10,000 patches of 8 x 8 pixels come from each; the mean
-# brightness of a patch is removed, because no atom should be spent on it.
+# Two photographs are reduced to half their size and whitened, as in the example on edge
+# detectors: their spectrum is made flat, so that fine detail has as much influence as
+# slow changes of brightness. 10,000 patches of 8 x 8 pixels are taken from each. The
+# mean brightness of each patch is subtracted, so that no atom has to describe it.
 
 
 def halve(image):
@@ -76,9 +80,9 @@ X = X.astype(np.float32)
 # Two dictionaries
 # ----------------
 #
-# Both have 121 atoms, almost twice as many as there are pixels. With ``topography``
-# the atom of the unit in row ``r`` and column ``c`` of the grid is
-# ``components_[11 * r + c]``. A map folds slowly, so it gets a smaller ``tol``.
+# Both have 121 atoms, almost twice as many as pixels. With ``topography``, the atom of
+# the unit in row ``r`` and column ``c`` of the grid is ``components_[11 * r + c]``. A
+# map needs more rounds of training, so its ``tol`` is smaller.
 
 plain = SparseCoding(121, random_state=0)
 topographic = SparseCoding(
@@ -96,12 +100,12 @@ for name, coding in [("plain", plain), ("topographic", topographic)]:
 # Do neighbours look alike?
 # -------------------------
 #
-# Two measures, each between 0 and 1, for every pair of atoms. The cosine of the angle
-# between two atoms, without its sign, asks for the same edge in the same place. The
-# cosine between the amplitudes of their Fourier transforms does not depend on place:
-# it asks for the same direction and fineness. Their means over all pairs at each
-# distance on the grid (steps of a chess king, across the edges too) fall with distance
-# where there is a map, and do not where there is none.
+# Two measures, both between 0 and 1, are computed for every pair of atoms. The absolute
+# cosine of the angle between two atoms is high if they show the same edge in the same
+# place. The cosine between the amplitudes of their Fourier transforms does not depend
+# on the place; it is high if they have the same direction and fineness. Distances on
+# the grid are the steps of a chess king, also across the edges. On a map, the mean over
+# all pairs at a distance decreases with the distance; without a map it does not.
 
 
 def grid_distance(side):
@@ -138,8 +142,8 @@ for name, coding in [("plain", plain), ("topographic", topographic)]:
 # The maps
 # --------
 #
-# An atom and its negative are the same atom with a code of the other sign, so black
-# and white may change places between neighbours.
+# An atom and its negative are equivalent, because the sign of the code can change.
+# Black and white may therefore be exchanged between neighbours.
 
 figure, panels = plt.subplots(
     1, 3, figsize=(13, 4.6), width_ratios=[5, 5, 3], layout="constrained"

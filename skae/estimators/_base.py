@@ -110,16 +110,16 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. float32 and float64 are kept, anything else becomes
-            float64. A C-contiguous array of these types is not copied; if it is a
+            Training data. float32 and float64 are kept, other types are converted
+            to float64. A C-contiguous array of these types is not copied; if it is a
             ``numpy.memmap``, it may be larger than memory. Sparse X, of any format,
-            gives the weights that dense X gives; see the notes. NaN is a missing entry.
+            gives the same weights as dense X; see the notes. NaN is a missing entry.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows. A weight of two counts as the row
-            twice (but meets the noise of a denoising autoencoder once), of zero
-            as its absence.
+            Non-negative weights of the rows. A row of weight two counts twice
+            (but gets the noise of a denoising autoencoder only once), and a row of
+            weight zero is ignored.
 
         Returns
         -------
@@ -129,38 +129,40 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If a parameter, X or sample_weight is not what is allowed; the
+            If a parameter, X or sample_weight has a value that is not allowed. The
             message names it.
 
         Notes
         -----
-        The loss of a row with missing entries is a sum over those that were observed,
-        and so is its part in ``score``. Where an entry is missing, the mean of its
-        column is encoded, here and in ``transform`` and ``predict``, which return no
-        NaN. Of sparse X, stored entries that are NaN are missing, and others zeros;
-        such rows are written out, a block at a time. dask collections may have none.
+        In a row with missing entries, the loss and ``score`` use only the observed
+        entries. For the encoder, a missing entry is replaced by the mean of its column,
+        also in ``transform`` and ``predict``, which return no NaN. In sparse X, stored
+        NaN are missing, and entries that are not stored are zeros; rows with missing
+        entries are converted to dense rows, one block at a time. dask collections must
+        not have missing entries.
 
-        Ctrl-C ends training, keeps the weights so far and warns, with any ``n_jobs``.
-        Where joblib runs this fit among others, as in a grid search or a bagging
-        ensemble, it ends them all with KeyboardInterrupt.
+        Ctrl-C ends training, keeps the weights found so far and warns, with any
+        ``n_jobs``. If joblib runs this fit among others, as in a grid search or a
+        bagging ensemble, Ctrl-C ends all of them with KeyboardInterrupt.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
-        iteration, epoch or start, such as scikit-learn's ``ProgressBar``. The targets
-        they are shown are the rows: ``ScoringMonitor(scoring=["r2"])`` scores
+        iteration, epoch or start, for example scikit-learn's ``ProgressBar``. They get
+        the rows as targets, so ``ScoringMonitor(scoring=["r2"])`` scores
         reconstructions.
 
-        Of sparse X, products take the non-zeros only. With
-        ``output_activation="identity"`` and ``loss="squared_error"`` no
-        reconstruction is formed, so that with k components an evaluation costs
-        O(nnz k + (n_samples + n_features) k²) operations; L-BFGS works on a second
-        copy of the non-zeros, by columns. Other outputs, and losses with
-        ``emphasis``, compare with dense rows, a block at a time; so do corruptions
-        other than masking. Masking of sparse rows draws the noise of zeros too,
-        so it takes time for each of the n_samples x n_features entries, once
-        for every ``redraw_every`` iterations. Callbacks are shown the sparse rows as
-        targets, which scikit-learn's metrics refuse: give ``ScoringMonitor`` a
-        function instead, such as ``scoring={"score": lambda estimator, X, y:
-        estimator.score(X)}``.
+        With sparse X, only the non-zeros are multiplied:
+
+        * With ``output_activation="identity"`` and ``loss="squared_error"`` no
+          reconstruction is formed. With k components, an evaluation then takes
+          O(nnz k + (n_samples + n_features) k²) operations. L-BFGS works on a second
+          copy of the non-zeros, stored by columns.
+        * Other outputs, losses with ``emphasis``, and corruptions other than masking
+          need dense rows, which are formed for one block of rows at a time.
+        * Masking draws noise for the zeros, too. This takes time proportional to
+          n_samples x n_features, once for every ``redraw_every`` iterations.
+        * Callbacks get the sparse rows as targets, which scikit-learn's metrics do not
+          accept. Give ``ScoringMonitor`` a function instead, such as
+          ``scoring={"score": lambda estimator, X, y: estimator.score(X)}``.
         """
         with unchanged_on_error(self), single_threaded_blas():
             trained = self._learn(X, sample_weight)
@@ -204,15 +206,18 @@ class BaseAutoencoder(
         y: object = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> Self:
-        """Go through X once, in mini-batches, and improve the weights.
+        """Train for one epoch of Adam on these rows, in mini-batches.
 
-        For data that come in pieces. The first piece sets what is relative to the
-        scale of the data (the penalties' weights and Adam's units), so it
-        should be as mixed as the whole; if its rows are all alike, or it is one row,
-        the first hundred rows set it. After ``fit``, they are those of ``fit``, and
-        Adam's averages begin anew. Rows are not held out here. ``code_scale_`` is that
-        of the piece's codes and, where pieces are small, of those before it, which
-        count as up to 1000 rows, each as it was coded in its turn.
+        Use it for data that arrive in pieces.
+
+        * The first piece determines the scale of the data, on which the penalties and
+          the step length depend. It should therefore be like all of the data. If its
+          rows are all equal, or it has a single row, the first hundred rows are used.
+          After ``fit``, the scale is that of ``fit``, and Adam's averages start anew.
+        * ``code_scale_`` is computed from the codes of this piece and, if pieces are
+          small, of those before it, which count as up to 1000 rows. The codes of
+          earlier pieces are those of the weights of that time.
+        * No rows are held out.
 
         Parameters
         ----------
@@ -233,7 +238,7 @@ class BaseAutoencoder(
         AttributeError
             If ``solver`` is not "adam".
         ValueError
-            If a parameter, X or sample_weight is not what is allowed; the
+            If a parameter, X or sample_weight has a value that is not allowed. The
             message names it.
         """
         with unchanged_on_error(self), single_threaded_blas():

@@ -107,7 +107,7 @@ def warn_if_cut_short(estimator, status, stage="Training", fault=None, kept="wei
         if _is_one_of_several():
             raise KeyboardInterrupt
         verb = "are" if kept.endswith("s") else "is"
-        warn(f"Training interrupted by user; the {kept} so far {verb} kept.")
+        warn(f"Training interrupted by user; the {kept} found so far {verb} kept.")
 
 
 def _is_one_of_several():

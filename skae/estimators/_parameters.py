@@ -146,8 +146,8 @@ def check_works(estimator, given, solver):
     if getattr(estimator, "early_stopping", False):
         raise ValueError(
             "early_stopping=True holds out rows at random, which dask collections do "
-            "not allow; use early_stopping=False, and compare scores on rows of "
-            "your own."
+            "not allow; use early_stopping=False, and compare scores on held-out rows "
+            "of your own."
         )
 
 

@@ -117,8 +117,8 @@ def _cloned(estimator):
         )
     if "n_components" not in estimator.get_params():
         raise ValueError(
-            f"autoencoder={estimator!r} has no parameter n_components, through which a "
-            "layer is given its size; use SparseAutoencoder or BernoulliRBM, say."
+            f"autoencoder={estimator!r} has no parameter n_components, which sets the "
+            "size of a layer; use, for instance, SparseAutoencoder or BernoulliRBM."
         )
     return clone(estimator)
 

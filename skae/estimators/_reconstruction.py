@@ -75,7 +75,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The rows that the codes stand for.
+            The reconstructed rows.
         """
         check_is_fitted(self, "n_iter_")
         refuse_masked(X, "X")
@@ -92,7 +92,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
 
     @on_chunks
     def predict(self, X: MatrixLike) -> np.ndarray:
-        """Reconstruct X: ``inverse_transform(transform(X))``, but for rounding.
+        """Reconstruct X, as ``inverse_transform(transform(X))`` up to rounding.
 
         Parameters
         ----------
@@ -102,8 +102,8 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The reconstruction of every row. It is dense even where X is sparse;
-            ``score`` and ``score_samples`` do without it.
+            The reconstruction of every row. It is dense even if X is sparse;
+            ``score`` and ``score_samples`` do not need it.
         """
         rows = self._rows(X)
         return self._fill(np.empty(rows.shape, rows.dtype), _write_rows, rows)
@@ -112,7 +112,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
     def score_samples(self, X: MatrixLike) -> np.ndarray:
         """Negative squared reconstruction error of each row.
 
-        Higher is more like the training data.
+        The higher it is, the more the row is like the training data.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
     ) -> float:
         """Fraction of the variance of X that the reconstruction explains.
 
-        R² = 1 − Σ_i s_i ‖x̂_i − x_i‖² / Σ_i s_i ‖x_i − x̄‖², to be read beside
+        R² = 1 − Σ_i s_i ‖x̂_i − x_i‖² / Σ_i s_i ‖x_i − x̄‖², which can be compared with
         ``PCA.explained_variance_ratio_.sum()``. It needs no labels, so a grid
         search without ``y`` works.
 
@@ -151,10 +151,10 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
         Returns
         -------
         float
-            1 is perfect, 0 no better than the column means of X, and there is no
-            lower bound. Where all rows are equal it is 1 if they are
-            reconstructed exactly and 0 otherwise. A single row has no variance to
-            explain: the score of it is nan, with an ``UndefinedMetricWarning``.
+            1 is perfect, 0 is as good as the column means of X, and there is no lower
+            bound. If all rows are equal, it is 1 if they are reconstructed exactly and
+            0 otherwise. A single row has no variance to explain, so its score is nan,
+            with an ``UndefinedMetricWarning``.
         """
         check_is_fitted(self, "n_iter_")
         given = read(self, X, sample_weight, reset=False, order=None)

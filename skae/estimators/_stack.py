@@ -169,17 +169,17 @@ class BaseStack(
             )
         if self._continues and not self.fine_tune:
             raise ValueError(
-                "warm_start=True continues fine-tuning, which fine_tune=False leaves "
-                "out; use fine_tune=True, or warm_start=False to start afresh."
+                "warm_start=True continues fine-tuning, but fine_tune=False skips it; "
+                "use fine_tune=True, or warm_start=False to start afresh."
             )
         if self.early_stopping and not self.fine_tune:
             raise ValueError(
-                "early_stopping=True ends fine-tuning, which fine_tune=False leaves "
-                "out; use fine_tune=True, or early_stopping=False."
+                "early_stopping=True ends fine-tuning early, but fine_tune=False skips "
+                "it; use fine_tune=True, or early_stopping=False."
             )
         if self.autoencoder is None and not self.fine_tune:
             raise ValueError(
-                "fine_tune=False with autoencoder=None would leave weights random; use "
+                "fine_tune=False with autoencoder=None leaves the weights random; use "
                 "fine_tune=True, or an autoencoder such as 'denoising'."
             )
 

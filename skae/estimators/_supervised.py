@@ -76,9 +76,9 @@ class SupervisedStack(
         super()._check_stages()
         if self.decay == "start" and self.l1_ratio:
             raise ValueError(
-                "decay='start' keeps weights near those of pre-training, which an L1 "
-                f"part, l1_ratio={self.l1_ratio}, would draw to zero; use "
-                "decay='all' or 'output' with it, or l1_ratio=0."
+                f"decay='start' cannot be combined with l1_ratio={self.l1_ratio}: it "
+                "keeps the weights near those of pre-training, and l1_ratio sets "
+                "weights to zero. Use decay='all' or 'output', or l1_ratio=0."
             )
 
     def _fit(self, X, y, X_unlabeled, sample_weight):

@@ -77,7 +77,7 @@ def _check_indicators(y):
     if not np.isin(y, (0, 1)).all():
         raise ValueError(
             "Multilabel y must be an indicator matrix of 0 and 1, got the values "
-            f"{np.unique(y).tolist()}; use (y > 0).astype(int), say."
+            f"{np.unique(y).tolist()}; for instance, use (y > 0).astype(int)."
         )
 
 

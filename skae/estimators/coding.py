@@ -56,86 +56,98 @@ class SparseCoding(
     FittedDictionary,
     BaseEstimator,
 ):
-    """Dictionary of which each row is a sum of few atoms; plain or topographic.
+    r"""Dictionary learning with smooth sparse codes, plain or topographic.
 
-    A code s_i is not computed by an encoder but found by optimisation, for each row
-    x_i. With the codes as rows of S and a dictionary A, whose rows are the atoms,
-    the reconstruction is S A, and training minimises::
+    Each row x_i is described as a sum of few atoms of a dictionary A. The code s_i of a
+    row is not computed by an encoder but by optimisation. With the codes as the rows of
+    S, the reconstruction is S A, and training minimises [1]_ [3]_
 
-        J = (1/n) ‖S A − X‖²_F + λ (1/n) Σ_i Σ_r sqrt((V s_i²)_r + ε) + γ ‖A‖²_F,
+    .. math::
 
-    where s² is taken entry by entry. With V = I the middle term is a smooth Σ|s|,
-    which lets few entries of a code differ much from zero. With ``topography`` the
-    units lie on a grid whose opposite edges meet, V[r, c] = 1 where unit c lies in
-    the window of p x p units that starts at r, and a window is cheap if all of it is
-    silent: units that are active together come to be neighbours.
+        J = \frac{1}{n} \|S A - X\|_F^2
+            + \lambda \, \frac{1}{n} \sum_i \sum_r \sqrt{(V s_i^2)_r + \varepsilon}
+            + \gamma \|A\|_F^2,
 
-    Rounds of two steps lead there. The codes of a batch of rows for the present
-    dictionary are independent of each other and convex problems, each of which gets
-    an L-BFGS of its own, from the start X Aᵀ/‖A_j‖²; all are done together. Then
-    the dictionary has a closed form::
+    where s² is taken entry by entry. By default V = I, and the middle term is a smooth
+    version of Σ|s|, so that most entries of a code are close to zero.
 
-        A = (SᵀS/n + γ I)⁻¹ SᵀX/n,
+    With ``topography`` the units lie on a grid whose opposite edges are joined [2]_.
+    V[r, c] is 1 if unit c lies in the window of p x p units that starts at r, and 0
+    otherwise. The penalty of a window is low if all of its units are inactive, so units
+    that are active together become neighbours.
 
-    with the sums over this round's rows and, fading, over those of earlier ones.
+    Training alternates between two steps. First, the codes of a batch of rows are
+    computed for the present dictionary. These are independent convex problems; each has
+    its own L-BFGS, which starts at X Aᵀ/‖A_j‖², and all of them are computed together.
+    Then the dictionary has a closed form,
+
+    .. math::
+
+        A = \left( \frac{1}{n} S^\top S + \gamma I \right)^{-1} \frac{1}{n} S^\top X,
+
+    with sums over the rows of this round and, with decreasing weight, over those of
+    earlier rounds.
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of units, the length of a code, and of atoms. It may exceed the
-        number of features. None takes as many as there are features, up to 8192, or
-        as the grid of ``topography`` has.
+        Number of units: the length of a code and the number of atoms. It may exceed the
+        number of features. None uses the number of units of the grid of ``topography``
+        or, without it, the number of features, but at most 8192.
 
     sparsity_weight : float, "scale" or ("scale", float), default="scale"
-        Weight λ, in [0, inf), in squared units of X. "scale" uses 0.01 of the mean
-        squared length of a row, divided by the number of units in a window. More
-        makes codes sparser, until units go out of use one by one: their atoms go to
-        zero. ("scale", 3) is three times that.
+        Weight λ of the sparsity penalty, in [0, inf), in squared units of X. "scale" is
+        0.01 times the mean squared length of a row, divided by the number of units in a
+        window. Larger values make the codes sparser. If λ is too large, the atoms of
+        some units become zero, and these units are no longer used. ("scale", 3) is
+        three times "scale".
 
     dictionary_penalty : float, "scale" or ("scale", float), default="scale"
-        Weight γ, in (0, inf): keeps the dictionary from growing while the codes shrink.
-        "scale" uses 1/``n_components``, with which codes are of order one. Only λ²γ
-        matters, apart from the scale of the codes and for small ε.
+        Weight γ of the dictionary penalty, in (0, inf). It keeps the dictionary from
+        growing while the codes shrink. "scale" is 1/``n_components``, which gives codes
+        of order one. Apart from the scale of the codes, and for small ε, only λ²γ
+        matters.
 
     epsilon : float, default=1e-5
-        Smoothing ε, in (0, inf), in squared units of a code: codes well below its
-        root are as good as zero.
+        Smoothing ε, in (0, inf), in squared units of a code. Codes well below √ε are
+        practically zero.
 
     topography : tuple of two int, default=None
-        (rows, columns) of the grid of units, in the order of ``components_``, row by
-        row; their product must be ``n_components``. None is plain sparse coding.
+        (rows, columns) of the grid of units. ``components_`` lists the units row by
+        row. The product must be ``n_components``. None is plain sparse coding.
 
     pool_size : int, default=3
-        Edge p of a window of neighbours, at most the shorter edge of the grid.
+        Edge p of a window of neighbouring units, at most the shorter edge of the grid.
         Only used with ``topography``.
 
     max_iter : int, default=300
-        Most rounds.
+        Maximum number of rounds.
 
     code_max_iter : int, default=10
-        Most iterations of L-BFGS for a code in a round. With more, fewer rounds are
-        needed, but each costs more and more units go out of use. ``transform`` takes
-        as many iterations as a code needs.
+        Maximum number of iterations of L-BFGS for a code in a round. With more, fewer
+        rounds are needed, but each takes longer, and more units are no longer used in
+        the end. ``transform`` uses as many iterations as a code needs.
 
     batch_size : int, default=1000
-        Rows in a round, drawn in a random order; several times ``n_components`` is
-        best. None, or the number of rows or more, takes all of them in every round.
+        Number of rows in a round, drawn in a random order. Several times
+        ``n_components`` is best. None uses all rows in every round, as does a number
+        that is at least the number of rows.
 
     tol : float, default=0.05
-        Training has converged when a round changes the dictionary by no more,
-        relative to its Frobenius norm. Reading ``loss_curve_`` tells whether less
-        would be worth while.
+        Training ends when a round changes the dictionary by no more than ``tol``,
+        relative to its Frobenius norm. ``loss_curve_`` shows whether a smaller value
+        would help.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the initial dictionary and the batches. Pass an int for reproducible
+        Determines the initial dictionary and the batches. Pass an int for reproducible
         results.
 
     warm_start : bool, default=False
-        Whether ``fit`` continues from the dictionary of the previous call instead
-        of drawing a new one.
+        Whether ``fit`` continues from the dictionary of the previous call instead of a
+        new random one.
 
     verbose : int, default=0
-        1 prints a line every tenth round, 2 every round.
+        1 prints a line for every tenth round, 2 for every round.
 
     Attributes
     ----------
@@ -143,48 +155,48 @@ class SparseCoding(
         A, the dictionary: what each unit adds to a reconstruction.
 
     loss_curve_ : ndarray of shape (n_iter_,)
-        J of the rows of each round, before the dictionary changed.
+        J of the rows of each round, before the dictionary was changed.
 
     n_iter_ : int
-        Number of rounds done, by ``fit`` and by ``partial_fit`` since.
+        Number of rounds, by ``fit`` and by calls of ``partial_fit`` after it.
 
     pooling_ : scipy.sparse.csr_array of shape (n_components, n_components)
-        V.
+        The matrix V.
 
     sparsity_weight_ : float
-        The λ used.
+        The value of λ that was used.
 
     dictionary_penalty_ : float
-        The γ used.
+        The value of γ that was used.
 
     n_features_in_ : int
         Number of features seen in ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X had any that are all strings.
+        Names of the features. Only defined if X has feature names that are all strings.
 
     See Also
     --------
     SparseAutoencoder : Sparse codes by an encoder, without optimisation for each row.
     sklearn.decomposition.MiniBatchDictionaryLearning : Atoms of unit length, codes
         with exact zeros.
-    sklearn.decomposition.FastICA : As many units as features at most, and codes that
+    sklearn.decomposition.FastICA : At most as many units as features, and codes that
         are linear in the rows.
 
     Notes
     -----
-    The UFLDL tutorial's code divides the first term by n, but neither λ nor γ: its λ
-    is the λ here divided by n, so that its 5e-5 with batches of 2,000 rows is
-    ``sparsity_weight=0.1`` here; its γ of 1e-2 is ``dictionary_penalty=0.01``.
+    The code of the UFLDL tutorial divides the first term by n, but not λ and γ. Its λ
+    is therefore the λ here divided by n: 5e-5 with batches of 2000 rows is
+    ``sparsity_weight=0.1`` here. Its γ of 1e-2 is ``dictionary_penalty=0.01``.
 
-    There is no bias, and X is not centred, as in scikit-learn's dictionaries. Remove
-    what atoms should not be spent on: column means with
-    ``StandardScaler(with_std=False)``, the mean of every patch of an image. With the
-    default weights the codes of c X are those of X, and its dictionary c times as
+    There is no bias, and X is not centred, as in scikit-learn's dictionary learning.
+    First remove what the atoms should not describe: the column means with
+    ``StandardScaler(with_std=False)``, or the mean of each patch of an image. With the
+    default weights, the codes of c X are those of X, and its dictionary is c times as
     large.
 
-    Codes are found in float64 by ``transform``, whatever the dtype of X, and returned
-    in that of X; ``fit`` computes in the dtype of X.
+    ``transform`` computes codes in float64 for every dtype of X, and returns them in
+    the dtype of X. ``fit`` computes in the dtype of X.
 
     References
     ----------
@@ -271,15 +283,15 @@ class SparseCoding(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. float32 and float64 are kept, anything else becomes
-            float64. Sparse X, of any format, gives the dictionary that dense X gives,
-            from products with its non-zeros: no dense rows are formed.
+            Training data. float32 and float64 are kept, other types are converted
+            to float64. Sparse X, of any format, gives the same dictionary as dense X;
+            only its non-zeros are multiplied, and no dense rows are formed.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows. A row of weight zero counts as absent,
-            without a copy of the others; a weight of two counts as the row twice
-            within its batch.
+            Non-negative weights of the rows. A row of weight zero is ignored,
+            without a copy of the others. A row of weight two counts twice within its
+            batch.
 
         Returns
         -------
@@ -289,18 +301,18 @@ class SparseCoding(
         Raises
         ------
         ValueError
-            If a parameter, X or sample_weight is not what is allowed; the
+            If a parameter, X or sample_weight has a value that is not allowed. The
             message names it.
 
         Notes
         -----
         Ctrl-C ends training, keeps the dictionary of the last complete round and
-        warns. Where joblib runs this fit among others, as in a grid search, it ends
-        them all with KeyboardInterrupt.
+        warns. If joblib runs this fit among others, as in a grid search, Ctrl-C ends
+        all of them with KeyboardInterrupt.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
-        round. The targets they are shown are the rows; sparse ones scikit-learn's
-        metrics refuse, so give ``ScoringMonitor`` a function then, such as
+        round. They get the rows as targets. scikit-learn's metrics do not accept sparse
+        targets, so with sparse X give ``ScoringMonitor`` a function, such as
         ``scoring={"score": lambda estimator, X, y: estimator.score(X)}``.
         """
         with unchanged_on_error(self), single_threaded_blas():
@@ -336,10 +348,10 @@ class SparseCoding(
         y: object = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> Self:
-        """One round with these rows: their codes, then the dictionary.
+        """Train for one round on these rows: their codes, then the dictionary.
 
-        The dictionary fits the codes of earlier calls too, the more recent the
-        better. The first call sets what "scale" stands for.
+        The dictionary also fits the codes of earlier calls; recent calls have more
+        weight. The first call determines the values of "scale".
 
         Parameters
         ----------
@@ -386,8 +398,8 @@ class SparseCoding(
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Code X with the dictionary.
 
-        The code of a row is the minimum of the row's part of J, so it depends neither
-        on the other rows nor on how they are batched.
+        The code of a row minimises the part of J that belongs to this row. It does not
+        depend on the other rows or on batches.
 
         Parameters
         ----------
@@ -397,8 +409,8 @@ class SparseCoding(
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            In the dtype of X if that is float32 or float64. The root of s² + ε is
-            smooth, so codes that stand for nothing are small, not exactly zero.
+            In the dtype of X if that is float32 or float64. The square root of s² + ε
+            is smooth, so the codes of unused atoms are small but not exactly zero.
         """
         return super().transform(X)
 
@@ -492,14 +504,14 @@ class SparseCoding(
             (number, of_scale), used = strength(self, name), fitted[name]
             if not of_scale and number != used:
                 raise ValueError(
-                    f"partial_fit goes on with {name}={used:g}, got {name}={number:g}; "
-                    f"set {name} back, or fit afresh."
+                    f"partial_fit continues with {name}={used:g}, got {name}={number:g}"
+                    f"; set {name} back, or fit afresh."
                 )
         same = ("epsilon", "topography", "pool_size")
         if any(constants[name] != fitted[name] for name in same):
             raise ValueError(
-                "partial_fit goes on with the epsilon, topography and pool_size of the "
-                "first call; set them back, or fit afresh."
+                "partial_fit continues with the epsilon, topography and pool_size of "
+                "the first call; set them back, or fit afresh."
             )
 
     def _keep(self, problem, trained, constants):

@@ -5,178 +5,203 @@ from skae.estimators._parameters import Seed, SparsityMixin, Strength
 
 
 class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
-    """Autoencoder whose hidden units are active only now and then.
+    r"""Autoencoder with sparse codes.
 
-    An encoder turns a row x into a code h, and a decoder turns the code back
-    into a reconstruction x̂::
+    An encoder computes the code h of a row x, and a decoder computes the reconstruction
+    x̂ from the code:
 
-        h = f(W x + b),    x̂ = g(Dᵀ h + c).
+    .. math::
 
-    Training minimises the mean loss of the n rows, a decay of the weights, and
-    a penalty that keeps the codes sparse::
+        h = f(W x + b), \qquad \hat x = g(D^\top h + c) .
 
-        J = (1/n) Σ_i ½‖x̂_i − x_i‖² + (α/2)(‖W‖² + ‖D‖²) + β Σ_j KL(ρ ‖ ρ̂_j).
+    Training minimises the mean loss of the n rows, a decay of the weights, and a
+    penalty that keeps the codes sparse [1]_:
 
-    ρ̂_j is the mean code of unit j over all rows, ρ the mean code asked for, and
-    KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1−ρ) log((1−ρ)/(1−ρ̂)). Each unit then stands for
-    something that a few rows have, such as a stroke of a digit or an edge of a
-    photograph. J is minimised over all rows at once by L-BFGS [2]_, or in batches
-    of rows by Adam [3]_; the same ``random_state`` gives the same bits.
+    .. math::
+
+        J = \frac{1}{n} \sum_i \frac{1}{2} \|\hat x_i - x_i\|^2
+            + \frac{\alpha}{2} \left( \|W\|^2 + \|D\|^2 \right)
+            + \beta \sum_j \mathrm{KL}(\rho \,\|\, \hat\rho_j) .
+
+    Here ρ̂_j is the mean code of unit j over all rows, ρ is the target for this mean,
+    and KL(ρ‖ρ̂) = ρ log(ρ/ρ̂) + (1−ρ) log((1−ρ)/(1−ρ̂)) is the Kullback-Leibler
+    divergence. Each unit then learns a feature that only some of the rows have, such as
+    a stroke of a digit or an edge in a photograph.
+
+    J is minimised over all rows at once by L-BFGS [2]_, or in batches of rows by Adam
+    [3]_. The same ``random_state`` gives the same bits.
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of hidden units, the length of a code. It may exceed the number
-        of features: sparsity, not narrowness, is what makes the codes useful.
-        None takes as many as there are features, up to 8192.
+        Number of hidden units, which is the length of a code. It may exceed the number
+        of features: the sparsity penalty keeps such codes useful. None uses the number
+        of features, but at most 8192.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
-        f, the activation of the hidden units.
+        Activation f of the hidden units.
 
     output_activation : {"identity", "logistic"}, default="identity"
-        The outputs' g: "identity" suits data on any scale, "logistic" data in [0, 1].
+        Activation g of the outputs: "identity" for data on any scale, "logistic" for
+        data in [0, 1].
 
     loss : {"squared_error", "log_loss"}, default="squared_error"
-        Loss of a row: ½‖x̂ − x‖², or the cross-entropy
-        Σ_k −x_k log x̂_k − (1 − x_k) log(1 − x̂_k), for X in [0, 1] and with
-        ``output_activation="logistic"``.
+        Loss of a row: half the squared error, ½‖x̂ − x‖², or the cross-entropy
+        Σ_k −x_k log x̂_k − (1 − x_k) log(1 − x̂_k). The cross-entropy needs X in [0, 1]
+        and ``output_activation="logistic"``.
 
     tied_weights : bool, default=False
-        Whether the decoder uses the encoder's weights, D = W. With logistic or
-        tanh units that works best for data of about unit spread, as the same
-        weights must shrink the data and grow the reconstruction.
+        Whether the decoder uses the weights of the encoder, D = W. With logistic or
+        tanh units this works best if the features have a standard deviation of about 1,
+        because the same weights then have to scale the data down and the codes up.
 
     alpha : float, "scale" or ("scale", float), default="scale"
-        Weight decay α, in [0, inf). Biases are not penalised. "scale" decays W as
-        3e-3 and D as 1e-4 would for data of unit spread, in whatever unit X is
-        measured: with s² the mean variance of a feature, W by 3e-3 s⁴ and D by 1e-4
-        (see ``penalties_``). ("scale", 3) is three times that.
+        Weight decay α, in [0, inf). Biases are not penalised. "scale" makes the decay
+        independent of the units of X: with s² the mean variance of a feature, α is
+        3e-3 s⁴ for W and 1e-4 for D (see ``penalties_``). This equals 3e-3 and 1e-4 for
+        features of unit variance. ("scale", 3) is three times "scale".
 
     l1_ratio : float, default=0.0
-        Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        decay becomes, for W and likewise for D::
+        Share of ``alpha`` that is applied to absolute values, in [0, 1]. With r =
+        ``l1_ratio``, the decay of W, and likewise that of D, becomes
 
-            α (l1_ratio ‖W‖₁ + ½ (1 − l1_ratio) ‖W‖²),
+        .. math::
 
-        and the more weights are exactly zero the larger it is, at a minimum that
-        L-BFGS finds orthant by orthant [4]_, and that Adam approaches by
-        soft-thresholding after each step. Use it for units that look at few
-        features each and can be read: pixels of one stroke, a handful of genes.
-        alpha="scale" is then 1/(l1_ratio/5e-3 + (1 − l1_ratio)/a) for data of unit
-        spread, with a from above: absolute values, too, are penalised alike in whatever
-        unit X is measured, those of W by s³ and those of D by s times as much.
+            \alpha \left( r \|W\|_1 + \frac{1 - r}{2} \|W\|^2 \right)
+
+        The larger r is, the more weights are exactly zero. L-BFGS uses an orthant-wise
+        variant [4]_, and Adam applies soft-thresholding after each step. Use it for
+        units that depend on few features and can be interpreted, such as the pixels of
+        one stroke or a handful of genes.
+
+        With ``alpha="scale"``, α for features of unit variance is
+        1/(r/5e-3 + (1 − r)/a), where a is the value given under ``alpha``. For other
+        data, the penalty on absolute values is multiplied by s³ for W and by s for D,
+        so that it does not depend on the units of X.
 
     sparsity : {"kl", "l1"} or None, default="kl"
-        Penalty on the codes: the Kullback-Leibler divergence above, for
-        logistic and tanh units (codes in (−1, 1) count as (h + 1)/2); "l1" for
-        ``β (1/n) Σ_i Σ_j |h_ij|``, with any activation; None for a plain
-        autoencoder, which with identity activations spans the space of PCA.
+        Penalty on the codes.
+
+        * "kl": the Kullback-Leibler divergence above, for logistic and tanh units. The
+          codes of tanh units, in (−1, 1), enter it as (h + 1)/2.
+        * "l1": ``β (1/n) Σ_i Σ_j |h_ij|``, with any activation.
+        * None: no penalty. This is a plain autoencoder. With identity activations it
+          spans the same space as PCA.
 
     sparsity_target : float or "auto", default="auto"
-        Target ρ, in (0, 1): the mean code asked of each unit. Only used by "kl". "auto"
-        is max(0.2, 0.5 − 0.3 k/d) for k units and d features: few units tell most if
-        they are as often high as low, and many may be rarer, which makes features
-        that a linear model can use. For units that each stand for one thing, as strokes
-        or edges, ask for 0.02 to 0.1. It
-        pulls, more or less as ``sparsity_weight`` says: compare
-        ``mean_activation_``. ``score`` alone always prefers less sparsity, so
-        choose it by what the codes are for.
+        Target ρ for the mean code of each unit, in (0, 1). Only used by "kl". "auto" is
+        max(0.2, 0.5 − 0.3 k/d) for k units and d features, which suits a linear model
+        on the codes: a few units carry most information if their codes are high as
+        often as low, and many units may be active more rarely. For units that can be
+        interpreted, such as strokes or edges, use 0.02 to 0.1.
+
+        How closely the mean codes follow the target depends on ``sparsity_weight``; see
+        ``mean_activation_``. ``score`` always prefers less sparsity, so choose the
+        target by the model that uses the codes.
 
     sparsity_weight : float, "scale" or ("scale", float), default="scale"
-        Weight β, in [0, inf). "scale" uses a fifth of the loss of reconstructing every
-        row by the column means (a tenth of the total variance, for the squared
-        error), and for "l1" that divided by ``n_components`` or, if that is more,
-        by ``n_features / 20``: a stronger one silences every code of wide data.
-        ("scale", 3) is three times that.
+        Weight β of the sparsity penalty, in [0, inf). "scale" is a fifth of the loss of
+        reconstructing every row by the column means; for the squared error, this is a
+        tenth of the total variance. For "l1" it is divided by ``n_components`` or by
+        ``n_features / 20``, whichever is larger, because a larger weight would set
+        every code of wide data to zero. ("scale", 3) is three times "scale".
 
     scale_codes : bool, default=True
-        Whether ``transform`` divides each unit's code by its standard deviation over
-        the training rows, ``code_scale_``, which ``inverse_transform`` undoes. What
-        comes after then meets features of unit spread, not centred, so that zeros stay.
-        Training, ``predict`` and the other fitted attributes know unscaled codes only.
+        Whether ``transform`` divides the codes of each unit by their standard deviation
+        over the training rows, ``code_scale_``, and ``inverse_transform`` multiplies by
+        it again. The estimator that uses the codes then gets features of unit spread.
+        The codes are not centred, so zeros stay zeros. Training, ``predict`` and the
+        other fitted attributes use unscaled codes.
 
     solver : {"lbfgs", "adam"}, default="lbfgs"
-        "lbfgs" works on all rows at every step and goes to a minimum. "adam" takes
-        a step after every batch of rows: the choice where rows are many, or come
-        in pieces (``partial_fit``). It comes near a minimum in a few epochs and
-        stays there; with ``warm_start=True``, ``set_params(solver="lbfgs")`` and
-        another ``fit`` go the rest of the way.
+        "lbfgs" uses all rows in every step and converges to a minimum. "adam" updates
+        the weights after every batch of rows. Use "adam" when there are many rows, or
+        when they arrive in pieces (``partial_fit``). It gets close to a minimum within
+        a few epochs. To continue to the minimum, call ``set_params(solver="lbfgs",
+        warm_start=True)`` and ``fit`` again.
 
     max_iter : int, default=1000
-        Most iterations of L-BFGS; with Adam, most epochs, each of which goes
-        through all rows once.
+        Maximum number of iterations of L-BFGS or, with Adam, of epochs. In an epoch,
+        Adam uses every row once.
 
     max_fun : int, default=15000
-        Most evaluations of J and its gradient by L-BFGS, at least one an
-        iteration. Not used by Adam.
+        Maximum number of evaluations of J and its gradient by L-BFGS, which needs at
+        least one in each iteration. Not used by Adam.
 
     growing_samples : bool, default=True
-        Whether L-BFGS begins on samples of the rows that grow, where there are 10,000
-        rows or more: 30 iterations on 1000 rows, then on four times as many, and so on,
-        before those on all rows. ``max_iter`` counts all of them. The minimum is one of
-        the same loss, but maybe another one. Not used by Adam.
+        Whether L-BFGS starts on samples of the rows if there are 10,000 rows or more:
+        30 iterations on 1000 rows, then 30 on four times as many, and so on, and
+        finally on all rows. This saves time. ``max_iter`` counts all of these
+        iterations. The result is a minimum of the same loss, but it may be another
+        minimum than with ``growing_samples=False``. Not used by Adam.
 
     tol : float, default=1e-2
-        Training has converged when J would fall by no more than this, relatively, if
-        it went on: by ``tol`` times J, or a tenth of the loss of the column means
-        where J is below that. That is estimated as three times what J has fallen by in
-        the last quarter of L-BFGS's iterations, ten of them at least, or of Adam's
-        epochs, ``n_iter_no_change`` of them at least. The meaning is the same for any
-        number of columns in any units. With ``early_stopping`` the score
-        on held-out rows decides.
+        Training ends when J is expected to fall by no more than ``tol``, relative to J,
+        if training continued. The remaining decrease is estimated as three times the
+        decrease over the last quarter of the iterations of L-BFGS, at least ten of
+        them, or of the epochs of Adam, at least ``n_iter_no_change`` of them. If J is
+        below a tenth of the loss of the column means, ``tol`` is relative to that
+        tenth. The meaning of ``tol`` does not depend on the number of columns or on
+        their units. With ``early_stopping``, the score on the held-out rows decides
+        instead.
 
     batch_size : int or "auto", default="auto"
-        Most rows of a batch of Adam's; batches are of equal size, give or take a
-        row. "auto" is 200, or all rows if they are fewer.
+        Maximum number of rows in a batch of Adam. All batches have the same size, up to
+        a difference of one row. "auto" is 200, or the number of rows if that is
+        smaller.
 
     learning_rate : {"constant", "linear"}, default="constant"
-        Whether "adam" keeps its step, or lets it fall linearly to nothing over
-        ``max_iter`` epochs, which settles the weights where batches are noisy.
+        Whether the step length of Adam stays constant, or decreases linearly to zero
+        over ``max_iter`` epochs. The decrease lets the weights settle when batches are
+        noisy.
 
     learning_rate_init : float, default=3e-3
-        Length of Adam's steps, in (0, inf): how far an entry of the weights moves
-        at a time, in units in which the data have unit spread.
+        Step length of Adam, in (0, inf): how far an entry of the weights moves in one
+        step, in units in which the data have unit spread.
 
     shuffle : bool, default=True
-        Whether Adam goes through the rows in another order every epoch.
+        Whether Adam processes the rows in a new random order in every epoch.
 
     early_stopping : bool, default=False
-        Whether to hold rows out of training, with either solver, and to stop when
-        the score on them has not risen by ``tol / n_iter_no_change``,
-        ``n_iter_no_change`` times over. The weights kept are those that scored best.
-        ``partial_fit`` holds none out.
+        Whether to hold out some of the rows, with either solver, and to end training
+        when the score on them has not risen by ``tol / n_iter_no_change`` for
+        ``n_iter_no_change`` times in succession. The weights with the best score are
+        kept. ``partial_fit`` holds out no rows.
 
     validation_fraction : float, default=0.1
-        The fraction of the rows that ``early_stopping`` holds out, in (0, 1).
+        Fraction of the rows that ``early_stopping`` holds out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Epochs that Adam looks back at, at least, before it stops, and as many as have
-        1/``learning_rate_init`` batches; and iterations or epochs without a better
-        score before ``early_stopping`` stops.
+        Minimum number of epochs over which Adam measures the decrease for ``tol``;
+        these epochs also have at least 1/``learning_rate_init`` batches. With
+        ``early_stopping``: the number of iterations or epochs without a better score
+        after which training ends.
 
     n_init : int, default=1
-        Number of random starts. J is not convex; the lowest loss is kept.
+        Number of random starts. J is not convex, so different starts may end in
+        different minima. The result with the lowest loss is kept.
 
     n_jobs : int, default=None
-        Number of starts trained at the same time, through joblib. None is 1
-        unless in a ``joblib.parallel_config`` context, -1 is all processors.
-        A single start uses as many threads as BLAS is allowed, without this.
+        Number of starts that are trained at the same time, with joblib. None means 1
+        unless in a ``joblib.parallel_config`` context; -1 means all processors. A
+        single start already uses as many threads as BLAS may use.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the initial weights, the order of the rows and those held out. Pass an
-        int for reproducible results.
+        Determines the initial weights, the order of the rows and the choice of held-out
+        rows. Pass an int for reproducible results.
 
     warm_start : bool, default=False
-        Whether ``fit`` continues from the weights of the previous call, with
-        one start, instead of drawing new ones. The solver may have changed since.
+        Whether ``fit`` continues from the weights of the previous call, with a single
+        start, instead of new random weights. The solver may be changed between the
+        calls.
 
     verbose : int, default=0
-        1 prints a line every tenth iteration or epoch, 2 every one.
+        1 prints a line for every tenth iteration or epoch, 2 for every one.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        W, the weights of the encoder: what each unit looks for.
+        W, the weights of the encoder: what each unit responds to.
 
     intercept_hidden_ : ndarray of shape (n_components,)
         b, the biases of the hidden units.
@@ -185,65 +210,69 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         D, the weights of the decoder: what each unit adds to a reconstruction.
 
     intercept_visible_ : ndarray of shape (n_features,)
-        c, the biases of the output. Training starts them at the column means
-        (at their logit, behind a logistic output).
+        c, the biases of the outputs. Their initial values are the column means or, with
+        logistic outputs, the logits of the column means.
 
     mean_activation_ : ndarray of shape (n_components,)
-        Mean code of each unit over the training data, without the rows held out;
-        after ``partial_fit``, over the last piece.
+        Mean code of each unit over the training rows, without held-out rows. After
+        ``partial_fit``: over the last piece.
 
     code_scale_ : ndarray of shape (n_components,)
-        Standard deviation of each unit's code over the training data, without the
-        rows held out; 1 for a unit that has less than a thousandth of the typical
-        one. After ``partial_fit``, see there.
+        Standard deviation of the codes of each unit over the training rows, without
+        held-out rows. It is 1 for a unit whose standard deviation is less than a
+        thousandth of the typical one. For its value after ``partial_fit``, see that
+        method.
 
     loss_ : float
-        J after training. With Adam, its mean over the batches of the last epoch,
-        as they were met on the way; with ``early_stopping``, that of the
+        J after training. With Adam: the mean over the batches of the last epoch, each
+        evaluated with the weights of that time. With ``early_stopping``: J of the
         iteration or epoch whose weights are kept.
 
     loss_terms_ : dict of str to float
-        The parts of ``loss_``: "reconstruction", "decay" and "sparsity";
-        with ``l1_ratio`` also "l1", that of the absolute values of the weights.
+        The parts of ``loss_``: "reconstruction", "decay" and "sparsity". With
+        ``l1_ratio`` also "l1", the penalty on absolute values of the weights.
 
     loss_curve_ : ndarray of shape (n_iter_,)
         J after each iteration, or its mean over the batches of each epoch. While
-        samples grow, J on the rows of the moment.
+        samples grow, J on the rows of the current sample.
 
     loss_curve_terms_ : dict of str to ndarray of shape (n_iter_,)
         The parts of J after each iteration.
 
     validation_scores_ : ndarray of shape (n_iter_,) or None
-        With ``early_stopping``, the fraction of the loss of the column means that
-        the reconstruction of the held-out rows does away with, after each
-        iteration or epoch: 1 is perfect. None without. Where Ctrl-C came during a
-        score, it is one entry shorter.
+        With ``early_stopping``, the score on the held-out rows after each iteration or
+        epoch: the fraction by which the reconstruction reduces the loss of the column
+        means. 1 is perfect. None without ``early_stopping``. If Ctrl-C interrupted the
+        computation of a score, there is one entry less.
 
     n_iter_ : int
-        Number of iterations done, or of epochs: 1 after ``partial_fit``.
+        Number of iterations or epochs. It is 1 after ``partial_fit``.
 
     penalties_ : dict of str to list of float
-        What multiplies ½‖W‖² and ½‖D‖², as "squares", and ‖W‖₁ and ‖D‖₁, as "absolute".
-        Where ``alpha`` is a number it is (1 − l1_ratio) α and l1_ratio α. "scale" is
-        multiplied by u/z², and by u/z for absolute values, where weights grow as z with
-        the unit of X: 1/s for W, s for D below linear outputs and 1 below logistic
-        ones, and 1 if they are tied; u is s², and 1 with ``loss="log_loss"``.
+        The penalty weights that were used: "squares" holds the factors of ½‖W‖² and
+        ½‖D‖², "absolute" those of ‖W‖₁ and ‖D‖₁.
+
+        If ``alpha`` is a number, they are (1 − l1_ratio) α and l1_ratio α. With
+        "scale", they are multiplied by u/z² and u/z, so that they do not depend on the
+        units of X. Here u is s², or 1 with ``loss="log_loss"``. z says how the weights
+        depend on the units: it is 1/s for W, s for D with linear outputs, 1 for D with
+        logistic outputs, and 1 for tied weights.
 
     sparsity_weight_ : float
-        The β used; 0 where ``sparsity=None``.
+        The value of β that was used; 0 if ``sparsity=None``.
 
     sparsity_target_ : float or None
-        The ρ used; None where ``sparsity`` is not "kl".
+        The value of ρ that was used; None if ``sparsity`` is not "kl".
 
     sparsity_of_weights_ : dict of str to float
-        The fractions of ``components_``, as "encoder", and of
-        ``decoder_components_``, as "decoder", that are exactly zero.
+        The fraction of weights that are exactly zero in ``components_`` ("encoder") and
+        in ``decoder_components_`` ("decoder").
 
     n_features_in_ : int
         Number of features seen in ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X had any that are all strings.
+        Names of the features. Only defined if X has feature names that are all strings.
 
     See Also
     --------
@@ -254,22 +283,22 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
 
     Notes
     -----
-    Features are not scaled: as for PCA, those with the largest variance count
-    most unless a scaler comes first.
+    Features are not scaled. As in PCA, those with the largest variance have most
+    influence, unless a scaler comes first.
 
-    Inside ``GridSearchCV(n_jobs=-1)`` every worker uses the threads that joblib
-    leaves it, so nothing needs to be set. X of float32 is trained in float32, in
-    about half the time.
+    Inside ``GridSearchCV(n_jobs=-1)``, every worker uses the number of threads that
+    joblib assigns to it, so no further setting is needed. X of float32 is trained in
+    float32, in about half the time.
 
-    Penalties far too strong for the data leave nothing to learn: weights go to
-    zero and every reconstruction to the column means, with a ``score`` of 0.
+    If the penalties are far too strong for the data, all weights become zero, every row
+    is reconstructed by the column means, and ``score`` is 0.
 
-    A constant column is reconstructed by its output bias. Where all rows are
-    equal, data count as having unit spread.
+    A constant column is reconstructed by its output bias. If all rows are equal, the
+    data are treated as having unit spread.
 
-    A batch knows the mean code of its own rows only. So with Adam the KL penalty
-    is taken at a running mean of the batches' mean codes, which remembers about
-    ten of them; ``loss_`` and ``loss_terms_`` have its value there.
+    With Adam, a batch contains only some of the rows. The KL penalty is therefore
+    evaluated at a running mean of the mean codes of about the last ten batches.
+    ``loss_`` and ``loss_terms_`` use its value there.
 
     References
     ----------
@@ -294,7 +323,7 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
     >>> bool(autoencoder.score(X) > 0.8)
     True
 
-    Data that come in pieces, here ten times over:
+    Rows that arrive in pieces; here all pieces are used ten times:
 
     >>> import numpy as np
     >>> online = SparseAutoencoder(32, solver="adam", random_state=0)

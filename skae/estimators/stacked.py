@@ -23,201 +23,231 @@ from skae.training.early_stopping import HeldOutLoss
 
 
 class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
-    """Deep autoencoder: an encoder of several layers and its mirror image.
+    r"""Deep autoencoder: an encoder of several layers and its mirror image.
 
-    Each layer is pre-trained as an autoencoder of the codes of the layer below; then
-    the stack is unrolled [1]_, the decoders in reverse above the encoders,
+    Each layer is pre-trained as an autoencoder of the codes of the layer below. Then
+    the decoders are put on top of the encoders, in reverse order [1]_:
 
-    .. code-block:: text
+    .. math::
 
-        h⁰ = x,    hˡ = f(W_l hˡ⁻¹ + b_l)               l = 1 … L, the code is h^L,
-        r^L = h^L, rˡ⁻¹ = f(D_l rˡ + c_l)               l = L … 2,
-        x̂ = g(D_1 r¹ + c_1),
+        h^0 = x, \qquad h^l = f(W_l h^{l-1} + b_l), \qquad l = 1, \ldots, L,
 
-    (a decoder ends in a logistic function where its autoencoder has logistic outputs,
-    and is linear elsewhere), and all weights, now independent of each other, are
-    fine-tuned on
+    .. math::
 
-    .. code-block:: text
+        r^L = h^L, \qquad r^{l-1} = f(D_l r^l + c_l), \qquad
+        \hat x = g(D_1 r^1 + c_1) .
 
-        J = (1/n) Σ_i ℓ(x_i, x̂_i) + (α/2) Σ_l (‖W_l‖² + ‖D_l‖²).
+    The code is the top layer h^L. A decoder has logistic outputs if its autoencoder
+    has; otherwise it is linear.
 
-    A few codes then reconstruct what takes many principal components. For a handful
-    of columns, or where linear structure is all there is, PCA is as good and exact.
+    Finally all weights, which are now independent of each other, are trained together,
+    which is called fine-tuning. They minimise
+
+    .. math::
+
+        J = \frac{1}{n} \sum_i \ell(x_i, \hat x_i)
+            + \frac{\alpha}{2} \sum_l \left( \|W_l\|^2 + \|D_l\|^2 \right) .
+
+    A few such codes can reconstruct as much as many principal components. With only a
+    handful of columns, or if the structure is linear, PCA is as good, and it is exact.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
-        Units of each layer of the encoder, the code's last. The decoder mirrors them.
+        Number of units of each layer of the encoder. The last layer is the code. The
+        decoder has the same sizes in reverse order.
 
-    autoencoder : {"denoising", "sparse", "contractive", "rbm"}, estimator, list of \
-            these, or None, default="denoising"
-        What pre-trains a layer; a list has one for each. An estimator is cloned and
-        given its size as ``n_components``; fitted, it must have ``components_`` and
-        ``intercept_hidden_``, and ``intercept_visible_`` to decode, as the
-        autoencoders here and scikit-learn's ``BernoulliRBM`` have, and where it has no
-        ``activation`` it counts as logistic. Its other parameters can be searched, as
-        in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
-        this stack's solver and limits and its own defaults otherwise; after logistic
-        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
-        ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
+    autoencoder : str, estimator, list or None, default="denoising"
+        What pre-trains a layer.
+
+        * A name: "denoising", "sparse", "contractive" or "rbm". It stands for this
+          autoencoder with its default parameters, but with the solver and the limits of
+          the stack. Above logistic layers it has logistic outputs and
+          ``loss="log_loss"``. "rbm" is scikit-learn's ``BernoulliRBM``, for rows in [0,
+          1].
+        * An estimator. It is cloned, and its ``n_components`` is set to the size of the
+          layer. After ``fit`` it must have ``components_`` and ``intercept_hidden_``,
+          and ``intercept_visible_`` for the decoder, as the autoencoders here and
+          ``BernoulliRBM`` have. If it has no ``activation``, it is taken to be
+          logistic. Its parameters can be searched, as in
+          ``autoencoder__sparsity_target``.
+        * A list with one of these for each layer.
+        * None: no pre-training, random initial weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
-        f, where ``autoencoder`` is a name or None. An estimator brings its own.
+        Activation f of the hidden layers if ``autoencoder`` is a name or None. An
+        estimator uses its own activation.
 
     code_activation : {"logistic", "tanh", "relu", "identity"}, default=None
-        The same for the top layer, whose codes ``transform`` returns; "identity" as
-        in [1]_. None is ``activation``.
+        Activation of the top layer, whose codes ``transform`` returns. It is "identity"
+        in [1]_. None means ``activation``.
 
     output_activation : {"identity", "logistic"}, default="identity"
-        The outputs' g: "identity" suits data on any scale, "logistic" data in [0, 1].
+        Activation g of the outputs: "identity" for data on any scale, "logistic" for
+        data in [0, 1].
 
     loss : {"squared_error", "log_loss"}, default="squared_error"
-        ℓ: ½‖x̂ − x‖², or the cross-entropy Σ_k −x log x̂ − (1 − x) log(1 − x̂), which
-        needs ``output_activation="logistic"``.
+        Loss ℓ of a row: half the squared error, ½‖x̂ − x‖², or the cross-entropy
+        Σ_k −x_k log x̂_k − (1 − x_k) log(1 − x̂_k). The cross-entropy needs X in [0, 1]
+        and ``output_activation="logistic"``.
 
     fine_tune : bool, default=True
-        Whether to train all weights together in the end. Without, the autoencoders
-        are simply applied one after the other.
+        Whether to train all weights together after pre-training. If False, the
+        pre-trained autoencoders are applied one after the other.
 
     scale_codes : bool, default=True
-        Whether ``transform`` divides each unit's code by its standard deviation over
-        the training rows, ``code_scale_``, which ``inverse_transform`` undoes. What
-        comes after then meets features of unit spread, not centred, so that zeros stay.
-        Training, ``predict`` and the other fitted attributes know unscaled codes only.
+        Whether ``transform`` divides the codes of each unit by their standard deviation
+        over the training rows, ``code_scale_``, and ``inverse_transform`` multiplies by
+        it again. The estimator that uses the codes then gets features of unit spread.
+        The codes are not centred, so zeros stay zeros. Training, ``predict`` and the
+        other fitted attributes use unscaled codes.
 
     solver : {"lbfgs", "adam"}, default="lbfgs"
-        "lbfgs" works on all rows at once, and is the better choice for up to some
-        ten thousand rows; "adam" on mini-batches.
+        "lbfgs" uses all rows in every step. It is the better choice for up to about
+        10,000 rows. "adam" uses mini-batches.
 
     alpha : float, "scale" or ("scale", float), default="scale"
-        Weight decay α, in [0, inf). Biases are never penalised. A number is the
-        same for all layers, in squared units of X. "scale" decays the weights as 1e-4
-        would for data of unit spread, in whatever unit X is measured: with s² the mean
-        variance of a feature, α is 1e-4 s⁴ for the first layer, 1e-4 for the last one
-        and 1e-4 s² between, because their weights grow as 1/s, s and not at all while
-        the loss grows as s² (behind logistic outputs the last one's do not grow
-        either, nor does ``loss="log_loss"``). ("scale", 3) is three times that.
+        Weight decay α, in [0, inf). Biases are never penalised. A number applies to all
+        layers, in squared units of X.
+
+        "scale" makes the decay independent of the units of X and equals 1e-4 for
+        features of unit variance. With s² the mean variance of a feature, α is 1e-4 s⁴
+        for the first layer, 1e-4 for the last one and 1e-4 s² for those between,
+        because their weights are proportional to 1/s, s and 1 while the loss is
+        proportional to s². (With logistic outputs, the weights of the last layer do not
+        depend on s; with ``loss="log_loss"``, the loss does not.) ("scale", 3) is three
+        times "scale".
 
     l1_ratio : float, default=0.0
-        Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        penalty of a layer becomes::
+        Share of ``alpha`` that is applied to absolute values, in [0, 1]. With r =
+        ``l1_ratio``, the penalty of a layer becomes
 
-            α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
+        .. math::
 
-        and the more weights are exactly zero the larger it is: L-BFGS finds a minimum
-        orthant by orthant, Adam soft-thresholds after each step. Pre-training
-        is not penalised so unless its autoencoder is: its own ``l1_ratio`` says.
+            \alpha \left( r \|W_l\|_1 + \frac{1 - r}{2} \|W_l\|^2 \right)
+
+        The larger r is, the more weights are exactly zero. L-BFGS uses an orthant-wise
+        variant, and Adam applies soft-thresholding after each step. It does not apply
+        to pre-training: set the ``l1_ratio`` of the autoencoder for that.
 
     max_iter : int, default=1000
-        Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
-        each layer's pre-training by an autoencoder given by name.
+        Maximum number of iterations of "lbfgs", or of epochs of "adam", in fine-tuning,
+        and in the pre-training of each layer if ``autoencoder`` is a name.
 
     max_fun : int, default=15000
-        Limit of evaluations of the loss, likewise, for "lbfgs".
+        Maximum number of evaluations of the loss by "lbfgs", in the same stages as
+        ``max_iter``.
 
     growing_samples : bool, default=True
-        Whether L-BFGS begins on samples of the rows that grow, where there are 10,000
-        rows or more: 30 iterations on 1000 rows, then on four times as many, and so on,
-        before those on all rows. ``max_iter`` counts all of them. The minimum is one of
-        the same loss, but maybe another one. Not used by Adam.
+        Whether L-BFGS starts on samples of the rows if there are 10,000 rows or more:
+        30 iterations on 1000 rows, then 30 on four times as many, and so on, and
+        finally on all rows. This saves time. ``max_iter`` counts all of these
+        iterations. The result is a minimum of the same loss, but it may be another
+        minimum than with ``growing_samples=False``. Not used by Adam.
 
     tol : float, default=1e-2
-        Fine-tuning has converged when its loss would fall by no more than this,
-        relatively, if it went on: by ``tol`` times the loss, or a tenth of that of
-        the column means where it is below. That is estimated as three
-        times what the loss has fallen by in the last quarter of L-BFGS's iterations,
-        ten of them at least, or of Adam's epochs, ``n_iter_no_change`` at least.
+        Fine-tuning ends when its loss is expected to fall by no more than ``tol``,
+        relative to the loss, if training continued. The remaining decrease is estimated
+        as three times the decrease over the last quarter of the iterations of L-BFGS,
+        at least ten of them, or of the epochs of Adam, at least ``n_iter_no_change`` of
+        them. If the loss is below a tenth of that of the column means, ``tol`` is
+        relative to that tenth.
 
     batch_size : int or "auto", default="auto"
-        Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.
+        Number of rows in a batch of "adam". "auto" is 200, or the number of rows if
+        that is smaller.
 
     learning_rate : {"constant", "linear"}, default="constant"
-        Whether "adam" keeps its step, or lets it fall linearly to nothing over
-        ``max_iter`` epochs, which settles the weights where batches are noisy.
+        Whether the step length of Adam stays constant, or decreases linearly to zero
+        over ``max_iter`` epochs. The decrease lets the weights settle when batches are
+        noisy.
 
     learning_rate_init : float, default=1e-3
-        Step of "adam", for data of unit scale.
+        Step length of "adam", for data of unit spread.
 
     shuffle : bool, default=True
-        Whether "adam" draws the rows in a new order each epoch.
+        Whether Adam processes the rows in a new random order in every epoch.
 
     early_stopping : bool, default=False
-        Whether to hold out rows, stop when the score on them no longer rises, and
-        keep the weights that did best. No layer sees the rows held out.
+        Whether to hold out some of the rows, to end training when the score on them no
+        longer rises, and to keep the weights with the best score. Held-out rows are not
+        used for pre-training either.
 
     validation_fraction : float, default=0.1
-        Fraction of the rows to hold out, in (0, 1).
+        Fraction of the rows that ``early_stopping`` holds out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Iterations or epochs to wait for an improvement. Where an epoch has few batches,
-        "adam" goes on until 1/``learning_rate_init`` of them have lowered the loss by
-        less than ``tol``.
+        Number of iterations or epochs without an improvement after which training ends.
+        If an epoch has few batches, "adam" continues until 1/``learning_rate_init``
+        batches have lowered the loss by less than ``tol``.
 
     input_dropout, hidden_dropout : float, default=0.0
         Probability, in [0, 1), that an entry of the input, or of a hidden layer, is
-        left out of a batch. For "adam" only.
+        left out in a batch. Only for "adam".
 
     random_state : int, RandomState instance or None, default=None
-        Seeds starting weights, noise, and the order of rows. Pass an int for
-        reproducible results.
+        Determines the initial weights, the noise and the order of the rows. Pass an int
+        for reproducible results.
 
     warm_start : bool, default=False
-        Whether ``fit`` continues from the weights and with the activations of the
-        last one: fine-tuning without pre-training again.
+        Whether ``fit`` continues from the weights, and with the activations, of the
+        previous call. It then only fine-tunes and does not pre-train again.
 
     verbose : int, default=0
-        1 names each stage and prints every tenth iteration, 2 every one.
+        1 prints the name of each stage and a line for every tenth iteration, 2 a line
+        for every iteration.
 
     Attributes
     ----------
     layers_ : list of estimator or None
-        The fitted autoencoders, as they were before fine-tuning. None without
+        The fitted autoencoders, with their weights before fine-tuning. None without
         pre-training.
 
     coefs_ : list of ndarray of shape (n_inputs, n_units)
-        Weights of each layer, the output's last.
+        Weights of each layer, the output layer last.
 
     intercepts_ : list of ndarray of shape (n_units,)
         Biases of each layer.
 
     penalties_ : dict of str to list of float
-        What multiplies ½‖W_l‖², as "squares", and ‖W_l‖₁, as "absolute", of each
-        layer in ``coefs_``.
+        The penalty weights that were used, for each layer in ``coefs_``: "squares"
+        holds the factors of ½‖W_l‖², "absolute" those of ‖W_l‖₁.
 
     sparsity_of_weights_ : list of float
-        The fraction of each layer's weights, as in ``coefs_``, that are exactly zero.
+        The fraction of weights that are exactly zero, for each layer in ``coefs_``.
 
     code_scale_ : ndarray of shape (hidden_layer_sizes[-1],)
-        Standard deviation of each unit's code over the training data, without the rows
-        held out; 1 for a unit that has less than a thousandth of the typical one.
+        Standard deviation of the codes of each unit over the training rows, without
+        held-out rows. It is 1 for a unit whose standard deviation is less than a
+        thousandth of the typical one.
 
     loss_ : float or None
-        J after fine-tuning; with "adam" the mean over the last epoch's batches, each
-        at the weights of its time. With ``early_stopping``, of the weights kept.
+        J after fine-tuning. With "adam": the mean over the batches of the last epoch,
+        each evaluated with the weights of that time. With ``early_stopping``: J of the
+        weights that are kept.
 
     loss_curve_ : ndarray of shape (n_iter_,) or None
-        J after every iteration of fine-tuning.
+        J after each iteration of fine-tuning.
 
     loss_curves_ : dict of str to ndarray
-        The curve of every stage that has one, each of its own J: "layer 1", …,
-        "fine-tuning". ``BernoulliRBM`` records none.
+        The curve of every stage that has one, each with its own J: "layer 1", …,
+        "fine-tuning". A ``BernoulliRBM`` records no curve.
 
     validation_scores_ : ndarray of shape (n_iter_,) or None
-        Fraction of the loss of the column means that is done away with on the rows held
-        out, if ``early_stopping``.
+        With ``early_stopping``, the score on the held-out rows: the fraction by which
+        the reconstruction reduces the loss of the column means.
 
     n_iter_ : int
-        Iterations or epochs of fine-tuning.
+        Number of iterations or epochs of fine-tuning.
 
     n_layers_ : int
-        Layers, input and output included.
+        Number of layers, including the input and the output.
 
     n_features_in_ : int
-        Number of features.
+        Number of features seen in ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if X has names that are all strings.
+        Names of the features. Only defined if X has feature names that are all strings.
 
     See Also
     --------
@@ -232,7 +262,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
     Examples
     --------
-    Ten codes for 64 pixels, beside ten principal components:
+    Ten codes for 64 pixels, compared with ten principal components:
 
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.decomposition import PCA
@@ -319,19 +349,19 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         y: object = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> Self:
-        """Pre-train the layers and fine-tune the whole.
+        """Pre-train the layers and fine-tune the whole stack.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. float32 and float64 are kept, anything else becomes float64.
-            Sparse X, of any format, gives the weights that dense X gives; see the
-            notes. NaN is a missing entry.
+            Training data. float32 and float64 are kept, other types are converted to
+            float64. Sparse X, of any format, gives the same weights as dense X; see
+            the notes. NaN is a missing entry.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows, zero for absence. Pre-training heeds
-            them where the autoencoder takes weights.
+            Non-negative weights of the rows; a row of weight zero is ignored.
+            Pre-training uses the weights if the autoencoder accepts weights.
 
         Returns
         -------
@@ -341,34 +371,39 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Raises
         ------
         ValueError
-            If a parameter, X or sample_weight is not what is allowed; the
+            If a parameter, X or sample_weight has a value that is not allowed. The
             message names it.
 
         Notes
         -----
-        The loss of a row with missing entries is a sum over those that were observed;
-        where one is missing, the mean of its column is encoded.
+        Pre-training does not have to converge, so only fine-tuning warns when a limit
+        is reached.
 
-        Pre-training need not converge, so it warns of no limit; fine-tuning does.
-        Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
-        there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
-        leaves the weights of an earlier fit. Where joblib runs this fit among others,
-        as in a grid search, it ends them all.
+        Ctrl-C during fine-tuning keeps the weights found so far and warns. Before
+        fine-tuning there is no complete stack to keep, so Ctrl-C raises
+        KeyboardInterrupt and the weights of an earlier fit stay. If joblib runs this
+        fit among others, as in a grid search, Ctrl-C ends all of them.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
-        layer, stage and iteration. A request to stop ends the iterations of a stage,
-        not the stages, all of which a stack is made of.
+        layer, stage and iteration. If a callback asks to stop, the current stage ends
+        and the next one begins, because a stack needs all of its stages.
 
-        Of sparse X the first layer multiplies non-zeros only, in pre-training as far as
-        its autoencoder does and in fine-tuning; codes are dense. With
-        ``output_activation="identity"`` and ``loss="squared_error"`` the last layer
-        does so too, and no reconstruction is formed; L-BFGS works on a second copy of
-        the non-zeros then, by columns. Other outputs compare with dense rows, a block
-        at a time. ``input_dropout`` draws factors of zeros too, so it takes time
-        for each of the n_samples x n_features entries in every epoch. Callbacks are
-        shown the sparse rows as targets, which scikit-learn's metrics refuse: give
-        ``ScoringMonitor`` a function instead, such as ``scoring={"score": lambda
-        estimator, X, y: estimator.score(X)}``.
+        The loss of a row with missing entries is a sum over its observed entries. For
+        the encoder, a missing entry is replaced by the mean of its column.
+
+        With sparse X, the first layer multiplies only the non-zeros, in fine-tuning
+        and, if its autoencoder does so, in pre-training. Codes are dense.
+
+        * With ``output_activation="identity"`` and ``loss="squared_error"``, the last
+          layer also multiplies only the non-zeros, and no reconstruction is formed.
+          L-BFGS then works on a second copy of the non-zeros, stored by columns.
+        * Other outputs need dense rows, which are formed for one block of rows at a
+          time.
+        * ``input_dropout`` draws factors for the zeros, too, so its time in every epoch
+          is proportional to n_samples x n_features.
+        * Callbacks get the sparse rows as targets, which scikit-learn's metrics do not
+          accept. Give ``ScoringMonitor`` a function instead, such as
+          ``scoring={"score": lambda estimator, X, y: estimator.score(X)}``.
         """
         with unchanged_on_error(self), single_threaded_blas():
             self._check_parameters()
@@ -432,8 +467,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
             if not hasattr(autoencoder, "intercept_visible_"):
                 raise ValueError(
                     f"autoencoder={autoencoder!r} has no intercept_visible_ after "
-                    "fit, which decoding needs; use SparseAutoencoder or "
-                    "BernoulliRBM, say."
+                    "fit, which the decoder needs; use, for instance, "
+                    "SparseAutoencoder or BernoulliRBM."
                 )
             # BernoulliRBM decodes by the weights it encodes by.
             decoder = getattr(

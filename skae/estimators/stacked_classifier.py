@@ -24,208 +24,233 @@ from skae.training.early_stopping import HeldOutPrediction
 
 
 class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
-    """Deep classifier: autoencoders stacked, then fine-tuned together.
+    r"""Deep classifier: stacked autoencoders, fine-tuned together.
 
-    Layer l is the encoder of an autoencoder that has learnt to reconstruct the codes
-    of layer l − 1 [1]_ [2]_; on top lies a softmax, or a logistic unit per label,
+    Layer l is the encoder of an autoencoder that was trained to reconstruct the codes
+    of layer l − 1 [1]_ [2]_. On top of the encoders is a softmax layer or, for
+    multilabel targets, a logistic unit for each label:
 
-    .. code-block:: text
+    .. math::
 
-        h⁰ = x,    hˡ = f(W_l hˡ⁻¹ + b_l),    p = softmax(V h^L + c),
+        h^0 = x, \qquad h^l = f(W_l h^{l-1} + b_l), \qquad
+        p = \mathrm{softmax}(V h^L + c) .
 
-    trained on the top codes alone at first. Then all weights are fine-tuned together
-    on the cross-entropy
+    The top layer is first trained alone, on the codes of the layer below. Then all
+    weights are trained together, which is called fine-tuning. They minimise the
+    cross-entropy plus a weight decay:
 
-    .. code-block:: text
+    .. math::
 
-        J = −(1/n) Σ_i log p_i[y_i] + (α/2) Σ_l ‖W_l‖² + (α/2) ‖V‖².
+        J = - \frac{1}{n} \sum_i \log p_i[y_i]
+            + \frac{\alpha}{2} \sum_l \|W_l\|^2 + \frac{\alpha}{2} \|V\|^2 .
 
-    Pre-training sees no labels, so it also learns from rows that have none. If it
-    pays, it does so with few labels among many rows, and depends on the autoencoder;
-    compare with ``autoencoder=None``. With labels for all rows, expect little over
-    ``MLPClassifier``; and try a support vector machine in either case.
+    Pre-training does not use labels, so it also learns from rows without labels. It is
+    most useful when few of many rows have labels, and it depends on the autoencoder:
+    compare with ``autoencoder=None``. If all rows have labels, expect little
+    improvement over ``MLPClassifier``. In both cases also try a support vector machine.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
-        Units of each hidden layer, the first one first.
+        Number of units of each hidden layer, from the first to the last.
 
-    autoencoder : {"denoising", "sparse", "contractive", "rbm"}, estimator, list of \
-            these, or None, default="denoising"
-        What pre-trains a layer; a list has one for each. An estimator is cloned and
-        given its size as ``n_components``; fitted, it must have ``components_`` and
-        ``intercept_hidden_``, as the
-        autoencoders here and scikit-learn's ``BernoulliRBM`` have, and where it has no
-        ``activation`` it counts as logistic. Its other parameters can be searched, as
-        in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
-        this stack's solver and limits and its own defaults otherwise; after logistic
-        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
-        ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
+    autoencoder : str, estimator, list or None, default="denoising"
+        What pre-trains a layer.
+
+        * A name: "denoising", "sparse", "contractive" or "rbm". It stands for this
+          autoencoder with its default parameters, but with the solver and the limits of
+          the stack. Above logistic layers it has logistic outputs and
+          ``loss="log_loss"``. "rbm" is scikit-learn's ``BernoulliRBM``, for rows in [0,
+          1].
+        * An estimator. It is cloned, and its ``n_components`` is set to the size of the
+          layer. After ``fit`` it must have ``components_`` and ``intercept_hidden_``,
+          as the autoencoders here and ``BernoulliRBM`` have. If it has no
+          ``activation``, it is taken to be logistic. Its parameters can be searched, as
+          in ``autoencoder__sparsity_target``.
+        * A list with one of these for each layer.
+        * None: no pre-training, random initial weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
-        f, where ``autoencoder`` is a name or None. An estimator brings its own.
+        Activation f of the hidden layers if ``autoencoder`` is a name or None. An
+        estimator uses its own activation.
 
     fine_tune : bool, default=True
-        Whether to train all weights together in the end. Without, this is a softmax
-        on the codes of the pre-trained layers.
+        Whether to train all weights together after pre-training. If False, this is a
+        softmax regression on the codes of the pre-trained layers.
 
     scale_codes : bool, default=True
-        Whether ``transform`` divides each unit's code by its standard deviation over
-        the training rows, ``code_scale_``. What comes after then meets features of unit
-        spread, not centred, so that zeros stay. Training, ``predict`` and the other
-        fitted attributes know unscaled codes only.
+        Whether ``transform`` divides the codes of each unit by their standard deviation
+        over the training rows, ``code_scale_``. The estimator that uses the codes then
+        gets features of unit spread. The codes are not centred, so zeros stay zeros.
+        Training, ``predict`` and the other fitted attributes use unscaled codes.
 
     solver : {"lbfgs", "adam"}, default="lbfgs"
-        "lbfgs" works on all rows at once, and is the better choice for up to some
-        ten thousand rows; "adam" on mini-batches.
+        "lbfgs" uses all rows in every step. It is the better choice for up to about
+        10,000 rows. "adam" uses mini-batches.
 
     alpha : float, "scale" or ("scale", float), default=1e-4
-        Weight decay α, in [0, inf). Biases are never penalised. Fine-tuning does
-        not depend on the units of X, but for this: where its numbers are a thousand
-        times larger, the first layer's weights are a thousandth, and hardly decay.
-        Scale X first, or use "scale": 1e-3, for the first layer times the mean
-        variance of a feature, which is 1e-3 as it would be for X of unit spread;
-        ("scale", 3) is three times that.
+        Weight decay α, in [0, inf). Biases are never penalised. The effect of a number
+        depends on the units of X: if the values of X are a thousand times larger, the
+        weights of the first layer are a thousand times smaller and are hardly
+        penalised. Therefore scale X first, or use "scale". (Nothing else in fine-tuning
+        depends on the units of X.)
+
+        "scale" is 1e-3, for the first layer multiplied by the mean variance of a
+        feature. This equals 1e-3 for features of unit variance. ("scale", 3) is three
+        times "scale".
 
     l1_ratio : float, default=0.0
-        Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        penalty of a layer becomes::
+        Share of ``alpha`` that is applied to absolute values, in [0, 1]. With r =
+        ``l1_ratio``, the penalty of a layer becomes
 
-            α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
+        .. math::
 
-        and the more weights are exactly zero the larger it is: L-BFGS finds a minimum
-        orthant by orthant, Adam soft-thresholds after each step. It does not
-        go with ``decay="start"``. Pre-training
-        is not penalised so unless its autoencoder is: its own ``l1_ratio`` says.
+            \alpha \left( r \|W_l\|_1 + \frac{1 - r}{2} \|W_l\|^2 \right)
+
+        The larger r is, the more weights are exactly zero. L-BFGS uses an orthant-wise
+        variant, and Adam applies soft-thresholding after each step. It cannot be
+        combined with ``decay="start"``. It does not apply to pre-training: set the
+        ``l1_ratio`` of the autoencoder for that.
 
     decay : {"all", "start", "output"}, default="all"
-        What α reaches beside V: "all", the weights W_l of every layer; "start", how
-        far they are from what pre-training made of them, (α/2) Σ_l ‖W_l − W_l⁰‖²
-        [3]_, which keeps pre-training from being forgotten where labels are few;
-        "output", nothing, as in Stanford's UFLDL tutorial.
+        Which weights α penalises in addition to V.
+
+        * "all": the weights W_l of every layer.
+        * "start": their distance from the weights after pre-training,
+          (α/2) Σ_l ‖W_l − W_l⁰‖² [3]_. This preserves what was learnt in pre-training
+          when there are few labels.
+        * "output": no others, as in Stanford's UFLDL tutorial.
 
     max_iter : int, default=1000
-        Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
-        each layer's pre-training by an autoencoder given by name; and of iterations
-        of the output layer, where that is the end of training.
+        Maximum number of iterations of "lbfgs", or of epochs of "adam", in fine-tuning,
+        and in the pre-training of each layer if ``autoencoder`` is a name. With
+        ``fine_tune=False`` it also limits the training of the output layer.
 
     max_fun : int, default=15000
-        Limit of evaluations of the loss, likewise, for "lbfgs".
+        Maximum number of evaluations of the loss by "lbfgs", in the same stages as
+        ``max_iter``.
 
     growing_samples : bool, default=True
-        Whether L-BFGS begins on samples of the rows that grow, where there are 10,000
-        rows or more: 30 iterations on 1000 rows, then on four times as many, and so on,
-        before those on all rows. ``max_iter`` counts all of them. The minimum is one of
-        the same loss, but maybe another one. Not used by Adam.
+        Whether L-BFGS starts on samples of the rows if there are 10,000 rows or more:
+        30 iterations on 1000 rows, then 30 on four times as many, and so on, and
+        finally on all rows. This saves time. ``max_iter`` counts all of these
+        iterations. The result is a minimum of the same loss, but it may be another
+        minimum than with ``growing_samples=False``. Not used by Adam.
 
     tol : float, default=1e-2
-        Fine-tuning has converged when its loss would fall by no more than this,
-        relatively, if it went on: by ``tol`` times the loss, or a tenth of that of
-        predicting frequencies where it is below. That is estimated as three
-        times what the loss has fallen by in the last quarter of L-BFGS's iterations,
-        ten of them at least, or of Adam's epochs, ``n_iter_no_change`` at least.
+        Fine-tuning ends when its loss is expected to fall by no more than ``tol``,
+        relative to the loss, if training continued. The remaining decrease is estimated
+        as three times the decrease over the last quarter of the iterations of L-BFGS,
+        at least ten of them, or of the epochs of Adam, at least ``n_iter_no_change`` of
+        them. If the loss is below a tenth of that of predicting the frequencies of the
+        classes, ``tol`` is relative to that tenth.
 
     batch_size : int or "auto", default="auto"
-        Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.
+        Number of rows in a batch of "adam". "auto" is 200, or the number of rows if
+        that is smaller.
 
     learning_rate : {"constant", "linear"}, default="constant"
-        Whether "adam" keeps its step, or lets it fall linearly to nothing over
-        ``max_iter`` epochs, which settles the weights where batches are noisy.
+        Whether the step length of Adam stays constant, or decreases linearly to zero
+        over ``max_iter`` epochs. The decrease lets the weights settle when batches are
+        noisy.
 
     learning_rate_init : float, default=1e-3
-        Step of "adam", for data of unit scale.
+        Step length of "adam", for data of unit spread.
 
     shuffle : bool, default=True
-        Whether "adam" draws the rows in a new order each epoch.
+        Whether Adam processes the rows in a new random order in every epoch.
 
     early_stopping : bool, default=False
-        Whether to hold out rows, stop when the accuracy on them no longer rises, and
-        keep the weights that did best. No layer sees the rows held out.
+        Whether to hold out some of the rows, to end training when the accuracy on them
+        no longer rises, and to keep the weights with the best accuracy. Held-out rows
+        are not used for pre-training either.
 
     validation_fraction : float, default=0.1
-        Fraction of the rows to hold out, in (0, 1).
+        Fraction of the rows that ``early_stopping`` holds out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Iterations or epochs to wait for an improvement. Where an epoch has few batches,
-        "adam" goes on until 1/``learning_rate_init`` of them have lowered the loss by
-        less than ``tol``.
+        Number of iterations or epochs without an improvement after which training ends.
+        If an epoch has few batches, "adam" continues until 1/``learning_rate_init``
+        batches have lowered the loss by less than ``tol``.
 
     input_dropout, hidden_dropout : float, default=0.0
         Probability, in [0, 1), that an entry of the input, or of a hidden layer, is
-        left out of a batch. For "adam" only.
+        left out in a batch. Only for "adam".
 
     class_weight : dict, "balanced", list of dict or None, default=None
-        Weights of the classes, as in scikit-learn's classifiers; they multiply
+        Weights of the classes, as in scikit-learn's classifiers. They are multiplied by
         ``sample_weight``.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds starting weights, noise, and the order of rows. Pass an int for
-        reproducible results.
+        Determines the initial weights, the noise and the order of the rows. Pass an int
+        for reproducible results.
 
     warm_start : bool, default=False
-        Whether ``fit`` continues from the weights and with the activations of the
-        last one: fine-tuning without pre-training again.
+        Whether ``fit`` continues from the weights, and with the activations, of the
+        previous call. It then only fine-tunes and does not pre-train again.
 
     verbose : int, default=0
-        1 names each stage and prints every tenth iteration, 2 every one.
+        1 prints the name of each stage and a line for every tenth iteration, 2 a line
+        for every iteration.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels; for multilabel targets, the labels' positions.
+        Class labels. For multilabel targets: the positions of the labels.
 
     layers_ : list of estimator or None
-        The fitted autoencoders, as they were before fine-tuning. None without
+        The fitted autoencoders, with their weights before fine-tuning. None without
         pre-training.
 
     coefs_ : list of ndarray of shape (n_inputs, n_units)
-        Weights of each layer, the output's last.
+        Weights of each layer, the output layer last.
 
     intercepts_ : list of ndarray of shape (n_units,)
         Biases of each layer.
 
     penalties_ : dict of str to list of float
-        What multiplies ½‖W_l‖², as "squares", and ‖W_l‖₁, as "absolute", of each
-        layer in ``coefs_``.
+        The penalty weights that were used, for each layer in ``coefs_``: "squares"
+        holds the factors of ½‖W_l‖², "absolute" those of ‖W_l‖₁.
 
     sparsity_of_weights_ : list of float
-        The fraction of each layer's weights, as in ``coefs_``, that are exactly zero.
+        The fraction of weights that are exactly zero, for each layer in ``coefs_``.
 
     code_scale_ : ndarray of shape (hidden_layer_sizes[-1],)
-        Standard deviation of each unit's code over the training data and
-        ``X_unlabeled``, without the rows held out; 1 for a unit that has less than a
-        thousandth of the typical one.
+        Standard deviation of the codes of each unit over the training rows and
+        ``X_unlabeled``, without held-out rows. It is 1 for a unit whose standard
+        deviation is less than a thousandth of the typical one.
 
     loss_ : float or None
-        J after fine-tuning; with "adam" the mean over the last epoch's batches, each
-        at the weights of its time. With ``early_stopping``, of the weights kept.
+        J after fine-tuning. With "adam": the mean over the batches of the last epoch,
+        each evaluated with the weights of that time. With ``early_stopping``: J of the
+        weights that are kept.
 
     loss_curve_ : ndarray of shape (n_iter_,) or None
-        J after every iteration of fine-tuning.
+        J after each iteration of fine-tuning.
 
     loss_curves_ : dict of str to ndarray
-        The curve of every stage that has one, each of its own J: "layer 1", …,
-        "output", "fine-tuning". ``BernoulliRBM`` records none.
+        The curve of every stage that has one, each with its own J: "layer 1", …,
+        "output", "fine-tuning". A ``BernoulliRBM`` records no curve.
 
     validation_scores_ : ndarray of shape (n_iter_,) or None
-        Accuracy on the rows held out, if ``early_stopping``.
+        With ``early_stopping``, the accuracy on the held-out rows.
 
     n_iter_ : int
-        Iterations or epochs of fine-tuning.
+        Number of iterations or epochs of fine-tuning.
 
     n_layers_ : int
-        Layers, input and output included.
+        Number of layers, including the input and the output.
 
     n_features_in_ : int
-        Number of features.
+        Number of features seen in ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if X has names that are all strings.
+        Names of the features. Only defined if X has feature names that are all strings.
 
     See Also
     --------
-    StackedAutoencoderRegressor : The same for numbers.
-    StackedAutoencoder : The same without targets: deep features and reconstruction.
+    StackedAutoencoderRegressor : The same for regression.
+    StackedAutoencoder : The same without targets: deep codes and reconstructions.
     sklearn.neural_network.MLPClassifier : A network without pre-training.
 
     References
@@ -240,7 +265,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
     Examples
     --------
-    Fifty labelled digits among 1,500:
+    Fifty of 1500 digits have labels:
 
     >>> from sklearn.datasets import load_digits
     >>> from skae import StackedAutoencoderClassifier
@@ -329,22 +354,22 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows with a label. float32 and float64 are kept, anything else becomes
-            float64. Sparse X, of any format, gives the weights that dense X gives; see
-            the notes. NaN is a missing entry, in whose place the mean of its column is
-            encoded.
+            Rows with a label. float32 and float64 are kept, other types are converted
+            to float64. Sparse X, of any format, gives the same weights as dense X; see
+            the notes. NaN is a missing entry; the mean of its column is encoded in
+            its place.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Classes; or, for multilabel targets, an indicator matrix of 0 and 1.
         X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, \
                 n_features), optional
-            More rows to pre-train on, in the units in which this step sees X: a
-            Pipeline scales them only if told to, by ``transform_input``. A search
-            hands them to every fold whole, unless they are as many as X's rows.
-            An array without rows counts as None.
+            More rows for pre-training, in the same units as X at this step. A Pipeline
+            transforms them only if ``transform_input`` names them. A search passes all
+            of them to every fold, unless X has the same number of rows. An array
+            without rows counts as None.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the labelled rows, zero for absence. Pre-training
-            heeds them where the autoencoder takes weights; rows without a label
-            weigh one there.
+            Non-negative weights of the rows with a label; a row of weight zero is
+            ignored. Pre-training uses the weights if the autoencoder accepts weights,
+            and gives weight one to the rows without a label.
 
         Returns
         -------
@@ -354,27 +379,31 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Raises
         ------
         ValueError
-            If a parameter or an array is not what is allowed, if there is a single
-            class, or if ``warm_start`` meets a class that it does not know.
+            If a parameter or an array has a value that is not allowed, if there is only
+            one class, or if y has a class that the weights of a previous ``fit``, with
+            ``warm_start``, do not know.
 
         Notes
         -----
-        Pre-training need not converge, so it warns of no limit; fine-tuning does.
-        Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
-        there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
-        leaves the weights of an earlier fit. Where joblib runs this fit among others,
-        as in a grid search, it ends them all.
+        Pre-training does not have to converge, so only fine-tuning warns when a limit
+        is reached.
+
+        Ctrl-C during fine-tuning keeps the weights found so far and warns. Before
+        fine-tuning there is no complete stack to keep, so Ctrl-C raises
+        KeyboardInterrupt and the weights of an earlier fit stay. If joblib runs this
+        fit among others, as in a grid search, Ctrl-C ends all of them.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
-        layer, stage and iteration. A request to stop ends the iterations of a stage,
-        not the stages, all of which a stack is made of.
+        layer, stage and iteration. If a callback asks to stop, the current stage ends
+        and the next one begins, because a stack needs all of its stages.
 
-        Of sparse X the first layer multiplies non-zeros only, in pre-training as far as
-        its autoencoder does and in fine-tuning; codes are dense. L-BFGS works on a
-        second copy of the non-zeros, by columns. ``input_dropout`` draws factors of
-        zeros too, so it takes time for each of the n_samples x n_features entries in
-        every epoch. X and ``X_unlabeled`` may be sparse or dense each; where one is
-        sparse, pre-training sees all rows so.
+        With sparse X, the first layer multiplies only the non-zeros, in fine-tuning
+        and, if its autoencoder does so, in pre-training. Codes are dense. L-BFGS works
+        on a second copy of the non-zeros, stored by columns. ``input_dropout`` draws
+        factors for the zeros too, so its time in every epoch is proportional to
+        n_samples x n_features. X and ``X_unlabeled`` may be sparse or dense
+        independently of each other; if one is sparse, pre-training gets all rows as
+        sparse rows.
         """
         return self._fit(X, y, X_unlabeled, sample_weight)
 
@@ -406,8 +435,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
-            The most probable class; of multilabel targets, those labels of a
-            probability over one half.
+            The most probable class. For multilabel targets: the labels with a
+            probability of more than one half.
         """
         probabilities = self.predict_proba(X)
         if self._multilabel:
@@ -426,14 +455,13 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``. Rows sum to 1, unless targets are
-            multilabel.
+            In the order of ``classes_``. Rows sum to 1, except for multilabel targets.
         """
         return self._apply(X)
 
     @on_chunks
     def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
-        """Logarithm of ``predict_proba``, finite also where that is 0.
+        """Logarithm of ``predict_proba``, finite even where the probability is 0.
 
         Parameters
         ----------
@@ -470,8 +498,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         Returns
         -------
         float
-            Between 0 and 1, the best. Of dask's collections, predictions, ``y`` and
-            weights are computed together and compared in this process.
+            Between 0 and 1; 1 is best. For dask collections, the predictions, ``y`` and
+            the weights are computed together and compared in this process.
         """
         predicted, y, sample_weight = computed(self.predict(X), y, sample_weight)
         refuse_masked(y, "y")

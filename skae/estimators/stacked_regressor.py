@@ -24,204 +24,228 @@ _UNEQUAL = 30
 
 
 class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
-    """Deep regressor: autoencoders stacked, then fine-tuned together.
+    r"""Deep regressor: stacked autoencoders, fine-tuned together.
 
-    Layer l is the encoder of an autoencoder that has learnt to reconstruct the codes
-    of layer l − 1 [1]_ [2]_; on top lies a linear layer,
+    Layer l is the encoder of an autoencoder that was trained to reconstruct the codes
+    of layer l − 1 [1]_ [2]_. On top of the encoders is a linear layer:
 
-    .. code-block:: text
+    .. math::
 
-        h⁰ = x,    hˡ = f(W_l hˡ⁻¹ + b_l),    ŷ = V h^L + c,
+        h^0 = x, \qquad h^l = f(W_l h^{l-1} + b_l), \qquad
+        \hat y = V h^L + c .
 
-    trained on the top codes alone at first. Then all weights are fine-tuned together
-    on
+    The top layer is first trained alone, on the codes of the layer below. Then all
+    weights are trained together, which is called fine-tuning. They minimise the squared
+    error plus a weight decay:
 
-    .. code-block:: text
+    .. math::
 
-        J = (1/n) Σ_i ½‖ŷ_i − y_i‖² + (α/2) Σ_l ‖W_l‖² + (α/2) ‖V‖².
+        J = \frac{1}{n} \sum_i \frac{1}{2} \|\hat y_i - y_i\|^2
+            + \frac{\alpha}{2} \sum_l \|W_l\|^2 + \frac{\alpha}{2} \|V\|^2 .
 
-    Pre-training sees no targets, so it also learns from rows that have none.
+    Pre-training does not use targets, so it also learns from rows without targets.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
-        Units of each hidden layer, the first one first.
+        Number of units of each hidden layer, from the first to the last.
 
-    autoencoder : {"denoising", "sparse", "contractive", "rbm"}, estimator, list of \
-            these, or None, default="denoising"
-        What pre-trains a layer; a list has one for each. An estimator is cloned and
-        given its size as ``n_components``; fitted, it must have ``components_`` and
-        ``intercept_hidden_``, as the
-        autoencoders here and scikit-learn's ``BernoulliRBM`` have, and where it has no
-        ``activation`` it counts as logistic. Its other parameters can be searched, as
-        in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
-        this stack's solver and limits and its own defaults otherwise; after logistic
-        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
-        ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
+    autoencoder : str, estimator, list or None, default="denoising"
+        What pre-trains a layer.
+
+        * A name: "denoising", "sparse", "contractive" or "rbm". It stands for this
+          autoencoder with its default parameters, but with the solver and the limits of
+          the stack. Above logistic layers it has logistic outputs and
+          ``loss="log_loss"``. "rbm" is scikit-learn's ``BernoulliRBM``, for rows in [0,
+          1].
+        * An estimator. It is cloned, and its ``n_components`` is set to the size of the
+          layer. After ``fit`` it must have ``components_`` and ``intercept_hidden_``,
+          as the autoencoders here and ``BernoulliRBM`` have. If it has no
+          ``activation``, it is taken to be logistic. Its parameters can be searched, as
+          in ``autoencoder__sparsity_target``.
+        * A list with one of these for each layer.
+        * None: no pre-training, random initial weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
-        f, where ``autoencoder`` is a name or None. An estimator brings its own.
+        Activation f of the hidden layers if ``autoencoder`` is a name or None. An
+        estimator uses its own activation.
 
     fine_tune : bool, default=True
-        Whether to train all weights together in the end. Without, this is a ridge
-        regression on the codes of the pre-trained layers, with ``l1_ratio`` an elastic
-        net.
+        Whether to train all weights together after pre-training. If False, this is a
+        ridge regression on the codes of the pre-trained layers or, with ``l1_ratio``,
+        an elastic net.
 
     scale_codes : bool, default=True
-        Whether ``transform`` divides each unit's code by its standard deviation over
-        the training rows, ``code_scale_``. What comes after then meets features of unit
-        spread, not centred, so that zeros stay. Training, ``predict`` and the other
-        fitted attributes know unscaled codes only.
+        Whether ``transform`` divides the codes of each unit by their standard deviation
+        over the training rows, ``code_scale_``. The estimator that uses the codes then
+        gets features of unit spread. The codes are not centred, so zeros stay zeros.
+        Training, ``predict`` and the other fitted attributes use unscaled codes.
 
     solver : {"lbfgs", "adam"}, default="lbfgs"
-        "lbfgs" works on all rows at once, and is the better choice for up to some
-        ten thousand rows; "adam" on mini-batches.
+        "lbfgs" uses all rows in every step. It is the better choice for up to about
+        10,000 rows. "adam" uses mini-batches.
 
     alpha : float, "scale" or ("scale", float), default="scale"
-        Weight decay α, in [0, inf). Biases are never penalised. A number is the
-        same for all layers, in squared units of y: y in tens wants a hundred times
-        the α of y in ones. "scale" decays the weights as 2e-3 would for X and y of
-        unit spread, so that predictions change with the unit of y as y does: with s²
-        the mean variance of a feature and s_y² that of a target, α is 2e-3 s² s_y²
-        for the first layer, 2e-3 for V and 2e-3 s_y² between, because their weights
-        grow as 1/s, s_y and not at all while the loss grows as s_y². Unlike
-        ``MLPRegressor``'s, which is divided by the number of rows, it is meant for
-        training that goes to a minimum: 2e-3 was chosen by cross-validation between
-        rows that are few and noisy, and want 1e-2, and rows without noise, which
-        want 1e-4. Search it.
+        Weight decay α, in [0, inf). Biases are never penalised. A number applies to all
+        layers, in squared units of y: if the values of y are ten times larger, the same
+        effect needs an α a hundred times larger.
+
+        "scale" makes the decay independent of the units of X and y and equals 2e-3 if
+        both have unit variance. With s² the mean variance of a feature and s_y² that of
+        a target, α is 2e-3 s² s_y² for the first layer, 2e-3 for V and 2e-3 s_y² for
+        those between, because their weights are proportional to 1/s, s_y and 1 while
+        the loss is proportional to s_y². ("scale", 3) is three times "scale".
+
+        Unlike the parameter of ``MLPRegressor``, α is not divided by the number of
+        rows, and it is meant for training that converges to a minimum. 2e-3 was chosen
+        by cross-validation as a compromise: few and noisy rows need about 1e-2, rows
+        without noise about 1e-4. It is worth a search.
 
     l1_ratio : float, default=0.0
-        Share of ``alpha`` that goes to the sums of absolute values, in [0, 1]. The
-        penalty of a layer becomes::
+        Share of ``alpha`` that is applied to absolute values, in [0, 1]. With r =
+        ``l1_ratio``, the penalty of a layer becomes
 
-            α (l1_ratio ‖W_l‖₁ + ½ (1 − l1_ratio) ‖W_l‖²),
+        .. math::
 
-        and the more weights are exactly zero the larger it is: L-BFGS finds a minimum
-        orthant by orthant, Adam soft-thresholds after each step. It does not
-        go with ``decay="start"``. Pre-training
-        is not penalised so unless its autoencoder is: its own ``l1_ratio`` says.
+            \alpha \left( r \|W_l\|_1 + \frac{1 - r}{2} \|W_l\|^2 \right)
+
+        The larger r is, the more weights are exactly zero. L-BFGS uses an orthant-wise
+        variant, and Adam applies soft-thresholding after each step. It cannot be
+        combined with ``decay="start"``. It does not apply to pre-training: set the
+        ``l1_ratio`` of the autoencoder for that.
 
     decay : {"all", "start", "output"}, default="all"
-        What α reaches beside V: "all", the weights W_l of every layer; "start", how
-        far they are from what pre-training made of them, (α/2) Σ_l ‖W_l − W_l⁰‖²
-        [3]_, which keeps pre-training from being forgotten where targets are few;
-        "output", nothing.
+        Which weights α penalises in addition to V.
+
+        * "all": the weights W_l of every layer.
+        * "start": their distance from the weights after pre-training,
+          (α/2) Σ_l ‖W_l − W_l⁰‖² [3]_. This preserves what was learnt in pre-training
+          when there are few targets.
+        * "output": no others.
 
     max_iter : int, default=1000
-        Limit of iterations of "lbfgs", or of epochs of "adam", in fine-tuning and in
-        each layer's pre-training by an autoencoder given by name; and of iterations
-        of the output layer, where that is the end of training.
+        Maximum number of iterations of "lbfgs", or of epochs of "adam", in fine-tuning,
+        and in the pre-training of each layer if ``autoencoder`` is a name. With
+        ``fine_tune=False`` it also limits the training of the output layer.
 
     max_fun : int, default=15000
-        Limit of evaluations of the loss, likewise, for "lbfgs".
+        Maximum number of evaluations of the loss by "lbfgs", in the same stages as
+        ``max_iter``.
 
     growing_samples : bool, default=True
-        Whether L-BFGS begins on samples of the rows that grow, where there are 10,000
-        rows or more: 30 iterations on 1000 rows, then on four times as many, and so on,
-        before those on all rows. ``max_iter`` counts all of them. The minimum is one of
-        the same loss, but maybe another one. Not used by Adam.
+        Whether L-BFGS starts on samples of the rows if there are 10,000 rows or more:
+        30 iterations on 1000 rows, then 30 on four times as many, and so on, and
+        finally on all rows. This saves time. ``max_iter`` counts all of these
+        iterations. The result is a minimum of the same loss, but it may be another
+        minimum than with ``growing_samples=False``. Not used by Adam.
 
     tol : float, default=1e-2
-        Fine-tuning has converged when its loss would fall by no more than this,
-        relatively, if it went on: by ``tol`` times the loss, or a tenth of that of
-        predicting the means where it is below. That is estimated as three
-        times what the loss has fallen by in the last quarter of L-BFGS's iterations,
-        ten of them at least, or of Adam's epochs, ``n_iter_no_change`` at least.
+        Fine-tuning ends when its loss is expected to fall by no more than ``tol``,
+        relative to the loss, if training continued. The remaining decrease is estimated
+        as three times the decrease over the last quarter of the iterations of L-BFGS,
+        at least ten of them, or of the epochs of Adam, at least ``n_iter_no_change`` of
+        them. If the loss is below a tenth of that of predicting the means of the
+        targets, ``tol`` is relative to that tenth.
 
     batch_size : int or "auto", default="auto"
-        Rows of a batch of "adam"; "auto" is 200, or all if there are fewer.
+        Number of rows in a batch of "adam". "auto" is 200, or the number of rows if
+        that is smaller.
 
     learning_rate : {"constant", "linear"}, default="constant"
-        Whether "adam" keeps its step, or lets it fall linearly to nothing over
-        ``max_iter`` epochs, which settles the weights where batches are noisy.
+        Whether the step length of Adam stays constant, or decreases linearly to zero
+        over ``max_iter`` epochs. The decrease lets the weights settle when batches are
+        noisy.
 
     learning_rate_init : float, default=1e-3
-        Step of "adam", for data of unit scale.
+        Step length of "adam", for data of unit spread.
 
     shuffle : bool, default=True
-        Whether "adam" draws the rows in a new order each epoch.
+        Whether Adam processes the rows in a new random order in every epoch.
 
     early_stopping : bool, default=False
-        Whether to hold out rows, stop when R² on them no longer rises, and
-        keep the weights that did best. No layer sees the rows held out.
+        Whether to hold out some of the rows, to end training when the R² on them no
+        longer rises, and to keep the weights with the best R². Held-out rows are not
+        used for pre-training either.
 
     validation_fraction : float, default=0.1
-        Fraction of the rows to hold out, in (0, 1).
+        Fraction of the rows that ``early_stopping`` holds out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Iterations or epochs to wait for an improvement. Where an epoch has few batches,
-        "adam" goes on until 1/``learning_rate_init`` of them have lowered the loss by
-        less than ``tol``.
+        Number of iterations or epochs without an improvement after which training ends.
+        If an epoch has few batches, "adam" continues until 1/``learning_rate_init``
+        batches have lowered the loss by less than ``tol``.
 
     input_dropout, hidden_dropout : float, default=0.0
         Probability, in [0, 1), that an entry of the input, or of a hidden layer, is
-        left out of a batch. For "adam" only.
+        left out in a batch. Only for "adam".
 
     random_state : int, RandomState instance or None, default=None
-        Seeds starting weights, noise, and the order of rows. Pass an int for
-        reproducible results.
+        Determines the initial weights, the noise and the order of the rows. Pass an int
+        for reproducible results.
 
     warm_start : bool, default=False
-        Whether ``fit`` continues from the weights and with the activations of the
-        last one: fine-tuning without pre-training again.
+        Whether ``fit`` continues from the weights, and with the activations, of the
+        previous call. It then only fine-tunes and does not pre-train again.
 
     verbose : int, default=0
-        1 names each stage and prints every tenth iteration, 2 every one.
+        1 prints the name of each stage and a line for every tenth iteration, 2 a line
+        for every iteration.
 
     Attributes
     ----------
     layers_ : list of estimator or None
-        The fitted autoencoders, as they were before fine-tuning. None without
+        The fitted autoencoders, with their weights before fine-tuning. None without
         pre-training.
 
     coefs_ : list of ndarray of shape (n_inputs, n_units)
-        Weights of each layer, the output's last.
+        Weights of each layer, the output layer last.
 
     intercepts_ : list of ndarray of shape (n_units,)
         Biases of each layer.
 
     penalties_ : dict of str to list of float
-        What multiplies ½‖W_l‖², as "squares", and ‖W_l‖₁, as "absolute", of each
-        layer in ``coefs_``.
+        The penalty weights that were used, for each layer in ``coefs_``: "squares"
+        holds the factors of ½‖W_l‖², "absolute" those of ‖W_l‖₁.
 
     sparsity_of_weights_ : list of float
-        The fraction of each layer's weights, as in ``coefs_``, that are exactly zero.
+        The fraction of weights that are exactly zero, for each layer in ``coefs_``.
 
     code_scale_ : ndarray of shape (hidden_layer_sizes[-1],)
-        Standard deviation of each unit's code over the training data and
-        ``X_unlabeled``, without the rows held out; 1 for a unit that has less than a
-        thousandth of the typical one.
+        Standard deviation of the codes of each unit over the training rows and
+        ``X_unlabeled``, without held-out rows. It is 1 for a unit whose standard
+        deviation is less than a thousandth of the typical one.
 
     loss_ : float or None
-        J after fine-tuning; with "adam" the mean over the last epoch's batches, each
-        at the weights of its time. With ``early_stopping``, of the weights kept.
+        J after fine-tuning. With "adam": the mean over the batches of the last epoch,
+        each evaluated with the weights of that time. With ``early_stopping``: J of the
+        weights that are kept.
 
     loss_curve_ : ndarray of shape (n_iter_,) or None
-        J after every iteration of fine-tuning.
+        J after each iteration of fine-tuning.
 
     loss_curves_ : dict of str to ndarray
-        The curve of every stage that has one, each of its own J: "layer 1", …,
-        "output", "fine-tuning". ``BernoulliRBM`` records none.
+        The curve of every stage that has one, each with its own J: "layer 1", …,
+        "output", "fine-tuning". A ``BernoulliRBM`` records no curve.
 
     validation_scores_ : ndarray of shape (n_iter_,) or None
-        R² on the rows held out, if ``early_stopping``.
+        With ``early_stopping``, R² on the held-out rows.
 
     n_iter_ : int
-        Iterations or epochs of fine-tuning.
+        Number of iterations or epochs of fine-tuning.
 
     n_layers_ : int
-        Layers, input and output included.
+        Number of layers, including the input and the output.
 
     n_features_in_ : int
-        Number of features.
+        Number of features seen in ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if X has names that are all strings.
+        Names of the features. Only defined if X has feature names that are all strings.
 
     See Also
     --------
-    StackedAutoencoderClassifier : The same for classes.
-    StackedAutoencoder : The same without targets: deep features and reconstruction.
+    StackedAutoencoderClassifier : The same for classification.
+    StackedAutoencoder : The same without targets: deep codes and reconstructions.
     sklearn.neural_network.MLPRegressor : A network without pre-training.
 
     References
@@ -317,22 +341,22 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows with a target. float32 and float64 are kept, anything else becomes
-            float64. Sparse X, of any format, gives the weights that dense X gives; see
-            the notes. NaN is a missing entry, in whose place the mean of its column is
-            encoded.
+            Rows with a target. float32 and float64 are kept, other types are converted
+            to float64. Sparse X, of any format, gives the same weights as dense X; see
+            the notes. NaN is a missing entry; the mean of its column is encoded in
+            its place.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, \
                 n_features), optional
-            More rows to pre-train on, in the units in which this step sees X: a
-            Pipeline scales them only if told to, by ``transform_input``. A search
-            hands them to every fold whole, unless they are as many as X's rows.
-            An array without rows counts as None.
+            More rows for pre-training, in the same units as X at this step. A Pipeline
+            transforms them only if ``transform_input`` names them. A search passes all
+            of them to every fold, unless X has the same number of rows. An array
+            without rows counts as None.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows with a target, zero for absence.
-            Pre-training heeds them where the autoencoder takes weights; rows without a
-            target weigh one there.
+            Non-negative weights of the rows with a target; a row of weight zero is
+            ignored. Pre-training uses the weights if the autoencoder accepts weights,
+            and gives weight one to the rows without a target.
 
         Returns
         -------
@@ -342,26 +366,29 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Raises
         ------
         ValueError
-            If a parameter or an array is not what is allowed.
+            If a parameter or an array has a value that is not allowed.
 
         Notes
         -----
-        Pre-training need not converge, so it warns of no limit; fine-tuning does.
-        Ctrl-C while fine-tuning keeps the weights so far and warns. Before that
-        there is no whole stack to keep, so it ends the fit with KeyboardInterrupt and
-        leaves the weights of an earlier fit. Where joblib runs this fit among others,
-        as in a grid search, it ends them all.
+        Pre-training does not have to converge, so only fine-tuning warns when a limit
+        is reached.
+
+        Ctrl-C during fine-tuning keeps the weights found so far and warns. Before
+        fine-tuning there is no complete stack to keep, so Ctrl-C raises
+        KeyboardInterrupt and the weights of an earlier fit stay. If joblib runs this
+        fit among others, as in a grid search, Ctrl-C ends all of them.
 
         From scikit-learn 1.9 on, callbacks set by ``set_callbacks`` follow every
-        layer, stage and iteration. A request to stop ends the iterations of a stage,
-        not the stages, all of which a stack is made of.
+        layer, stage and iteration. If a callback asks to stop, the current stage ends
+        and the next one begins, because a stack needs all of its stages.
 
-        Of sparse X the first layer multiplies non-zeros only, in pre-training as far as
-        its autoencoder does and in fine-tuning; codes are dense. L-BFGS works on a
-        second copy of the non-zeros, by columns. ``input_dropout`` draws factors of
-        zeros too, so it takes time for each of the n_samples x n_features entries in
-        every epoch. X and ``X_unlabeled`` may be sparse or dense each; where one is
-        sparse, pre-training sees all rows so.
+        With sparse X, the first layer multiplies only the non-zeros, in fine-tuning
+        and, if its autoencoder does so, in pre-training. Codes are dense. L-BFGS works
+        on a second copy of the non-zeros, stored by columns. ``input_dropout`` draws
+        factors for the zeros too, so its time in every epoch is proportional to
+        n_samples x n_features. X and ``X_unlabeled`` may be sparse or dense
+        independently of each other; if one is sparse, pre-training gets all rows as
+        sparse rows.
         """
         return self._fit(X, y, X_unlabeled, sample_weight)
 
@@ -421,9 +448,9 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Returns
         -------
         float
-            1 is perfect, 0 no better than the mean of ``y``. Of dask's collections,
-            predictions, ``y`` and weights are computed together and compared in this
-            process.
+            1 is perfect, 0 is as good as predicting the mean of ``y``. For dask
+            collections, the predictions, ``y`` and the weights are computed together
+            and compared in this process.
         """
         predicted, y, sample_weight = computed(self.predict(X), y, sample_weight)
         refuse_masked(y, "y")
@@ -442,7 +469,7 @@ def _warn_of_unequal_units(ranges):
     if len(extents) and extents.max() > _UNEQUAL * extents.min():
         warn(
             f"Columns of y have ranges from {extents.min():.2g} to "
-            f"{extents.max():.2g}: J sums their squared errors, of which the small "
-            "ones are hardly a part, and are hardly learnt. Scale y, for instance with "
+            f"{extents.max():.2g}. The loss is the sum of their squared errors, so the "
+            "columns with a small range are hardly learnt. Scale y, for instance with "
             "TransformedTargetRegressor(regressor, transformer=StandardScaler())."
         )

@@ -210,8 +210,8 @@ def monosemanticity(codes: Any, X: Any) -> np.ndarray:
 
         m_j = Σ_{i≠l} |h_ij| |h_lj| cos(x_i, x_l) / Σ_{i≠l} |h_ij| |h_lj|.
 
-    With u_i = x_i/‖x_i‖ the numerator is ‖Σ_i |h_ij| u_i‖² − Σ_i h_ij² ‖u_i‖², so that
-    no pair is ever formed.
+    With u_i = x_i/‖x_i‖ the numerator is ‖Σ_i abs(h_ij) u_i‖² − Σ_i h_ij² ‖u_i‖², so
+    no pair has to be formed.
 
     Parameters
     ----------

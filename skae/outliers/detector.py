@@ -108,8 +108,8 @@ class ReconstructionOutlierDetector(
         the square roots of the scores [3]_. Scores do not depend on it.
 
     error : {"huber", "squared", "absolute"}, default="huber"
-        ρ. "squared" is z², and "absolute" |z|. "huber" is z² up to 1.5 and goes on as
-        its tangent, so that no single entry outweighs all others [1]_.
+        ρ. "squared" is z², and "absolute" is abs(z). "huber" is z² up to 1.5 and
+        continues as its tangent, so that no single entry outweighs all others [1]_.
 
     distance_weight : float, default=3.0
         Weight w of the distance from the middle of the training rows, in

@@ -24,10 +24,11 @@ _TARGET_COLOUR = "#D55E00"  # told from blue by every kind of colour vision
 class ActivationDisplay:
     """Histograms of the mean activations of the units, and of all codes.
 
-    The left one tells whether units reach the mean activation asked of them, and
-    whether some are dead; the right one, on a logarithmic scale, whether codes are
-    sparse or merely small. It is recommended to use
-    :meth:`~ActivationDisplay.from_estimator`.
+    The left histogram shows whether the units reach the target for their mean
+    activation, and whether some are always inactive ("dead"). The right histogram, on a
+    logarithmic scale, shows whether the codes are sparse or only small.
+
+    Use :meth:` ActivationDisplay.from_estimator` to create a display.
 
     Parameters
     ----------
@@ -35,7 +36,8 @@ class ActivationDisplay:
         The codes of some rows.
 
     target : float, default=None
-        The mean activation asked of every unit, marked by a line. None marks none.
+        Target for the mean activation of every unit, which is marked by a line. None
+        draws no line.
 
     name : str, default=None
         Name of the estimator, for the titles.
@@ -55,11 +57,11 @@ class ActivationDisplay:
         Number of entries of ``codes`` against their value.
 
     target_line_ : matplotlib Line2D or None
-        The mark of the target.
+        The line that marks the target.
 
     See Also
     --------
-    ComponentsDisplay : What the units stand for.
+    ComponentsDisplay : Weights of the units, as images.
 
     Examples
     --------
@@ -101,25 +103,26 @@ class ActivationDisplay:
         bins: int = 50,
         ax: Sequence[Axes] | npt.NDArray[np.object_] | None = None,
     ) -> Self:
-        """Encode X and draw how active the units are, before any scaling of codes.
+        """Encode X and draw how active the units are, with unscaled codes.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with ``transform``: an autoencoder, ``PCA``, ``BernoulliRBM``,
-            or a pipeline that ends in one. Its ``sparsity_target_`` is marked where
-            ``sparsity="kl"``, for tanh units in units of their codes.
+            A fitted estimator with ``transform``: an autoencoder, ``PCA``,
+            ``BernoulliRBM``, or a pipeline that ends in one. With ``sparsity="kl"``,
+            its ``sparsity_target_`` is marked; for tanh units it is converted to the
+            units of their codes.
 
         X : array-like of shape (n_samples, n_features)
-            Data. With the training data and no ``sample_weight``, the means are
+            Data. For the training data without ``sample_weight``, the means are
             ``mean_activation_``.
 
         bins : int, default=50
-            Number of bins for the codes. The units have the square root of their
-            number.
+            Number of bins for the codes. The histogram of the units has as many bins as
+            the square root of the number of units.
 
         ax : sequence of two matplotlib Axes, default=None
-            Axes to draw in. None makes a figure.
+            Axes to draw in. None creates a figure.
 
         Returns
         -------
@@ -135,8 +138,8 @@ class ActivationDisplay:
         check_is_fitted(final)
         if not hasattr(estimator, "transform"):
             raise ValueError(
-                f"{type(final).__name__} has no transform, so it makes no codes; pass "
-                "the steps of the pipeline that do, such as pipeline[:-1]."
+                f"{type(final).__name__} has no transform, so it computes no codes; "
+                "pass the steps of the pipeline that do, such as pipeline[:-1]."
             )
         codes = dense(estimator.transform(X))
         if getattr(final, "scale_codes", False):
@@ -159,11 +162,11 @@ class ActivationDisplay:
         Parameters
         ----------
         ax : sequence of two matplotlib Axes, default=None
-            Axes to draw in. None makes a figure.
+            Axes to draw in. None creates a figure.
 
         bins : int, default=50
-            Number of bins for the codes. The units have the square root of their
-            number.
+            Number of bins for the codes. The histogram of the units has as many bins as
+            the square root of the number of units.
 
         Returns
         -------

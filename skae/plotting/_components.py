@@ -26,21 +26,22 @@ _CONTRASTS = ("tile", "common")
 class ComponentsDisplay:
     """Filters or dictionary atoms as tiles of one image.
 
-    A row of ``components_`` is what a unit looks for, a row of an autoencoder's
-    ``decoder_components_`` what it adds to a reconstruction when it is active.
-    Zero is mid-grey: what a tile shows lighter is a positive weight, darker a
-    negative one. It is recommended to use
-    :meth:`~ComponentsDisplay.from_estimator`.
+    A row of ``components_`` shows what a unit responds to. A row of the
+    ``decoder_components_`` of an autoencoder shows what an active unit adds to a
+    reconstruction. Mid-grey is zero; lighter pixels are positive weights, and darker
+    ones negative weights.
+
+    Use :meth:` ComponentsDisplay.from_estimator` to create a display.
 
     Parameters
     ----------
     components : array-like of shape (n_tiles, n_features)
-        The rows to draw, in the order to draw them.
+        The rows to draw, in the order in which they are drawn.
 
     image_shape : tuple of int, default=None
-        Height and width of a tile, and 3 if it is in colour, channels last. None
-        takes a square, else three colours of a square, else the rectangle nearest
-        to a square.
+        Height and width of a tile; for colour images (height, width, 3). None uses a
+        square if the number of features allows it, else a square in three colours, else
+        the rectangle that is nearest to a square.
 
     title : str, default=None
         Title of the axes.
@@ -48,7 +49,7 @@ class ComponentsDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn in.
+        The axes of the drawing.
 
     figure_ : matplotlib Figure
         The figure of the axes.
@@ -58,7 +59,7 @@ class ComponentsDisplay:
 
     See Also
     --------
-    ReconstructionDisplay : What the components make of rows.
+    ReconstructionDisplay : Rows and their reconstructions.
 
     Examples
     --------
@@ -111,39 +112,40 @@ class ComponentsDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted, with the attribute: an autoencoder, ``PCA``, ``NMF``,
-            ``BernoulliRBM``, ... Of a pipeline, the last step is meant, and its
-            weights on the features which that step is given; of a search, the best
+            A fitted estimator with the attribute: an autoencoder, ``PCA``, ``NMF``,
+            ``BernoulliRBM``, ... For a pipeline, the weights of its last step are
+            drawn, on the input features of that step; for a search, those of the best
             estimator.
 
         attribute : str, default="components_"
             Name of the fitted attribute of shape (n_components, n_features).
 
         image_shape : tuple of int, default=None
-            Height and width of a tile, and 3 if it is in colour, channels last.
-            None takes a square, else three colours of a square, else the
-            rectangle nearest to a square.
+            Height and width of a tile; for colour images (height, width, 3). None
+            uses a square if the number of features allows it, else a square in three
+            colours, else the rectangle that is nearest to a square.
 
         order : {"fitted", "mean_activation"}, default="fitted"
-            "mean_activation" puts first the unit that is most active on average,
-            by ``mean_activation_``.
+            "mean_activation" sorts the units by ``mean_activation_``, the most active
+            one first.
 
         n_tiles : int or None, default=100
-            At most so many, the first in that order. None draws all.
+            Maximum number of tiles. The first ones in the given order are drawn. None
+            draws all.
 
         n_columns : int, default=None
-            Tiles in a row. None makes the canvas nearly square, or as wide as the
-            grid of an estimator that has a ``topography``.
+            Number of tiles in a row. None makes the canvas nearly square, or as wide as
+            the grid if the estimator has a ``topography``.
 
         contrast : {"tile", "common"}, default="tile"
-            Whether black and white are minus and plus the largest absolute weight
-            of each tile, or of all tiles.
+            Whether black and white stand for the largest absolute weight (negative and
+            positive) of each tile, or of all tiles.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Colours of weights, unless in RGB.
+            Colour map of the weights. Not used for RGB tiles.
 
         ax : matplotlib Axes, default=None
-            Axes to draw in. None makes a figure.
+            Axes to draw in. None creates a figure.
 
         Returns
         -------
@@ -153,8 +155,8 @@ class ComponentsDisplay:
         Raises
         ------
         ValueError
-            If the estimator has no such attribute, or no ``mean_activation_`` to
-            order by, or another parameter is not what is allowed.
+            If the estimator does not have the attribute, or ``mean_activation_`` when
+            ``order`` needs it, or if another parameter has a value that is not allowed.
         """
         check_option("order", order, _ORDERS)
         if n_tiles is not None:
@@ -191,18 +193,18 @@ class ComponentsDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw in. None makes a figure.
+            Axes to draw in. None creates a figure.
 
         n_columns : int, default=None
-            Tiles in a row. None makes the canvas nearly square.
+            Number of tiles in a row. None makes the canvas nearly square.
 
         contrast : {"tile", "common"}, default="tile"
-            Whether black and white are minus and plus the largest absolute weight
-            of each tile, or of all tiles. In "common" contrast, ``image_`` holds
-            the weights themselves, so a colour bar of it reads in their units.
+            Whether black and white stand for the largest absolute weight (negative and
+            positive) of each tile, or of all tiles. With "common", ``image_`` holds
+            the weights themselves, so a colour bar shows their values.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Colours of weights, unless in RGB.
+            Colour map of the weights. Not used for RGB tiles.
 
         Returns
         -------
@@ -243,7 +245,7 @@ def _attribute(
     if not hasattr(estimator, attribute):
         raise ValueError(
             f"{parameter}={value!r} needs an estimator with {attribute}, which "
-            f"{type(estimator).__name__} has not; use another {parameter}, or pass the "
-            "step of the pipeline that has it."
+            f"{type(estimator).__name__} does not have; use another {parameter}, or "
+            "pass the step of the pipeline that has it."
         )
     return np.asarray(getattr(estimator, attribute))

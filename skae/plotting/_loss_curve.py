@@ -33,23 +33,23 @@ _OTHER_DASHES = (0, (3, 1, 1, 1, 1, 1))
 class LossCurveDisplay:
     """The loss after each iteration, and its parts.
 
-    It is recommended to use :meth:`~LossCurveDisplay.from_estimator`. To compare
-    estimators, draw the second in the axes of the first.
+    Use :meth:` LossCurveDisplay.from_estimator` to create a display. To compare
+    estimators, draw the second one in the axes of the first.
 
     Parameters
     ----------
     curves : dict of str to array-like of shape (n_iter,)
-        The loss after each iteration, by label: one curve, or one for each stage
+        The loss after each iteration, by label: a single curve, or one for each stage
         of training.
 
     parts : dict of str to array-like of shape (n_iter,), default=None
-        Parts of the loss, by label; drawn in the colour of the first curve. A
-        part that is zero throughout is left out.
+        Parts of the loss, by label. They are drawn in the colour of the first curve. A
+        part that is always zero is not drawn.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn in.
+        The axes of the drawing.
 
     figure_ : matplotlib Figure
         The figure of the axes.
@@ -106,20 +106,20 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted, with ``loss_curve_`` (an autoencoder, scikit-learn's MLP), or
-            with ``loss_curves_``, a dict of the curve of each stage by name, or a
-            list of curves. Of a pipeline, the last step is meant; of a search, the
-            best estimator.
+            A fitted estimator with ``loss_curve_`` (an autoencoder, or scikit-learn's
+            MLP), or with ``loss_curves_``, which is a dict with the curve of each stage
+            by name, or a list of curves. For a pipeline, the last step is used; for a
+            search, the best estimator.
 
         name : str, default=None
-            Name for the legend. None takes the name of the class.
+            Name in the legend. None uses the name of the class.
 
         parts : bool, default=True
-            Whether to draw the parts of the loss, ``loss_curve_terms_``, if there
-            are any.
+            Whether to draw the parts of the loss, ``loss_curve_terms_``, if the
+            estimator has them.
 
         ax : matplotlib Axes, default=None
-            Axes to draw in, such as ``ax_`` of another display. None makes a
+            Axes to draw in, such as ``ax_`` of another display. None creates a
             figure.
 
         Returns
@@ -130,7 +130,7 @@ class LossCurveDisplay:
         Raises
         ------
         ValueError
-            If the estimator keeps no curve.
+            If the estimator has no loss curve.
         """
         estimator = last_step(estimator)
         check_is_fitted(estimator)
@@ -144,7 +144,7 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw in, such as ``ax_`` of another display. None makes a
+            Axes to draw in, such as ``ax_`` of another display. None creates a
             figure.
 
         Returns
@@ -206,8 +206,8 @@ def _curves(estimator: Any, name: str) -> dict[str, Curve]:
     else:
         raise ValueError(
             f"LossCurveDisplay needs an estimator with loss_curve_ or loss_curves_, "
-            f"which {type(estimator).__name__} has not; pass one that is trained by "
-            "iterations, or the step of the pipeline that is."
+            f"which {type(estimator).__name__} does not have; pass an estimator that "
+            "is trained in iterations, or such a step of the pipeline."
         )
     if isinstance(curves, Mapping):
         return {f"{name}: {stage}": curve for stage, curve in curves.items()}

@@ -22,25 +22,27 @@ if TYPE_CHECKING:
 class ReconstructionDisplay:
     """Originals, reconstructions and residuals as images, one above the other.
 
-    All images share the grey scale of the first row. Residuals are original minus
-    reconstruction in a scale of their own, symmetric about zero and written beside
-    them: red is missing, blue is too much (in colour images, each channel above or
-    below mid-grey). A hundredth of them may go beyond that scale, and are drawn as
-    if at its end. It is recommended to use
-    :meth:`~ReconstructionDisplay.from_estimator`.
+    All images share the grey scale of the first row. Residuals are the originals minus
+    the reconstructions. They have a scale of their own, which is symmetric about zero
+    and written beside them: red pixels are too low in the reconstruction, blue ones too
+    high. (In colour images, each channel is above or below mid-grey.) Up to a hundredth
+    of the residuals may lie outside this scale; they are drawn in the colour of its
+    end.
+
+    Use :meth:` ReconstructionDisplay.from_estimator` to create a display.
 
     Parameters
     ----------
     images : dict of str to array-like of shape (n_images, n_features)
-        The rows of the display from the top, by label.
+        The rows of the display, from top to bottom, by label.
 
     residuals : array-like of shape (n_images, n_features), default=None
-        The row at the bottom. None draws none.
+        The row at the bottom. None draws no residuals.
 
     image_shape : tuple of int, default=None
-        Height and width of an image, and 3 if it is in colour, channels last. None
-        takes a square, else three colours of a square, else the rectangle nearest
-        to a square.
+        Height and width of an image; for colour images (height, width, 3). None uses a
+        square if the number of features allows it, else a square in three colours, else
+        the rectangle that is nearest to a square.
 
     title : str, default=None
         Title of the axes.
@@ -48,7 +50,7 @@ class ReconstructionDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn in.
+        The axes of the drawing.
 
     figure_ : matplotlib Figure
         The figure of the axes.
@@ -61,7 +63,7 @@ class ReconstructionDisplay:
 
     See Also
     --------
-    ComponentsDisplay : What reconstructions are made of.
+    ComponentsDisplay : The weights from which reconstructions are computed.
 
     Examples
     --------
@@ -118,28 +120,28 @@ class ReconstructionDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted: an autoencoder, ``PCA``, a pipeline with one at its end, or a
-            regressor fitted to predict X.
+            A fitted estimator: an autoencoder, ``PCA``, a pipeline that ends in one, or
+            a regressor that was fitted to predict X.
 
         X : array-like of shape (n_samples, n_features)
             Data.
 
         n_images : int, default=10
-            How many rows of X to draw, at most.
+            Maximum number of rows of X to draw.
 
         image_shape : tuple of int, default=None
-            Height and width of an image, and 3 if it is in colour, channels last.
-            None takes a square, else three colours of a square, else the
-            rectangle nearest to a square.
+            Height and width of an image; for colour images (height, width, 3). None
+            uses a square if the number of features allows it, else a square in three
+            colours, else the rectangle that is nearest to a square.
 
         random_state : int, RandomState instance or None, default=None
-            Draws the noise of an estimator that has ``corrupt``.
+            Determines the noise if the estimator has ``corrupt``.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Colours of images, unless in RGB.
+            Colour map of the images. Not used for RGB images.
 
         ax : matplotlib Axes, default=None
-            Axes to draw in. None makes a figure.
+            Axes to draw in. None creates a figure.
 
         Returns
         -------
@@ -149,8 +151,8 @@ class ReconstructionDisplay:
         Raises
         ------
         ValueError
-            If the estimator reconstructs nothing, or not in the units of X, or
-            another parameter is not what is allowed.
+            If the estimator computes no reconstructions, or not in the units of X, or
+            if another parameter has a value that is not allowed.
         """
         check_count("n_images", n_images)
         X = X[:n_images]
@@ -173,10 +175,10 @@ class ReconstructionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw in. None makes a figure.
+            Axes to draw in. None creates a figure.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Colours of images, unless in RGB.
+            Colour map of the images. Not used for RGB images.
 
         Returns
         -------
@@ -282,8 +284,8 @@ def _reconstructed(estimator: Any, X: Any) -> npt.NDArray[Any]:
         result = estimator.predict(X)
     else:
         raise ValueError(
-            f"{name} has neither inverse_transform nor predict, so it makes no "
-            "reconstruction; pass an estimator that has one of them."
+            f"{name} has neither inverse_transform nor predict, so it computes "
+            "no reconstructions; pass an estimator that has one of them."
         )
     result = dense(result)
     if result.shape != np.shape(X):

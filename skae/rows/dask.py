@@ -114,7 +114,7 @@ def refuse_sparse(X: Any) -> None:
     """Refuse chunks of sparse rows."""
     if issparse(X):
         raise ValueError(
-            "dask's chunks of sparse rows are not supported; make them dense, as by "
+            "dask's chunks of sparse rows are not supported; make them dense with "
             "X.map_blocks(lambda rows: rows.toarray()), or pass all rows as one "
             "sparse matrix."
         )

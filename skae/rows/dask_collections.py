@@ -198,8 +198,8 @@ def read_more_chunks(estimator: Any, X: Any, dtype: np.dtype, name: str) -> Rows
     """
     if not is_dask(X):
         raise ValueError(
-            f"{name} must be a dask collection where X is one, got "
-            f"{type(X).__name__}; dask.array.from_array makes one of it."
+            f"{name} must be a dask collection because X is one, got "
+            f"{type(X).__name__}; use dask.array.from_array."
         )
     chunks = Chunks(estimator, X, None, None, reset=False, dtype=dtype, name=name)
     try:
@@ -405,8 +405,9 @@ def _lazy_frame(estimator: Any, name: str, codes: Any, X: Any) -> Any:
 
     if not hasattr(codes, "iloc"):
         raise ValueError(
-            f"Of dask collections {name} returns dask arrays or data frames of pandas, "
-            f"but set_output asks for {type(codes).__module__.partition('.')[0]}; use "
+            f"For dask collections, {name} returns dask arrays or data frames of "
+            f"pandas, but set_output requests "
+            f"{type(codes).__module__.partition('.')[0]}; use "
             "set_output(transform='pandas') or 'default'."
         )
     empty, parts = codes.iloc[:0], parts_of(X)
@@ -416,9 +417,9 @@ def _lazy_frame(estimator: Any, name: str, codes: Any, X: Any) -> Any:
     else:
         if np.isnan(X.chunks[0]).any():
             raise ValueError(
-                f"The index of what {name} returns counts rows, but X has chunks of "
-                "unknown size; use X.compute_chunk_sizes(), or "
-                "set_output(transform='default')."
+                f"The data frame that {name} returns needs an index that counts the "
+                "rows, but X has chunks of unknown size; use "
+                "X.compute_chunk_sizes(), or set_output(transform='default')."
             )
         starts, divisions = np.cumsum([0, *X.chunks[0]])[:-1].tolist(), None
     apply = delayed(partial(_apply_to_frame, estimator, name, empty), pure=False)

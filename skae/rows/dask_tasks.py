@@ -247,7 +247,7 @@ class _errors_in_words:
 
         if issubclass(kind, KilledWorker):
             raise RuntimeError(
-                "Workers of the dask cluster died again and again while computing one "
+                "Workers of the dask cluster died repeatedly while computing one "
                 f"block ({error}). Most often they run out of memory: use smaller "
                 "chunks of rows, or workers with more memory."
             ) from error
@@ -262,8 +262,8 @@ class _errors_in_words:
         # What is lost only is being made again.
         if any(task.status == "cancelled" for task in self._needs):
             raise RuntimeError(
-                "Blocks of the data were cancelled, or lost with a worker and cannot "
-                "be made again, as when they were scattered and not computed; pass "
+                "Blocks of the data were cancelled, or were lost with a worker and "
+                "cannot be computed again because they were scattered; pass "
                 "data that dask can compute again, and call fit again."
             ) from error
         raise LostError from error

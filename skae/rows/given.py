@@ -114,8 +114,8 @@ class Arrays(Given):
         total[there] *= compute_sample_weight(class_weight, self.y[there])
         if not total.any():
             raise ValueError(
-                f"class_weight={class_weight!r} leaves no row a weight; give a class "
-                "that y has a weight above 0."
+                f"class_weight={class_weight!r} gives every row the weight 0; give at "
+                "least one class of y a weight above 0."
             )
         self.weights = total
 

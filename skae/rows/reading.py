@@ -102,7 +102,7 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
         return read_more_chunks(estimator, X, given.dtype, name)
     if is_dask(X):
         raise ValueError(
-            f"{name} must be an array or sparse matrix where X is one, got a dask "
+            f"{name} must be an array or sparse matrix because X is one, got a dask "
             f"{type(X).__name__}; use {name}.compute()."
         )
     refuse_masked(X, name)

@@ -45,8 +45,8 @@ def diverged(
     if after <= _DIVERGED * max(unit, before):
         return None
     return (
-        "has diverged: constant predictions would be better. Steps with "
-        f"learning_rate_init={problem.settings.learning_rate_init} are too long; "
+        "has diverged: constant predictions would be better. "
+        f"learning_rate_init={problem.settings.learning_rate_init} is too large; "
         "lower it."
     )
 
@@ -102,7 +102,7 @@ def _remedy(problem: Problem[Any, Any], status: str) -> str:
     objective, settings = problem.objective, problem.settings
     if settings.solver == "rounds":
         return (
-            "Lower sparsity_weight or dictionary_penalty, or take the column means "
+            "Lower sparsity_weight or dictionary_penalty, or subtract the column means "
             "from X."
         )
     terms = getattr(objective, "terms", ())
@@ -112,8 +112,8 @@ def _remedy(problem: Problem[Any, Any], status: str) -> str:
     remedies = [f"lower {' or '.join(names)}"] if names else []
     if getattr(objective, "noise", None) is not None:
         remedies += [
-            "scale X, for instance with StandardScaler, for corrupted entries to stay "
-            "among the others, or lower corruption_level"
+            "scale X, for instance with StandardScaler, so that corrupted entries stay "
+            "in the range of the others, or lower corruption_level"
         ]
     limit = status if status in LIMITS else None
     if settings.solver in ("adam", "top_k"):

@@ -4,13 +4,14 @@ from skae.solvers import MESSAGES as OF_SOLVERS
 
 MESSAGES: dict[str, str] = {
     **OF_SOLVERS,
-    "gradient": "converged: the gradient is as good as zero",
-    "value": "converged: the loss would fall by no more than tol, relatively",
-    "no_change": "converged: the loss would fall by no more than tol, relatively",
+    "gradient": "converged: the gradient is practically zero",
+    "value": "converged: the loss is expected to fall by no more than tol, relatively",
+    "no_change": "converged: the loss is expected to fall by no more than tol, "
+    "relatively",
     "held_out": "converged: the score on held-out rows has not risen by tol / "
-    "n_iter_no_change, n_iter_no_change times over",
-    "scheduled": "the learning rate has fallen to its end, after max_iter epochs",
-    "noise": "converged: the loss on noise drawn afresh falls by no more than tol",
+    "n_iter_no_change for n_iter_no_change times in succession",
+    "scheduled": "the learning rate has decreased to zero, after max_iter epochs",
+    "noise": "converged: on new draws of the noise, the loss falls by no more than tol",
     "dictionary": "converged: the dictionary changed by no more than tol",
 }
 # What may be raised where training ended too soon.

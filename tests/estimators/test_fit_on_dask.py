@@ -208,7 +208,7 @@ def test_frames_of_codes_stay_lazy_and_keep_the_index(model):
     assert isinstance(model.fit_transform(rows), dd.DataFrame)
     numbered = model.transform(DASK_X)
     assert list(numbered.compute().index) == list(range(300))
-    with pytest.raises(ValueError, match="set_output asks for polars"):
+    with pytest.raises(ValueError, match="set_output requests polars"):
         model.set_output(transform="polars").transform(rows)
 
 

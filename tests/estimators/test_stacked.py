@@ -289,7 +289,7 @@ def test_ctrl_c_while_refitting_leaves_the_fit_of_before(monkeypatch):
 @pytest.mark.filterwarnings("always:Training interrupted")
 def test_ctrl_c_while_fine_tuning_keeps_the_best(monkeypatch):
     InterruptAt(monkeypatch, 8)
-    with pytest.warns(UserWarning, match="weights so far are kept"):
+    with pytest.warns(UserWarning, match="weights found so far are kept"):
         model = stack(autoencoder=None).fit(X, CLASSES)
     monkeypatch.undo()
     assert 0 < model.n_iter_ < 8

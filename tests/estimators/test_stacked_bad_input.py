@@ -243,7 +243,7 @@ def test_several_columns_of_classes():
 
 
 def test_labels_other_than_0_and_1():
-    with pytest.raises(ValueError, match=r"0 and 1, got the values \[-1, 1\]; use"):
+    with pytest.raises(ValueError, match=r"0 and 1, got the values \[-1, 1\]; for"):
         classifier().fit(X, 2 * LABELS - 1)
 
 
@@ -255,7 +255,7 @@ def test_sparse_labels():
 
 
 def test_class_weight_of_nothing():
-    with pytest.raises(ValueError, match=r"class_weight=\{.* leaves no row a weight"):
+    with pytest.raises(ValueError, match=r"class_weight=\{.* gives every row"):
         classifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, Y)
 
 

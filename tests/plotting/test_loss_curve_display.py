@@ -155,7 +155,7 @@ def test_axes_given(plt, xscale):
 
 
 def test_errors(plt):
-    with pytest.raises(ValueError, match=r"needs .* loss_curve_ .* PCA has not"):
+    with pytest.raises(ValueError, match=r"needs .* loss_curve_ .* PCA does not"):
         LossCurveDisplay.from_estimator(PCA(2).fit(X))
     with pytest.raises(NotFittedError):
         LossCurveDisplay.from_estimator(SparseAutoencoder(4))
