@@ -50,6 +50,7 @@ from skae.outliers._reconstruct import (
 from skae.outliers._rows import (
     blocks,
     by_rows,
+    cached,
     dense,
     evenly,
     read_chunks,
@@ -343,8 +344,8 @@ class ReconstructionOutlierDetector(MetaEstimatorMixin, OutlierMixin, BaseEstima
         """
         rows = self._rows(X)
         found = np.empty(rows.shape)
-        for block in blocks(rows):
-            found[block] = self._contributions(rows[block])
+        for block, contributions in self._contributions(rows):
+            found[block] = contributions
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = np.array([f"x{j}" for j in range(rows.shape[1])], dtype=object)
@@ -525,24 +526,30 @@ class ReconstructionOutlierDetector(MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     def _scores(self, X):
         """Of each row, in float64."""
-        scores = np.empty(X.shape[0])
-        for block in blocks(X):
-            scores[block] = self._contributions(X[block]).sum(axis=1)
+        scores, ones = np.empty(X.shape[0]), np.ones(X.shape[1])
+        for block, contributions in self._contributions(X):
+            np.dot(contributions, ones, out=scores[block])
         return scores
 
     def _contributions(self, X):
-        """Of each entry of some rows, in float64."""
-        rho, rows = ERRORS[self.error], dense(X)
-        error = np.subtract(rows, reconstruct(self.estimator_, X), dtype=np.float64)
-        error /= self.error_scale_
-        found = rho(error)
-        if self.distance_weight:
-            found += self._distance(rows)
-        return for_missing(found)
+        """Slices of rows, and what each entry contributes there, in float64."""
+        rho = ERRORS[self.error]
+        per_error = 1 / self.error_scale_
+        for block in blocks(X):
+            rows = dense(X[block])
+            reconstruction = reconstruct(self.estimator_, X[block])
+            for part in cached(rows):
+                error = np.subtract(rows[part], reconstruction[part], dtype=np.float64)
+                error *= per_error
+                found = rho(error)
+                if self.distance_weight:
+                    found += self._distance(rows[part])
+                start = block.start + part.start
+                yield slice(start, start + len(found)), for_missing(found)
 
     def _distance(self, rows):
         deviation = np.subtract(rows, self.center_, dtype=np.float64)
-        deviation /= self.scale_
+        deviation *= 1 / self.scale_
         distance = ERRORS[self.error](deviation)
         distance *= self.distance_weight or 1.0
         return distance
@@ -550,7 +557,8 @@ class ReconstructionOutlierDetector(MetaEstimatorMixin, OutlierMixin, BaseEstima
     def _distances(self, X):
         far = np.empty(X.shape[0])
         for block in blocks(X):
-            far[block] = for_missing(self._distance(dense(X[block]))).sum(axis=1)
+            distance = self._distance(dense(X[block]))
+            far[block] = for_missing(distance).sum(axis=1)
         return far
 
     def __sklearn_is_fitted__(self):

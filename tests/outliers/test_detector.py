@@ -304,6 +304,7 @@ def test_a_failed_fit_changes_nothing():
 
 def test_many_rows_are_scored_in_blocks(monkeypatch):
     monkeypatch.setattr("skae.outliers._rows._BLOCK_NUMBERS", 35)
+    monkeypatch.setattr("skae.outliers._rows._CACHED_NUMBERS", 15)
     pieces = detector().fit(X)
     monkeypatch.undo()
     whole = detector().fit(X)
