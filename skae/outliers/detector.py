@@ -45,6 +45,7 @@ from skae.outliers._reconstruct import (
     fit_arguments,
     reconstruct,
     reconstructs,
+    takes,
     weight_parameters,
 )
 from skae.outliers._rows import (
@@ -566,8 +567,10 @@ class ReconstructionOutlierDetector(MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        wrapped = get_tags(self._given_or_default()).input_tags
-        tags.input_tags.sparse = wrapped.sparse
-        tags.input_tags.allow_nan = wrapped.allow_nan
-        tags.input_tags.positive_only = wrapped.positive_only
+        wrapped = self._given_or_default()
+        # scikit-learn's scaler says so from 1.7 on only.
+        takes_sparse = self.estimator is None or takes(wrapped, "sparse")
+        tags.input_tags.sparse = takes_sparse
+        tags.input_tags.allow_nan = takes(wrapped, "allow_nan")
+        tags.input_tags.positive_only = takes(wrapped, "positive_only")
         return tags

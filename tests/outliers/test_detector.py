@@ -351,3 +351,16 @@ class TestDask:
         assert found.feature_names_in_.tolist() == list("abcde")
         expected = found.score_samples(frame)
         np.testing.assert_allclose(found.score_samples(lazy).compute(), expected)
+
+
+def test_missing_values_through_a_pipeline():
+    """A scaler keeps NaN, and what comes after it must take it or have it filled in."""
+
+    class Filled(SimpleImputer):
+        def inverse_transform(self, X):
+            return X
+
+    gaps = np.where(RNG.rand(*X.shape) < 0.1, np.nan, X)
+    inside = make_pipeline(StandardScaler(), Filled(), PCA(2))
+    found = detector(inside).fit(gaps)
+    assert np.isfinite(found.score_samples(gaps)).all()
