@@ -11,7 +11,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import Bunch, get_tags
+from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -438,14 +438,9 @@ class ReconstructionOutlierDetector(MetaEstimatorMixin, OutlierMixin, BaseEstima
         if self.estimator is not None and not reconstructs(self.estimator):
             raise ValueError(f"{NEEDS}; got estimator={self.estimator!r}.")
         if not is_dask(X):
-            rows = validate_rows(self, X, reset=reset, **self._finite())
+            rows = validate_rows(self, X, reset=reset).given
             return rows, check_sample_weight(sample_weight, rows)
         return read_chunks(self, X, sample_weight, reset)
-
-    def _finite(self):
-        """How rows are checked: an estimator that takes NaN may be given such."""
-        takes_nan = get_tags(self).input_tags.allow_nan
-        return {"ensure_all_finite": "allow-nan"} if takes_nan else {}
 
     def _given_or_default(self, with_mean=False):
         if self.estimator is not None:
@@ -523,7 +518,7 @@ class ReconstructionOutlierDetector(MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     def _rows(self, X):
         check_is_fitted(self)
-        return validate_rows(self, X, **self._finite())
+        return validate_rows(self, X).given
 
     def _scores(self, X):
         """Of each row, in float64."""

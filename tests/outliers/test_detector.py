@@ -364,3 +364,19 @@ def test_missing_values_through_a_pipeline():
     inside = make_pipeline(StandardScaler(), Filled(), PCA(2))
     found = detector(inside).fit(gaps)
     assert np.isfinite(found.score_samples(gaps)).all()
+
+
+def test_missing_values_of_the_default():
+    """Rows with a gap score about as they do without it, and 0 with nothing there."""
+    gaps = X.copy()
+    gaps[::4, 1] = np.nan
+    found = detector(None, random_state=0).fit(gaps)
+    ratio = found.score_samples(gaps)[::4] / found.score_samples(X)[::4]
+    assert 0.7 < np.median(ratio) < 1.4
+    np.testing.assert_array_equal(found.score_samples(np.full((1, 5), np.nan)), 0)
+
+
+def test_default_centres_what_is_dense():
+    dense = detector(None, random_state=0).fit(X)
+    sparse = detector(None, random_state=0).fit(csr_array(X))
+    assert dense.estimator_[0].with_mean and not sparse.estimator_[0].with_mean
