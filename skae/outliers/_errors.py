@@ -35,8 +35,8 @@ def absolute(error: Array) -> Array:
 
 
 def huber(error: Array) -> Array:
-    """z² up to |z| = 1.5, and its tangent from there: 3 |z| − 2.25."""
-    size = np.abs(error)
+    """z² up to |z| = 1.5, and its tangent from there: 3 |z| − 2.25; in place."""
+    size = np.abs(error, out=error)
     # min(|z|, δ) (2 |z| − min(|z|, δ)) is both pieces.
     inner = np.minimum(size, _HUBER)
     size *= 2
@@ -122,8 +122,9 @@ def for_missing(contributions: Array) -> Array:
 
     So the scores of rows with missing entries and of others can be compared.
     """
-    missing = np.isnan(contributions)
-    if missing.any():
+    # NaN alone makes a sum of what is not negative NaN.
+    if np.isnan(contributions.sum()):
+        missing = np.isnan(contributions)
         n_features = contributions.shape[1]
         there = n_features - missing.sum(axis=1, keepdims=True)
         contributions[missing] = 0

@@ -8,6 +8,7 @@ from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 NEEDS = (
@@ -18,6 +19,8 @@ NEEDS = (
 
 def reconstructs(estimator: Any) -> bool:
     """Whether an estimator has the methods that a reconstruction takes."""
+    if isinstance(estimator, type):  # not an instance of it
+        return False
     both = hasattr(estimator, "transform") and hasattr(estimator, "inverse_transform")
     return both or hasattr(estimator, "predict")
 
@@ -47,6 +50,21 @@ def reconstruct(estimator: Any, X: Any) -> Any:
 def _plain(values: Any) -> Any:
     """An array of a data frame; others as they are."""
     return values.to_numpy() if hasattr(values, "to_numpy") else values
+
+
+def takes(estimator: Any, kind: str) -> bool:
+    """Whether an estimator's tags say "sparse", "allow_nan" or "positive_only" of rows.
+
+    Of a pipeline all steps must take sparse rows, which its own tags say from
+    scikit-learn 1.7 on; the others are for its first step to deal with.
+    """
+    if isinstance(estimator, Pipeline):
+        steps = [
+            step for _, step in estimator.steps if step not in (None, "passthrough")
+        ]
+        first = steps if kind == "sparse" else steps[:1]
+        return all(takes(step, kind) for step in first)
+    return bool(getattr(get_tags(estimator).input_tags, kind))
 
 
 def fit_arguments(estimator: Any, X: Any) -> tuple[Any, ...]:

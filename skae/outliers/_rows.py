@@ -14,6 +14,8 @@ from skae.rows.reading import read
 
 # Entries of a block of rows that is reconstructed at a time.
 _BLOCK_NUMBERS = 2**19
+# And of the parts of one whose errors stay in a processor's cache.
+_CACHED_NUMBERS = 2**15
 # Rows, evenly spaced among those of fit, that set the scales.
 _ROWS_OF_SCALES = 20_000
 
@@ -35,8 +37,17 @@ def read_chunks(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> Any:
 
 def blocks(X: Any) -> list[slice]:
     """Slices of rows that a few arrays of their shape fit into memory for."""
-    length = int(np.clip(_BLOCK_NUMBERS // X.shape[1], 1, 2**16))
-    return [slice(start, start + length) for start in range(0, X.shape[0], length)]
+    return _slices(X.shape, _BLOCK_NUMBERS)
+
+
+def cached(rows: Any) -> list[slice]:
+    """Slices of a block whose arrays stay in a processor's cache."""
+    return _slices(rows.shape, _CACHED_NUMBERS)
+
+
+def _slices(shape: tuple[int, int], numbers: int) -> list[slice]:
+    length = int(np.clip(numbers // shape[1], 1, 2**16))
+    return [slice(start, start + length) for start in range(0, shape[0], length)]
 
 
 def by_rows(detector: Any, method: str, X: Any) -> Any:

@@ -11,7 +11,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import Bunch, get_tags
+from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -47,11 +47,13 @@ from skae.outliers._reconstruct import (
     fit_arguments,
     reconstruct,
     reconstructs,
+    takes,
     weight_parameters,
 )
 from skae.outliers._rows import (
     blocks,
     by_rows,
+    cached,
     dense,
     evenly,
     read_chunks,
@@ -347,8 +349,8 @@ class ReconstructionOutlierDetector(
         """
         rows = self._rows(X)
         found = np.empty(rows.shape)
-        for block in blocks(rows):
-            found[block] = self._contributions(rows[block])
+        for block, contributions in self._contributions(rows):
+            found[block] = contributions
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = np.array([f"x{j}" for j in range(rows.shape[1])], dtype=object)
@@ -445,14 +447,9 @@ class ReconstructionOutlierDetector(
         if self.estimator is not None and not reconstructs(self.estimator):
             raise ValueError(f"{NEEDS}; got estimator={self.estimator!r}.")
         if not is_dask(X):
-            rows = validate_rows(self, X, reset=reset, **self._finite())
+            rows = validate_rows(self, X, reset=reset).given
             return rows, check_sample_weight(sample_weight, rows)
         return read_chunks(self, X, sample_weight, reset)
-
-    def _finite(self):
-        """How rows are checked: an estimator that takes NaN may be given such."""
-        takes_nan = get_tags(self).input_tags.allow_nan
-        return {"ensure_all_finite": "allow-nan"} if takes_nan else {}
 
     def _given_or_default(self, with_mean=False):
         if self.estimator is not None:
@@ -530,28 +527,34 @@ class ReconstructionOutlierDetector(
 
     def _rows(self, X):
         check_is_fitted(self)
-        return validate_rows(self, X, **self._finite())
+        return validate_rows(self, X).given
 
     def _scores(self, X):
         """Of each row, in float64."""
-        scores = np.empty(X.shape[0])
-        for block in blocks(X):
-            scores[block] = self._contributions(X[block]).sum(axis=1)
+        scores, ones = np.empty(X.shape[0]), np.ones(X.shape[1])
+        for block, contributions in self._contributions(X):
+            np.dot(contributions, ones, out=scores[block])
         return scores
 
     def _contributions(self, X):
-        """Of each entry of some rows, in float64."""
-        rho, rows = ERRORS[self.error], dense(X)
-        error = np.subtract(rows, reconstruct(self.estimator_, X), dtype=np.float64)
-        error /= self.error_scale_
-        found = rho(error)
-        if self.distance_weight:
-            found += self._distance(rows)
-        return for_missing(found)
+        """Slices of rows, and what each entry contributes there, in float64."""
+        rho = ERRORS[self.error]
+        per_error = 1 / self.error_scale_
+        for block in blocks(X):
+            rows = dense(X[block])
+            reconstruction = reconstruct(self.estimator_, X[block])
+            for part in cached(rows):
+                error = np.subtract(rows[part], reconstruction[part], dtype=np.float64)
+                error *= per_error
+                found = rho(error)
+                if self.distance_weight:
+                    found += self._distance(rows[part])
+                start = block.start + part.start
+                yield slice(start, start + len(found)), for_missing(found)
 
     def _distance(self, rows):
         deviation = np.subtract(rows, self.center_, dtype=np.float64)
-        deviation /= self.scale_
+        deviation *= 1 / self.scale_
         distance = ERRORS[self.error](deviation)
         distance *= self.distance_weight or 1.0
         return distance
@@ -559,7 +562,8 @@ class ReconstructionOutlierDetector(
     def _distances(self, X):
         far = np.empty(X.shape[0])
         for block in blocks(X):
-            far[block] = for_missing(self._distance(dense(X[block]))).sum(axis=1)
+            distance = self._distance(dense(X[block]))
+            far[block] = for_missing(distance).sum(axis=1)
         return far
 
     def __sklearn_is_fitted__(self):
@@ -567,8 +571,10 @@ class ReconstructionOutlierDetector(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        wrapped = get_tags(self._given_or_default()).input_tags
-        tags.input_tags.sparse = wrapped.sparse
-        tags.input_tags.allow_nan = wrapped.allow_nan
-        tags.input_tags.positive_only = wrapped.positive_only
+        wrapped = self._given_or_default()
+        # scikit-learn's scaler says so from 1.7 on only.
+        takes_sparse = self.estimator is None or takes(wrapped, "sparse")
+        tags.input_tags.sparse = takes_sparse
+        tags.input_tags.allow_nan = takes(wrapped, "allow_nan")
+        tags.input_tags.positive_only = takes(wrapped, "positive_only")
         return tags

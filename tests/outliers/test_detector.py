@@ -304,6 +304,7 @@ def test_a_failed_fit_changes_nothing():
 
 def test_many_rows_are_scored_in_blocks(monkeypatch):
     monkeypatch.setattr("skae.outliers._rows._BLOCK_NUMBERS", 35)
+    monkeypatch.setattr("skae.outliers._rows._CACHED_NUMBERS", 15)
     pieces = detector().fit(X)
     monkeypatch.undo()
     whole = detector().fit(X)
@@ -350,3 +351,32 @@ class TestDask:
         assert found.feature_names_in_.tolist() == list("abcde")
         expected = found.score_samples(frame)
         np.testing.assert_allclose(found.score_samples(lazy).compute(), expected)
+
+
+def test_missing_values_through_a_pipeline():
+    """A scaler keeps NaN, and what comes after it must take it or have it filled in."""
+
+    class Filled(SimpleImputer):
+        def inverse_transform(self, X):
+            return X
+
+    gaps = np.where(RNG.rand(*X.shape) < 0.1, np.nan, X)
+    inside = make_pipeline(StandardScaler(), Filled(), PCA(2))
+    found = detector(inside).fit(gaps)
+    assert np.isfinite(found.score_samples(gaps)).all()
+
+
+def test_missing_values_of_the_default():
+    """Rows with a gap score about as they do without it, and 0 with nothing there."""
+    gaps = X.copy()
+    gaps[::4, 1] = np.nan
+    found = detector(None, random_state=0).fit(gaps)
+    ratio = found.score_samples(gaps)[::4] / found.score_samples(X)[::4]
+    assert 0.7 < np.median(ratio) < 1.4
+    np.testing.assert_array_equal(found.score_samples(np.full((1, 5), np.nan)), 0)
+
+
+def test_default_centres_what_is_dense():
+    dense = detector(None, random_state=0).fit(X)
+    sparse = detector(None, random_state=0).fit(csr_array(X))
+    assert dense.estimator_[0].with_mean and not sparse.estimator_[0].with_mean
