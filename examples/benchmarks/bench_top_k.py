@@ -17,6 +17,10 @@ Give one part, or all in turn:
               SynthSAEBench has them (arXiv:2602.14687), scaled down. MCC is the mean
               cosine of matched features, F1 that of a unit as a detector of its feature
 
+    choice    k and the number of units, on the 20,000 most frequent of those words, of
+              length one: what is explained, and how alike the words are that excite a
+              unit (skae.inspection.monosemanticity), the median of all units
+
     --rows, --epochs, --seeds   shorter or longer runs
 """
 
@@ -38,7 +42,7 @@ from skae import TopKAutoencoder
 from skae.core.top_k import TopKObjective
 from skae.core.top_k_selection import SELECTIONS
 from skae.engines.blas import single_threaded_blas
-from skae.inspection import matched_units
+from skae.inspection import matched_units, monosemanticity
 from skae.solvers import Adam
 
 D, N, K, BATCH = 384, 3072, 64, 1024
@@ -427,7 +431,30 @@ def recovery(arguments):
             train_saelens(X, n_features, l0, marks, report, prefixes)
 
 
-PARTS = {f.__name__: f for f in (step, memory, dead, peers, recovery)}
+def choice(arguments):
+    """What more codes and more units are good for."""
+    X = np.load(arguments.glove or _glove_of_package())[:20_000].astype(np.float32)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    print(f"Words of length one: {X.shape[0]} x {X.shape[1]}, 30 epochs")
+    table = Table("units", "k", "explained", "alike", "dead", "CPU s")
+    for n_components in (100, 400, 1600):
+        for k in (2, 4, 8, 16, 32):
+            began = time.process_time()
+            model = TopKAutoencoder(n_components, k, max_iter=30, random_state=0)
+            model.fit(X)
+            spent = time.process_time() - began
+            alike = monosemanticity(model.transform(X), X - X.mean(axis=0))
+            table.row(
+                n_components,
+                k,
+                f"{model.score(X):.3f}",
+                f"{np.nanmedian(alike):.3f}",
+                f"{100 * model.dead_fraction_:.1f} %",
+                f"{spent:.0f}",
+            )
+
+
+PARTS = {f.__name__: f for f in (step, memory, dead, peers, recovery, choice)}
 
 
 def main():

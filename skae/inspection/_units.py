@@ -59,9 +59,13 @@ def top_samples(
     >>> indices.shape, bool((codes[:-1] >= codes[1:]).all())
     ((5,), True)
     """
+    return top_of_codes(checked(estimator.transform(X), "codes"), unit, n)
+
+
+def top_of_codes(codes: Any, unit: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same, of codes that are there, an array or a CSR matrix."""
     if not is_integer(n) or n < 1:
         raise ValueError(f"n must be an integer of 1 or more, got n={n!r}.")
-    codes = checked(estimator.transform(X), "codes")
     units = codes.shape[1]
     if not is_integer(unit) or not 0 <= unit < units:
         raise ValueError(

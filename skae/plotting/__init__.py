@@ -7,6 +7,7 @@ from skae.plotting._loss_curve import LossCurveDisplay
 from skae.plotting._outlier import OutlierDisplay
 from skae.plotting._path import PathDisplay
 from skae.plotting._reconstruction import ReconstructionDisplay
+from skae.plotting._top_activations import TopActivationsDisplay
 
 __all__ = [
     "ActivationDisplay",
@@ -16,4 +17,5 @@ __all__ = [
     "OutlierDisplay",
     "PathDisplay",
     "ReconstructionDisplay",
+    "TopActivationsDisplay",
 ]

@@ -15,6 +15,7 @@ from skae.plotting import (
     LossCurveDisplay,
     PathDisplay,
     ReconstructionDisplay,
+    TopActivationsDisplay,
 )
 
 X = load_digits().data[:50] / 16
@@ -39,6 +40,8 @@ def test_import_leaves_matplotlib_alone():
         lambda: ReconstructionDisplay.from_estimator(PCA(2).fit(X), X),
         lambda: ActivationDisplay(ROWS).plot(),
         lambda: ActivationDisplay.from_estimator(PCA(2).fit(X), X),
+        lambda: TopActivationsDisplay({0: [(0, 1.0)]}, names=["a"]).plot(),
+        lambda: TopActivationsDisplay.from_estimator(fitted(), X, [0]),
         lambda: LossCurveDisplay({"loss": [2.0, 1.0]}).plot(),
         lambda: LossCurveDisplay.from_estimator(fitted()),
         lambda: PathDisplay([0.1, 1], [0.5, 0.6], [0, 0]).plot(),
