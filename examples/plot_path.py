@@ -58,8 +58,8 @@ for name, search in searches.items():
 #
 # On the left, reconstruction is the worse the sparser codes are. That is no discovery:
 # a penalty costs reconstruction, and a curve of this shape says nothing of how sparse
-# codes should be. On the right the classifier gains nothing any more from 0.2 on, and of
-# equal values the one with the sparsest codes is chosen. The band is wide, too: six
+# codes should be. On the right the classifier gains nothing any more from 0.2 on, and
+# of equal values the one with the sparsest codes is chosen. The band is wide, too: six
 # hundred digits hardly tell neighbours apart.
 
 figure, axes = plt.subplots(
