@@ -2,12 +2,12 @@
 
 Ten values of ``sparsity_weight`` in five folds, judged by a linear model of the codes
 that is fitted in no time, and the best one fitted to all rows. GridSearchCV fits each
-value from random weights, AutoencoderCV goes along a path. "picks" are the multiples of "scale" that were chosen;
-"scores" those of both choices, as GridSearchCV has found them, with the standard error
-of its best one; "within" whether AutoencoderCV's is no more than that below the best.
-"share" is AutoencoderCV's CPU seconds by GridSearchCV's, in one thread, the models
-downstream included. "same bits" is whether two processes give the same scores and codes
-as one. ``--only NAME`` takes one data set.
+value from random weights, AutoencoderCV goes along a path. "picks" are the multiples of
+"scale" that were chosen; "scores" those of both choices, as GridSearchCV has found
+them, with the standard error of its best one; "within" whether AutoencoderCV's is no
+more than that below the best. "share" is AutoencoderCV's CPU seconds by GridSearchCV's,
+in one thread, the models downstream included. "same bits" is whether two processes give
+the same scores and codes as one. ``--only NAME`` takes one data set.
 """
 
 import time
