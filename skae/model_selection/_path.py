@@ -36,14 +36,13 @@ def autoencoder_path(
 ) -> Bunch:
     """Fit an autoencoder at each value of a parameter, from one to the next.
 
-    What the lasso's path is to :func:`~sklearn.linear_model.lasso_path`: only the first
-    fit starts from random weights. Every other one starts from the weights of its
-    neighbour, which are nearly right. Penalties are fitted from the strongest to the
-    weakest, but ``alpha``, ``contraction_weight`` and, with ``sparsity="l1"``,
-    ``sparsity_weight`` from the weakest on, as what they have silenced would stay
-    silent; ``corruption_level`` from the highest to the lowest [2]_, and
-    ``sparsity_target`` from the smallest up. Those were the orders that ended at the
-    lower losses, or in less time.
+    As on the path of a lasso [1]_, only the first fit starts from random weights. Every
+    other one starts from the weights of its neighbour, which are nearly right.
+    Penalties are fitted from the strongest to the weakest, but ``alpha``,
+    ``contraction_weight`` and, with ``sparsity="l1"``, ``sparsity_weight`` from the
+    weakest on, as what they have silenced would stay silent; ``corruption_level`` from
+    the highest to the lowest [2]_, and ``sparsity_target`` from the smallest up. Those
+    were the orders that ended at the lower losses, or in less time.
 
     Parameters
     ----------

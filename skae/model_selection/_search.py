@@ -65,9 +65,10 @@ class AutoencoderCV(
     should be**: any penalty on codes costs reconstruction, so its score nearly always
     prefers the weakest. With a task in view, give ``downstream=LogisticRegression()``
     and ``y``: values are then judged by what such a model makes of the codes. Without
-    one, ``one_standard_error="auto"`` takes the *strongest* penalty whose score is
-    within a standard error of the best: the sparsest codes that cost no reconstruction
-    that could be measured.
+    one, ``scoring=HeldOutEntriesScorer()`` judges by predictions of entries that are
+    hidden. And ``one_standard_error="auto"`` takes, where nothing else is said, the
+    *strongest* penalty whose reconstruction is within a standard error of the best: the
+    sparsest codes that cost no reconstruction that could be measured.
 
     Parameters
     ----------
@@ -147,6 +148,7 @@ class AutoencoderCV(
     See Also
     --------
     autoencoder_path : The same on all rows, with losses and codes of each value.
+    HeldOutEntriesScorer : Scores entries that are hidden.
     skae.plotting.PathDisplay : Draws scores and sparsity against the values.
     sklearn.model_selection.GridSearchCV : Several parameters, every one from scratch.
 

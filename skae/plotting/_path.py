@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 Values = Sequence[Any]
+_FEW = 8  # values that have room for their names on the axis
 _SCORES, _ZEROS, _CHOSEN = "#0072B2", "#D55E00", "0.3"
 
 
@@ -121,7 +122,7 @@ class PathDisplay:
                 "PathDisplay.from_search needs a fitted AutoencoderCV, got "
                 f"{search!r}; call its fit."
             )
-        name = "score of the downstream model"
+        name = "downstream score"
         if search.downstream is None:
             name = "variance explained" if search.scoring is None else "score"
         display = cls(
@@ -190,6 +191,9 @@ class PathDisplay:
         lower.set(xlabel=label, ylabel="share of codes\nnear zero", xscale="log")
         for ax in (upper, lower):
             ax.grid(alpha=0.3)
+            if len(set(sizes)) <= _FEW:
+                ax.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
+                ax.minorticks_off()
             if self.best_index is not None:
                 style = {"color": _CHOSEN, "linestyle": "--", "linewidth": 1}
                 ax.axvline(sizes[self.best_index], label="chosen", **style)

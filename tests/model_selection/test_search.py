@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 
 from skae import (
     AutoencoderCV,
+    HeldOutEntriesScorer,
     SparseAutoencoder,
     StackedAutoencoderClassifier,
     autoencoder_path,
@@ -253,6 +254,17 @@ def test_callbacks_follow_folds_values_and_the_refit():
     names = Names()
     search().set_callbacks(names).fit(X)
     assert [names.names.count(n) for n in ("fold", "value", "refit")] == [2, 6, 1]
+
+
+def test_rows_with_missing_entries_and_scores_of_hidden_ones():
+    missing = X.copy()
+    missing[np.random.RandomState(0).uniform(size=X.shape) < 0.1] = np.nan
+    scorer = HeldOutEntriesScorer()
+    fitted = search(scoring=scorer, cv=KFold(2)).fit(missing)
+    train, test = next(KFold(2).split(X))
+    first = clone(SPARSE).set_params(sparsity_weight=RANGE[0]).fit(missing[train])
+    assert fitted.score_path_[0, 0] == scorer(first, missing[test], None)
+    assert np.isfinite(fitted.transform(missing)).all()
 
 
 def test_without_refit_there_is_nothing_to_transform_with():

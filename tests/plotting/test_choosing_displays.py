@@ -33,6 +33,7 @@ def test_search():
     assert np.allclose(folds, search.score_path_[:, [0, 2, 1]])
     (chosen,) = (line for line in upper.lines if line.get_label() == "chosen")
     assert chosen.get_xdata()[0] == search.best_value_[1]
+    assert [t.get_text() for t in lower.get_xticklabels()] == ["0.1", "10", "1"]
     assert upper.get_ylabel() == "variance explained, held out"
     assert lower.get_xlabel() == "sparsity_weight, multiples of its scale"
 
