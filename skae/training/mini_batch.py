@@ -147,7 +147,7 @@ class MiniBatches:
         mean_weight = 1.0
         if data.weights is not None:
             mean_weight = float(data.weights[rows].mean(dtype=np.float64))
-        epoch, release = _Mean(), data.local_rows.release()
+        epoch = _Mean()
 
         def batches() -> Iterator[np.ndarray]:
             begin()
@@ -163,7 +163,6 @@ class MiniBatches:
         ) -> tuple[float, np.ndarray, float]:
             weight = mean_weight * len(index)
             loss, gradient, terms = self._engine(theta, data, index, weight)
-            release.after_gathering(len(index))
             epoch.add(weight, loss, terms)
             part = next(iter(terms.values())) / unit
             self._recent += (part - self._recent) / min(self._adam.t + 1, _RECENT)
