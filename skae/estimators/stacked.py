@@ -59,7 +59,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         ``activation`` it counts as logistic. Its other parameters can be searched, as
         in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
         this stack's solver and limits and its own defaults otherwise; after logistic
-        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
+        layers with logistic outputs and ``loss="log_loss"``. Its ``tol`` is ten
+        times the stack's, up to 0.1. "rbm" is
         ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
@@ -92,10 +93,10 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
     alpha : float, "scale" or ("scale", float), default="scale"
         Weight decay α, in [0, inf). Biases are never penalised. A number is the
-        same for all layers, in squared units of X. "scale" decays the weights as 1e-4
+        same for all layers, in squared units of X. "scale" decays the weights as 1e-3
         would for data of unit spread, in whatever unit X is measured: with s² the mean
-        variance of a feature, α is 1e-4 s⁴ for the first layer, 1e-4 for the last one
-        and 1e-4 s² between, because their weights grow as 1/s, s and not at all while
+        variance of a feature, α is 1e-3 s⁴ for the first layer, 1e-3 for the last one
+        and 1e-3 s² between, because their weights grow as 1/s, s and not at all while
         the loss grows as s² (behind logistic outputs the last one's do not grow
         either, nor does ``loss="log_loss"``). ("scale", 3) is three times that.
 
@@ -122,7 +123,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         before those on all rows. ``max_iter`` counts all of them. The minimum is one of
         the same loss, but maybe another one. Not used by Adam.
 
-    tol : float, default=1e-2
+    tol : float, default=0.05
         Fine-tuning has converged when its loss would fall by no more than this,
         relatively, if it went on: by ``tol`` times the loss, or a tenth of that of
         the column means where it is below. That is estimated as three
@@ -252,7 +253,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         **OutputMixin._parameter_constraints,
         "code_activation": [StrOptions(set(ACTIVATIONS)), None],
     }
-    _unit_alpha = 1e-4
+    _unit_alpha = 1e-3
 
     def __init__(
         self,
@@ -271,7 +272,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         max_iter: int = 1000,
         max_fun: int = 15000,
         growing_samples: bool = True,
-        tol: float = 1e-2,
+        tol: float = 0.05,
         batch_size: int | str = "auto",
         learning_rate: str = "constant",
         learning_rate_init: float = 1e-3,

@@ -59,7 +59,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         ``activation`` it counts as logistic. Its other parameters can be searched, as
         in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
         this stack's solver and limits and its own defaults otherwise; after logistic
-        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
+        layers with logistic outputs and ``loss="log_loss"``. Its ``tol`` is ten
+        times the stack's, up to 0.1. "rbm" is
         ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"
@@ -120,7 +121,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
 
     tol : float, default=1e-2
         Fine-tuning has converged when its loss would fall by no more than this,
-        relatively, if it went on: by ``tol`` times the loss, or a tenth of that of
+        relatively, if it went on: by ``tol`` times the loss, or half of that of
         predicting frequencies where it is below. That is estimated as three
         times what the loss has fallen by in the last quarter of L-BFGS's iterations,
         ten of them at least, or of Adam's epochs, ``n_iter_no_change`` at least.
@@ -259,6 +260,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     _unit_alpha = 1e-3
     classes_: np.ndarray
     _onnx_outputs: ClassVar = {"label": True, "probabilities": True, "codes": False}
+    # What little loss is left takes long, and classes are no better told for it.
+    _nearly_zero = 0.5
 
     def __init__(
         self,

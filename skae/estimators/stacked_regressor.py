@@ -56,7 +56,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         ``activation`` it counts as logistic. Its other parameters can be searched, as
         in ``autoencoder__sparsity_target``. A name stands for that autoencoder with
         this stack's solver and limits and its own defaults otherwise; after logistic
-        layers with logistic outputs and ``loss="log_loss"``. "rbm" is
+        layers with logistic outputs and ``loss="log_loss"``. Its ``tol`` is ten
+        times the stack's, up to 0.1. "rbm" is
         ``BernoulliRBM``, for rows in [0, 1]. None starts from random weights.
 
     activation : {"logistic", "tanh", "relu", "identity"}, default="logistic"

@@ -12,7 +12,6 @@ from skae.engines.batches import BatchEngine, shuffled_batches
 from skae.solvers import Adam, Iteration, Result, minimize_adam
 from skae.solvers.result import Callback
 from skae.training.problem import (
-    NEARLY_ZERO,
     MakeEngine,
     Settings,
     State,
@@ -177,7 +176,7 @@ class MiniBatches:
             batches,
             max_iter=settings.max_iter,
             tol=settings.tol,
-            atol=NEARLY_ZERO * settings.tol,
+            atol=settings.nearly_zero * settings.tol,
             n_iter_no_change=n_iter_no_change,
             # In which an entry may move by its own typical size.
             least_steps=ceil(1 / settings.learning_rate_init),
