@@ -40,6 +40,13 @@ def pytest_addoption(parser):
         help="run tests of tables on every case, not only until all pairs or triples "
         "of settings have met",
     )
+    parser.addoption(
+        "--fuzz",
+        type=int,
+        metavar="N",
+        help="draws of tests/test_fuzz.py, at random; without, some that are always "
+        "the same",
+    )
 
 
 def pytest_configure(config):

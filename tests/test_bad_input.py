@@ -69,6 +69,17 @@ def test_infinity(method, bad):
         getattr(model, method)(data)
 
 
+@pytest.mark.parametrize("rows", [[[np.inf], [-np.inf]], np.full((20, 7), 1e300)])
+@pytest.mark.parametrize("kind", [SparseAutoencoder, StackedAutoencoder, SparseCoding])
+def test_numbers_that_are_refused_cause_no_warning_of_numpy(kind, rows):
+    """Sums of infinities of both signs, and lengths that are infinite."""
+    with (
+        np.errstate(all="raise"),
+        pytest.raises(ValueError, match=r"X .*(infinity|large)"),
+    ):
+        kind().fit(rows)
+
+
 @pytest.mark.parametrize("bad", [np.inf, 1e300])
 @pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
 def test_infinity_that_nobody_looks_for_is_named(bad, container):

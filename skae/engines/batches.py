@@ -61,7 +61,7 @@ class BatchEngine:
         self.mean_statistics: np.ndarray | None = None
         self._workspace = objective.workspace(batch_size)
         self._batch_size = batch_size
-        self._buffer: Any = None  # for the rows of a batch
+        self._data: Data | None = None  # whose rows are handed out
 
     def __call__(
         self, theta: np.ndarray, data: Data, index: np.ndarray, weight_sum: float
@@ -96,12 +96,12 @@ class BatchEngine:
         return objective.finish(parameters, total, weight_sum, self.mean_statistics)
 
     def _block(self, data: Data, index: np.ndarray) -> Block:
-        rows = data.local_rows
-        if self._buffer is None:
-            self._buffer = rows.buffer(self._batch_size)
+        if data is not self._data:
+            self._data = data
+            self._rows = data.local_rows.batches(self._batch_size)
         weights = None if data.weights is None else data.weights[index]
         targets = None if data.targets is None else data.targets.given[index]
-        return Block(rows.batch(index, self._buffer), weights, 0, targets)
+        return Block(self._rows(index), weights, 0, targets)
 
     def _updated_mean(self, sums: np.ndarray, block: Block) -> np.ndarray:
         weights = block.weights

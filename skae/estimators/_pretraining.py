@@ -38,6 +38,9 @@ _SHARED = (
     "learning_rate_init",
     "shuffle",
 )
+# From weights that this ``tol`` leaves fine-tuning comes to predictions as good as from
+# better ones, in a fraction of the time. A smaller one is taken ten times.
+_ENOUGH, _TIMES = 0.1, 10
 
 
 def make_autoencoders(stack, activations, random_state):
@@ -96,6 +99,7 @@ def _by_name(stack, name, activation, below):
         return BernoulliRBM(verbose=stack.verbose)
     parameters = {parameter: getattr(stack, parameter) for parameter in _SHARED}
     parameters["verbose"] = stack.verbose
+    parameters["tol"] = max(stack.tol, min(_ENOUGH, _TIMES * stack.tol))
     if not below:
         for parameter in ("output_activation", "loss"):
             if hasattr(stack, parameter):

@@ -186,15 +186,23 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
     def _squared_errors(self, rows):
         """‖x̂_i − x_i‖² of each row, in float64, over the entries that it has."""
         rows = rows.filled_by(self._column_means)
-        encode = rows.layers(self._encoder(rows.dtype))
-        write, cost = rows.errors(encode, self._decoder(rows.dtype))
-        errors = fill(np.empty(len(rows)), write, rows, cost)
+        # For sparse rows the decoder's weights are multiplied by each other here.
+        with single_threaded_blas():
+            encode = self._encode(rows)
+            write, cost = rows.errors(encode, self._decoder(rows.dtype))
+            errors = fill(np.empty(len(rows)), write, rows, cost)
         self._check_codes(encode)
         return errors
 
+    def _encode(self, rows):
+        """What maps slices of these rows to codes."""
+        # Products of atoms with each other have bits of the number of threads.
+        with single_threaded_blas():
+            return rows.layers(self._encoder(rows.dtype))
+
     def _fill(self, out, write, rows):
         """``write(encode, decode, rows[b], out[b])`` for each block b of rows."""
-        encode = rows.layers(self._encoder(rows.dtype))
+        encode = self._encode(rows)
         decode = self._decoder(rows.dtype)
         out = fill(out, partial(write, encode, decode), rows, encode)
         self._check_codes(encode)

@@ -65,6 +65,8 @@ class BaseStack(
     }
 
     _column_means = None  # which stand in for missing entries
+    # Below so much of the loss of constant predictions ``tol`` is relative to this.
+    _nearly_zero = 0.1
 
     # -- what a subclass supplies ----------------------------------------------
 
@@ -233,7 +235,7 @@ class BaseStack(
             objective,
             data,
             scale.coordinates(objective),
-            Settings.of(self, data.n_rows),
+            replace(Settings.of(self, data.n_rows), nearly_zero=self._nearly_zero),
             attributes=partial(
                 self._attributes,
                 objective,

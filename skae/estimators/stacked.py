@@ -63,8 +63,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         * A name: "denoising", "sparse", "contractive" or "rbm". It stands for this
           autoencoder with its default parameters, but with the solver and the limits of
           the stack. Above logistic layers it has logistic outputs and
-          ``loss="log_loss"``. "rbm" is scikit-learn's ``BernoulliRBM``, for rows in [0,
-          1].
+          ``loss="log_loss"``. Its ``tol`` is ten times that of the stack, at most 0.1.
+          "rbm" is scikit-learn's ``BernoulliRBM``, for rows in [0, 1].
         * An estimator. It is cloned, and its ``n_components`` is set to the size of the
           layer. After ``fit`` it must have ``components_`` and ``intercept_hidden_``,
           and ``intercept_visible_`` for the decoder, as the autoencoders here and
@@ -110,9 +110,9 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         Weight decay α, in [0, inf). Biases are never penalised. A number applies to all
         layers, in squared units of X.
 
-        "scale" makes the decay independent of the units of X and equals 1e-4 for
-        features of unit variance. With s² the mean variance of a feature, α is 1e-4 s⁴
-        for the first layer, 1e-4 for the last one and 1e-4 s² for those between,
+        "scale" makes the decay independent of the units of X and equals 1e-3 for
+        features of unit variance. With s² the mean variance of a feature, α is 1e-3 s⁴
+        for the first layer, 1e-3 for the last one and 1e-3 s² for those between,
         because their weights are proportional to 1/s, s and 1 while the loss is
         proportional to s². (With logistic outputs, the weights of the last layer do not
         depend on s; with ``loss="log_loss"``, the loss does not.) ("scale", 3) is three
@@ -145,7 +145,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         iterations. The result is a minimum of the same loss, but it may be another
         minimum than with ``growing_samples=False``. Not used by Adam.
 
-    tol : float, default=1e-2
+    tol : float, default=0.05
         Fine-tuning ends when its loss is expected to fall by no more than ``tol``,
         relative to the loss, if training continued. The remaining decrease is estimated
         as three times the decrease over the last quarter of the iterations of L-BFGS,
@@ -282,7 +282,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         **OutputMixin._parameter_constraints,
         "code_activation": [StrOptions(set(ACTIVATIONS)), None],
     }
-    _unit_alpha = 1e-4
+    _unit_alpha = 1e-3
 
     def __init__(
         self,
@@ -301,7 +301,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
         max_iter: int = 1000,
         max_fun: int = 15000,
         growing_samples: bool = True,
-        tol: float = 1e-2,
+        tol: float = 0.05,
         batch_size: int | str = "auto",
         learning_rate: str = "constant",
         learning_rate_init: float = 1e-3,

@@ -60,8 +60,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         * A name: "denoising", "sparse", "contractive" or "rbm". It stands for this
           autoencoder with its default parameters, but with the solver and the limits of
           the stack. Above logistic layers it has logistic outputs and
-          ``loss="log_loss"``. "rbm" is scikit-learn's ``BernoulliRBM``, for rows in [0,
-          1].
+          ``loss="log_loss"``. Its ``tol`` is ten times that of the stack, at most 0.1.
+          "rbm" is scikit-learn's ``BernoulliRBM``, for rows in [0, 1].
         * An estimator. It is cloned, and its ``n_components`` is set to the size of the
           layer. After ``fit`` it must have ``components_`` and ``intercept_hidden_``,
           as the autoencoders here and ``BernoulliRBM`` have. If it has no
@@ -142,8 +142,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         relative to the loss, if training continued. The remaining decrease is estimated
         as three times the decrease over the last quarter of the iterations of L-BFGS,
         at least ten of them, or of the epochs of Adam, at least ``n_iter_no_change`` of
-        them. If the loss is below a tenth of that of predicting the frequencies of the
-        classes, ``tol`` is relative to that tenth.
+        them. If the loss is below half of that of predicting the frequencies of the
+        classes, ``tol`` is relative to that half.
 
     batch_size : int or "auto", default="auto"
         Number of rows in a batch of "adam". "auto" is 200, or the number of rows if
@@ -284,6 +284,9 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     _unit_alpha = 1e-3
     classes_: np.ndarray
     _onnx_outputs = {"label": True, "probabilities": True, "codes": False}
+    # Below this share of the loss of predicting frequencies, a lower loss takes long and
+    # does not tell classes apart any better.
+    _nearly_zero = 0.5
 
     def __init__(
         self,

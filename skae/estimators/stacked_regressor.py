@@ -56,8 +56,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         * A name: "denoising", "sparse", "contractive" or "rbm". It stands for this
           autoencoder with its default parameters, but with the solver and the limits of
           the stack. Above logistic layers it has logistic outputs and
-          ``loss="log_loss"``. "rbm" is scikit-learn's ``BernoulliRBM``, for rows in [0,
-          1].
+          ``loss="log_loss"``. Its ``tol`` is ten times that of the stack, at most 0.1.
+          "rbm" is scikit-learn's ``BernoulliRBM``, for rows in [0, 1].
         * An estimator. It is cloned, and its ``n_components`` is set to the size of the
           layer. After ``fit`` it must have ``components_`` and ``intercept_hidden_``,
           as the autoencoders here and ``BernoulliRBM`` have. If it has no

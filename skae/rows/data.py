@@ -159,12 +159,11 @@ class LocalRows(Rows):
         """Blocks of ``rows`` rows for an engine, by default as many as suit it."""
 
     @abstractmethod
-    def buffer(self, n_rows: int) -> Any:
-        """Room for a batch of up to so many rows; None where none is needed."""
+    def batches(self, n_rows: int) -> Callable[[np.ndarray], Any]:
+        """What hands out up to so many rows, given their indices, as a block has them.
 
-    @abstractmethod
-    def batch(self, index: np.ndarray, buffer: Any) -> Any:
-        """Rows here and there as a block has them, written to ``buffer`` if dense."""
+        Each batch may be where the last one was.
+        """
 
     @abstractmethod
     def picked(self, index: np.ndarray) -> LocalRows:

@@ -23,9 +23,6 @@ from skae.rows.memory_map import Release
 from skae.rows.moments import Moments, dense_moments, dense_ranges
 from skae.rows.protocols import Compute, Cost, RowMap, Write
 
-# Rows that are picked before a map may give back the memory of what lies around them.
-_ROWS_PICKED = 256
-
 
 class DenseRows(LocalRows):
     """Rows of an array, which is never copied.
@@ -107,26 +104,16 @@ class DenseRows(LocalRows):
         blocks.multiplications = blocks.n_samples * objective.multiplications_per_row
         return blocks
 
-    def buffer(self, n_rows: int) -> np.ndarray:
-        """Room for a batch of up to so many rows."""
-        return np.empty((n_rows, self.shape[1]), self.dtype)
-
-    def batch(self, index: np.ndarray, buffer: np.ndarray) -> np.ndarray:
-        """Rows here and there, written to the first rows of ``buffer``."""
-        # mode="clip" writes to out directly; the indices are always valid.
-        return np.take(self.X, index, axis=0, out=buffer[: len(index)], mode="clip")
+    def batches(self, n_rows: int) -> Callable[[np.ndarray], np.ndarray]:
+        """What hands out rows here and there, each time in the same array."""
+        buffer = np.empty((n_rows, self.shape[1]), self.dtype)
+        release = self.release()
+        return lambda index: release.take(index, buffer[: len(index)])
 
     def picked(self, index: np.ndarray) -> LocalRows:
         """A copy of some rows."""
-        release, rows = (
-            self.release(),
-            np.empty((len(index), self.shape[1]), self.dtype),
-        )
-        for start in range(0, len(index), _ROWS_PICKED):
-            some = index[start : start + _ROWS_PICKED]
-            np.take(self.X, some, 0, rows[start : start + len(some)], mode="clip")
-            release.after_gathering(len(some))
-        return DenseRows(rows)
+        rows = np.empty((len(index), self.shape[1]), self.dtype)
+        return DenseRows(self.release().take(index, rows))
 
     def deviations(
         self, weights: np.ndarray | None, moments: Moments

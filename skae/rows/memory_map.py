@@ -20,8 +20,9 @@ import numpy as np
 # Smaller maps are left mapped: they are no more than an array of their size would be,
 # and every pass over them is spared its page faults.
 LARGE = 2**28
-# A page fault maps the pages around it, too; 64 KB on Linux.
-_AROUND = 2**16
+# A page fault maps the pages around it, too: 64 KB on Linux, or all of the large folio
+# in which the kernel's cache has them, 2 MB at most.
+_AROUND, _FOLIO = 2**16, 2**21
 # Of rows read here and there, this much is mapped before all is given back.
 _GATHERED = 2**26
 # Numbers that are read at a time where all are read once.
@@ -43,6 +44,15 @@ def _map_of(X: Any) -> np.memmap | None:
     return None
 
 
+def _mapped() -> int:
+    """Bytes of files that are mapped and resident; 0 where nobody says."""
+    try:
+        with open("/proc/self/statm", "rb", 0) as counts:
+            return int(counts.read().split()[2]) * mmap.PAGESIZE
+    except (OSError, IndexError):
+        return 0
+
+
 class Release:
     """Gives back the memory of rows of X; does nothing unless X is a large map.
 
@@ -59,6 +69,8 @@ class Release:
         if owner is None:
             return
         self._of_row = max(_AROUND, X.nbytes // len(X))
+        self._most = max(_FOLIO, self._of_row)
+        self._at_a_time = max(1, _GATHERED // (2 * self._most))  # until that is known
         memory: Any = owner.base
         if owner.mode != "c" and hasattr(memory, "madvise"):
             self._memory = memory
@@ -76,6 +88,28 @@ class Release:
         start = max(0, (low - self._first) // _AROUND * _AROUND)
         stop = high - self._first + _AROUND
         self._memory.madvise(mmap.MADV_DONTNEED, start, stop - start)
+
+    def take(self, index: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Write rows here and there to ``out``, and give back in time what was mapped.
+
+        Nobody but the kernel knows how much a row maps, so that it is measured.
+        """
+        if self._memory is None:
+            # mode="clip" writes to out directly; the indices are always valid.
+            return np.take(self._X, index, axis=0, out=out, mode="clip")
+        start = 0
+        while start < len(index):
+            before = _mapped()
+            some = slice(start, min(start + self._at_a_time, len(index)))
+            np.take(self._X, index[some], axis=0, out=out[some], mode="clip")
+            n_rows = some.stop - start
+            measured = (_mapped() - before) // n_rows
+            # The most of all pieces: of some the pages may have been there.
+            self._of_row = min(max(self._of_row, measured), self._most)
+            self._at_a_time = max(1, _GATHERED // (2 * self._of_row))
+            self.after_gathering(n_rows)
+            start = some.stop
+        return out
 
     def after_gathering(self, n_rows: int) -> None:
         """Note that so many rows here and there were read; give all back at times."""

@@ -67,6 +67,7 @@ class Moments:
         variance = float(between + within) / total
         return cls(mean, variance, shares.sum(axis=0) / total)
 
+    @np.errstate(over="ignore")  # of numbers that ``check_magnitude`` refuses
     def no_variation(self, dtype: np.dtype) -> bool:
         """Whether all rows count as equal: what varies is rounding at most."""
         rounding = 10 * np.finfo(dtype).eps * np.linalg.norm(self.mean)

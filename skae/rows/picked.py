@@ -48,25 +48,33 @@ class PickedRows:
     def pick(self, positions: np.ndarray) -> PickedRows:
         """Those at these positions among the rows picked here."""
         index = positions if self._index is None else self._index[positions]
-        return PickedRows(self._X, self._weights, index)
+        rows = PickedRows(self._X, self._weights, index)
+        rows._release = self._release  # which counts what all of them have read
+        return rows
 
     def __len__(self) -> int:
         return self._X.shape[0] if self._index is None else len(self._index)
 
     def block(self, rows: slice) -> tuple[Any, np.ndarray | None]:
         """The rows of a slice, an ndarray or ``SparseRows``, and their weights."""
-        where = rows if self._index is None else self._index[rows]
-        weights = None if self._weights is None else self._weights[where]
-        if not issparse(self._X):
-            return self._X[where], weights
-        if self._index is None:
-            return cut_sparse(self._X, rows.start, rows.stop, False), weights
-        return SparseRows(self._X[where]), weights
+        index, weights = self._index, self._weights
+        if index is None:
+            if issparse(self._X):
+                X = cut_sparse(self._X, rows.start, rows.stop, False)
+            else:
+                X = self._X[rows]
+            return X, None if weights is None else weights[rows]
+        where = index[rows]
+        weights = None if weights is None else weights[where]
+        if issparse(self._X):
+            return SparseRows(self._X[where]), weights
+        out = np.empty((len(where), self._X.shape[1]), self.dtype)
+        return self._release.take(where, out), weights
 
     def release(self, rows: slice) -> None:
         """Give back the memory of a block in order of X, if X is a large map."""
         if not self._in_order:
-            return  # its rows are here and there, see ``Release.after_gathering``
+            return  # its rows are here and there: ``Release.take``
         if self._index is not None:
             where = self._index[rows]
             rows = slice(where[0], where[-1] + 1)

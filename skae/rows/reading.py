@@ -128,7 +128,8 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
 def _named(name: str, check: Callable[..., Any], X: Any, **options: Any) -> Any:
     """``check(X)``, whose complaints say of which array they are."""
     try:
-        return check(X, **options)
+        with np.errstate(invalid="ignore"):  # of sums of infinities, which are refused
+            return check(X, **options)
     except ValueError as error:
         if name in str(error):
             raise
@@ -161,7 +162,8 @@ def validate_rows(
     else:
         _check_needs_no_copy(estimator, X, order, "X", DTYPES)
         options |= {"ensure_all_finite": False}  # a block at a time below
-    checked = validate_data(estimator, X, **options)
+    with np.errstate(invalid="ignore"):  # of sums of infinities, which it refuses
+        checked = validate_data(estimator, X, **options)
     if isinstance(checked, tuple):
         X, y = checked
         return _rows(estimator, _without_duplicates(X), "X"), y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -130,12 +131,9 @@ class CsrRows(LocalRows):
         blocks.multiplications = multiplications
         return blocks
 
-    def buffer(self, n_rows: int) -> None:
-        """None: a batch of sparse rows is as small as it is."""
-
-    def batch(self, index: np.ndarray, buffer: Any) -> SparseRows:
-        """Rows here and there as a block has them."""
-        return SparseRows(self.X[index])
+    def batches(self, n_rows: int) -> Callable[[np.ndarray], SparseRows]:
+        """What hands out rows here and there as a block has them."""
+        return lambda index: SparseRows(self.X[index])
 
     def picked(self, index: np.ndarray) -> LocalRows:
         """A copy of some rows."""

@@ -151,7 +151,6 @@ def train_in_rounds(
         sums = _Sums(**state)
     rows = PickedRows.that_count(data.X.given, data.weights)
     batches = Batches(len(rows), settings.batch_size, seed)
-    release = data.local_rows.release()
     # Rounds on all rows need none of the sums before.
     entirely = batches.all_rows and state is None
     loss, errors, n_iter, status = np.inf, np.inf, 0, "max_iter"
@@ -165,7 +164,6 @@ def train_in_rounds(
                     threads, A, batch, objective, sums.faded(entirely)
                 )
                 n_iter += 1
-                release.after_gathering(len(batch))
                 change = float(np.linalg.norm(A - old))
                 change /= float(np.linalg.norm(A)) or 1.0
                 if change <= settings.tol:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skae.engines.choice import engine_for
 from skae.solvers import Result
@@ -13,7 +14,7 @@ from skae.training.problem import MakeEngine, Problem, Trained, WeightsProblem
 
 # So many times the loss of constant predictions, and of the start, is no fit at all.
 _DIVERGED = 2
-_ROWS_TO_TELL = 1000
+_ROWS_TO_TELL, _NUMBERS_TO_TELL = 1000, 10**6
 # Of the loss of constant predictions what must be done away with, at the least.
 _LEARNT = 0.01
 _FEW_ROUNDS, _MANY_ITERATIONS = 3, 100
@@ -128,7 +129,11 @@ def _remedy(problem: Problem[Any, Any], status: str) -> str:
 def share_of_weights(
     problem: WeightsProblem, engine: MakeEngine, trained: Trained
 ) -> float:
-    """Of weights: 1 − ℓ/ℓ₀, ℓ being the loss of clean rows."""
+    """Of weights: (ℓ₀ − ℓ)/(ℓ₀ − ℓ*), ℓ being the loss of clean rows.
+
+    ℓ* is that of perfect reconstructions, which is zero but for a log loss of entries
+    between 0 and 1: of codes about ½ it is nearly all of ℓ₀.
+    """
     unit = problem.coordinates.unit
     emphasis = getattr(problem.objective, "emphasis", None)
     on_kept = 1.0 if emphasis is None else emphasis[1]
@@ -141,7 +146,21 @@ def share_of_weights(
     with evaluate, np.errstate(over="ignore", invalid="ignore"):
         evaluate.draw = None
         loss = evaluate.data_loss(trained.theta)
-    return 1 - loss / (unit * (on_kept or 1.0))
+    weight = on_kept or 1.0
+    removable = weight * (unit - _least_loss(problem))
+    return (weight * unit - loss) / removable if removable > 0 else 1.0
+
+
+def _least_loss(problem: WeightsProblem) -> float:
+    """That of reconstructions that are the rows, of some of them."""
+    data = problem.data
+    loss = getattr(problem.objective, "loss", None)
+    of_rows = getattr(loss, "at_best", None)
+    if of_rows is None or data.targets is not None or not data.X.local:
+        return 0.0
+    n_rows = max(1, min(_ROWS_TO_TELL, _NUMBERS_TO_TELL // data.X.shape[1]))
+    rows = data.local_rows.picked(data.counted[:n_rows]).given
+    return float(of_rows(rows.toarray() if issparse(rows) else rows))
 
 
 def share_of_dictionary(

@@ -15,7 +15,7 @@ from skae.engines.blas import single_threaded_blas
 from skae.solvers import Iteration, Memory, Result, minimize_lbfgs
 from skae.solvers.line_search import Function
 from skae.solvers.result import Callback
-from skae.training.problem import NEARLY_ZERO, MakeEngine, State, WeightsProblem
+from skae.training.problem import MakeEngine, State, WeightsProblem
 from skae.training.progress import Progress
 from skae.training.stages import in_coordinates, in_stages
 
@@ -117,7 +117,7 @@ def _one_run(
         max_fun=(settings.max_fun - n_fun) // n_draws,
         tol=_STATIONARY * settings.tol,
         ftol=settings.tol,
-        atol=NEARLY_ZERO * settings.tol,
+        atol=settings.nearly_zero * settings.tol,
         callback=shifted,
         l1=coordinates.pull_weights(problem.objective.penalty_weights),
         memory=memory,
@@ -186,7 +186,7 @@ def _in_rounds(
         n_iter += result.n_iter
         n_fun += result.n_fun
         lowest.append(min(lowest[-1], values[0]))
-        least = settings.tol * max(abs(lowest[-1]), NEARLY_ZERO)
+        least = settings.tol * max(abs(lowest[-1]), settings.nearly_zero)
         stands = n_runs > patience and lowest[-1 - patience] - lowest[-1] <= least
         status = _status(problem, result.status, n_iter, n_fun, stands)
         if status is not None:

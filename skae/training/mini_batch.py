@@ -12,7 +12,6 @@ from skae.engines.batches import BatchEngine, shuffled_batches
 from skae.solvers import Adam, Iteration, Result, minimize_adam
 from skae.solvers.result import Callback
 from skae.training.problem import (
-    NEARLY_ZERO,
     MakeEngine,
     Settings,
     State,
@@ -147,7 +146,7 @@ class MiniBatches:
         mean_weight = 1.0
         if data.weights is not None:
             mean_weight = float(data.weights[rows].mean(dtype=np.float64))
-        epoch, release = _Mean(), data.local_rows.release()
+        epoch = _Mean()
 
         def batches() -> Iterator[np.ndarray]:
             begin()
@@ -163,7 +162,6 @@ class MiniBatches:
         ) -> tuple[float, np.ndarray, float]:
             weight = mean_weight * len(index)
             loss, gradient, terms = self._engine(theta, data, index, weight)
-            release.after_gathering(len(index))
             epoch.add(weight, loss, terms)
             part = next(iter(terms.values())) / unit
             self._recent += (part - self._recent) / min(self._adam.t + 1, _RECENT)
@@ -178,7 +176,7 @@ class MiniBatches:
             batches,
             max_iter=settings.max_iter,
             tol=settings.tol,
-            atol=NEARLY_ZERO * settings.tol,
+            atol=settings.nearly_zero * settings.tol,
             n_iter_no_change=n_iter_no_change,
             # In which an entry may move by its own typical size.
             least_steps=ceil(1 / settings.learning_rate_init),

@@ -14,9 +14,6 @@ from skae.training.coordinates import Coordinates
 
 _BATCH = 200  # rows of a batch where "auto" is asked for
 
-# Below so much of the loss of constant predictions, ``tol`` is relative to this.
-NEARLY_ZERO = 0.1
-
 # Of a stochastic solver, to go on from: arrays, numbers and tuples by name.
 State = dict[str, Any]
 # ``engine()`` evaluates the objective over all rows; made when first asked for.
@@ -31,6 +28,8 @@ class Settings:
     max_iter: int = 1000
     max_fun: int = 15000
     tol: float = 1e-2
+    # Below so much of the loss of constant predictions, ``tol`` is relative to this.
+    nearly_zero: float = 0.1
     growing_samples: bool = True
     redraw_every: int | None = None
     batch_size: int = _BATCH

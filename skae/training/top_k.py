@@ -15,7 +15,7 @@ from skae.engines.batches import shuffled_batches
 from skae.engines.sparse_codes import each_block
 from skae.rows.data import Data, LocalRows
 from skae.solvers import Adam, Iteration, Result, minimize_adam
-from skae.training.problem import NEARLY_ZERO, MakeEngine, Problem, State, Trained
+from skae.training.problem import MakeEngine, Problem, State, Trained
 from skae.training.progress import Progress
 
 # The threshold is a mean over so many batches.
@@ -89,9 +89,8 @@ class _Run:
             self._threshold = state["threshold"]
             self._n_thresholds = state["n_thresholds"]
             self._recent = state["recent"]
-        self._rows = data.local_rows
-        self._buffer = np.empty(
-            (problem.settings.batch_size, objective.n_features), objective.dtype
+        self._batch = _dense_batches(
+            data.local_rows, problem.settings.batch_size, objective.dtype
         )
         self._sums = np.zeros(3)  # of weights, errors and the auxiliary loss
 
@@ -135,7 +134,6 @@ class _Run:
         rates = _rates(problem, n_steps)
         if settings.max_iter > 1:  # and not a piece
             self._n_first = ceil(_AT_FIRST * n_steps)
-        release = data.local_rows.release()
 
         def batches() -> Iterator[np.ndarray]:
             begin()
@@ -151,7 +149,6 @@ class _Run:
             weight = mean_weight * len(index)
             self._adam.learning_rate = next(rates)
             loss, gradient = self._step(theta, index, weight)
-            release.after_gathering(len(index))
             return loss / problem.objective.unit, gradient, weight
 
         falling = settings.learning_rate == "linear"
@@ -162,7 +159,7 @@ class _Run:
             batches,
             max_iter=settings.max_iter,
             tol=settings.tol,
-            atol=NEARLY_ZERO * settings.tol,
+            atol=settings.nearly_zero * settings.tol,
             # A falling rate is worth its last epochs, whatever those before have won;
             # where rows are held out, it is their score that must not stand still.
             n_iter_no_change=None if falling or watched else settings.n_iter_no_change,
@@ -202,13 +199,6 @@ class _Run:
         self._recent += (part - self._recent) / min(self._adam.t + 1, _RECENT)
         return at.loss, at.gradient
 
-    def _batch(self, index: np.ndarray) -> np.ndarray:
-        X = self._rows.batch(index, self._buffer)
-        if isinstance(X, SparseRows):
-            return X.toarray(out=self._buffer[: len(index)])
-        assert isinstance(X, np.ndarray)
-        return X
-
     def _dead(self) -> np.ndarray:
         """Units to revive: those dead or, where they are many, some in turn."""
         dead = np.flatnonzero(self._silent > self._problem.objective.dead_after)
@@ -217,6 +207,22 @@ class _Run:
             return dead
         turn = self._adam.t * most % len(dead)
         return np.sort(np.roll(dead, -turn)[:most])
+
+
+def _dense_batches(
+    rows: LocalRows, size: int, dtype: np.dtype
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What hands out rows here and there, up to so many, always as an array."""
+    take, buffer = rows.batches(size), np.empty((size, rows.shape[1]), dtype)
+
+    def batch(index: np.ndarray) -> np.ndarray:
+        X = take(index)
+        if isinstance(X, SparseRows):
+            return X.toarray(out=buffer[: len(index)])
+        assert isinstance(X, np.ndarray)
+        return X
+
+    return batch
 
 
 def _scale(objective: TopKObjective) -> np.ndarray:

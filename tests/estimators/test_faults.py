@@ -35,7 +35,10 @@ def test_steps_too_long_are_warned_of(kind):
 
 @pytest.mark.parametrize("rate", [10.0, 1e3, 1e6])
 def test_steps_too_long_of_a_network_are_warned_of(rate):
-    model = StackedAutoencoder((8, 4), solver="adam", max_iter=20, random_state=0)
+    # With more decay weights do not go as far.
+    model = StackedAutoencoder(
+        (8, 4), solver="adam", alpha=("scale", 0.1), max_iter=20, random_state=0
+    )
     with TOO_LONG:
         model.set_params(learning_rate_init=rate).fit(X)
 
@@ -156,6 +159,29 @@ def test_a_fit_that_has_learnt_nothing_names_what_to_turn(model):
     ):
         model.fit(CENTRED)
     assert abs(model.transform(CENTRED)).max() < 1e-2
+
+
+def test_what_cannot_be_taken_from_a_log_loss_does_not_count():
+    """Of codes about ½ nearly all of it is their entropy."""
+    rng = np.random.default_rng(0)
+    codes = 0.5 + 0.03 * np.tanh(rng.normal(size=(200, 2)) @ rng.normal(size=(2, 12)))
+    model = DenoisingAutoencoder(
+        6,
+        corruption_level=0.0,
+        redraw_every=None,
+        tol=1e-6,
+        random_state=0,
+        output_activation="logistic",
+        loss="log_loss",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(codes)
+    assert model.score(codes) > 0.5
+    # Constant predictions lose hardly more than these do.
+    p = codes.mean(axis=0)
+    constant = -(p * np.log(p) + (1 - p) * np.log(1 - p)).sum()
+    assert model.loss_terms_["reconstruction"] > 0.99 * constant
 
 
 def test_a_stack_that_predicts_a_constant_is_warned_of():

@@ -140,6 +140,33 @@ def test_rows_read_here_and_there_are_given_back_in_time(columns, mapped, monkey
         assert len(given_back) == n_read // most
 
 
+@pytest.mark.parametrize("of_row", [2**16, 3 * 2**19, 2**21])
+def test_what_a_row_maps_is_measured(of_row, mapped, monkeypatch):
+    """With a kernel that maps so much for each row read: never over the fixed size."""
+    take, resident, peak = np.take, [0], [0]
+
+    def fault(X, index, **options):
+        resident[0] += len(index) * of_row
+        peak.append(resident[0])
+        return take(X, index, **options)
+
+    def give_back(release, rows):
+        resident[0] = 0
+
+    monkeypatch.setattr(memory_map, "_mapped", lambda: resident[0])
+    monkeypatch.setattr(memory_map.Release, "__call__", give_back)
+    monkeypatch.setattr(np, "take", fault)
+    rows = np.random.default_rng(0).random((3000, 4))
+    release = memory_map.Release(mapped(rows))
+    for _ in range(3):
+        index = np.random.default_rng(1).permutation(3000)
+        np.testing.assert_array_equal(
+            release.take(index, np.empty_like(rows)), rows[index]
+        )
+    # One piece more may be mapped before it is known.
+    assert max(peak) <= 1.5 * memory_map._GATHERED
+
+
 def test_small_maps_are_converted(mapped, monkeypatch):
     monkeypatch.setattr(memory_map, "LARGE", 2**28)
     rows = (9 * ROWS).astype(np.uint8)

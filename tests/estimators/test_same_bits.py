@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from threadpoolctl import threadpool_limits
 
-from skae import SparseAutoencoder, StackedAutoencoder
+from skae import SparseAutoencoder, SparseCoding, StackedAutoencoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:(Training|Fine-tuning) stopped")
 
@@ -26,3 +27,17 @@ def test_any_number_of_threads_gives_the_same_bits(make, solver, weights):
     for codes, score in found[1:]:
         np.testing.assert_array_equal(codes, found[0][0])
         assert score == found[0][1]
+
+
+@pytest.mark.parametrize("make", [SparseAutoencoder, SparseCoding])
+def test_any_number_of_threads_scores_sparse_rows_with_the_same_bits(make):
+    """Of which weights are multiplied by each other before any row is read."""
+    rows = scipy.sparse.csr_array(np.where(X < 0.5, 0, X))
+    model = make(100, max_iter=1, random_state=0).fit(rows[:50])
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append([model.score_samples(rows), model.transform(rows)])
+    for other in found[1:]:
+        for one, expected in zip(other, found[0], strict=True):
+            np.testing.assert_array_equal(one, expected)

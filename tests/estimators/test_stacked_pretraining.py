@@ -102,9 +102,17 @@ def test_names_stand_for_their_classes_with_the_stacks_limits():
     classes = [type(layer) for layer in stack.layers_]
     assert classes == [SparseAutoencoder, DenoisingAutoencoder, ContractiveAutoencoder]
     for layer in stack.layers_:
-        assert (layer.max_iter, layer.tol, layer.solver) == (20, 1e-3, "lbfgs")
+        assert (layer.max_iter, layer.tol, layer.solver) == (20, 1e-2, "lbfgs")
     losses = [(layer.output_activation, layer.loss) for layer in stack.layers_]
     assert losses == [("identity", "squared_error"), *[("logistic", "log_loss")] * 2]
+
+
+@pytest.mark.parametrize(
+    ("tol", "expected"), [(0, 0), (1e-3, 1e-2), (0.05, 0.1), (0.1, 0.1), (0.5, 0.5)]
+)
+def test_what_is_fine_tuned_later_is_trained_roughly(tol, expected):
+    stack = classifier((4,), tol=tol).fit(X, Y)
+    assert stack.layers_[0].tol == expected
 
 
 def test_the_activation_below_decides_what_a_named_autoencoder_rebuilds():
