@@ -284,8 +284,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
     _unit_alpha = 1e-3
     classes_: np.ndarray
     _onnx_outputs = {"label": True, "probabilities": True, "codes": False}
-    # Below this share of the loss of predicting frequencies, a lower loss takes long and
-    # does not tell classes apart any better.
+    # Below this share of the loss of predicting frequencies, a lower loss takes long
+    # and does not tell classes apart any better.
     _nearly_zero = 0.5
 
     def __init__(
