@@ -214,7 +214,7 @@ class TopKAutoencoder(
     SparseCoding : Codes found by optimisation, for each row.
     sklearn.decomposition.MiniBatchDictionaryLearning : Codes by orthogonal matching
         pursuit or the lasso, without an encoder.
-    skae.inspection : What the units stand for.
+    skae.inspection.top_samples : The samples with the largest codes of each unit.
 
     Notes
     -----
