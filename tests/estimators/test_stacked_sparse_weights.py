@@ -225,7 +225,7 @@ def test_weight_decay_alone_meets_the_solver_without_l1(kind, solver, monkeypatc
 
 def test_a_start_to_stay_near_and_an_l1_part_are_refused():
     for kind in ("classifier", "regressor"):
-        with pytest.raises(ValueError, match=r"decay='start'.*use decay='all' or"):
+        with pytest.raises(ValueError, match=r"decay='start'.*Use decay='all' or"):
             fitted(kind, decay="start")
     fitted("classifier", decay="start", l1_ratio=0.0, tol=1e-2)
 
