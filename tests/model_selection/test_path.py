@@ -160,7 +160,7 @@ def test_interrupt_keeps_what_is_finished(monkeypatch):
         return original(self, *args, **kwargs)
 
     monkeypatch.setattr(SparseAutoencoder, "fit", interrupted)
-    with pytest.warns(UserWarning, match="interrupted by user; the values found so far"):
+    with pytest.warns(UserWarning, match="by user; the values found so far"):
         path = autoencoder_path(SPARSE, X, param_range=RANGE)
     assert path.order.tolist() == [0, 1]
     assert path.losses[:2].tolist() == whole.losses[:2].tolist()

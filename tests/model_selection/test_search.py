@@ -207,7 +207,7 @@ def test_interrupt_keeps_what_is_finished(monkeypatch, at, finished):
     whole = search(cv=3).fit(X)
     interrupt(monkeypatch, at)
     model = search(cv=3)
-    with pytest.warns(UserWarning, match="interrupted by user; the scores found so far"):
+    with pytest.warns(UserWarning, match="by user; the scores found so far"):
         model.fit(X)
     for fold, n in enumerate(finished):
         assert (model.score_path_[fold, :n] == whole.score_path_[fold, :n]).all()
