@@ -194,7 +194,7 @@ def _rows(estimator: Any, X: Any, name: str) -> LocalRows:
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(numbers[b].sum()):
                 continue
-        assert_all_finite(numbers[b], allow_nan=takes_nan, input_name=name)
+            assert_all_finite(numbers[b], allow_nan=takes_nan, input_name=name)
         has_nan = has_nan or bool(np.isnan(numbers[b]).any())
     return incomplete(X) if has_nan and takes_nan else source(X)
 
