@@ -69,13 +69,23 @@ def test_infinity(method, bad):
         getattr(model, method)(data)
 
 
-@pytest.mark.parametrize("rows", [[[np.inf], [-np.inf]], np.full((20, 7), 1e300)])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.array([[np.inf], [-np.inf]]),
+        np.array([[np.inf], [-np.inf]], np.float16),
+        scipy.sparse.csr_array([[np.inf], [-np.inf]]),
+        np.full((20, 7), 1e300),
+        np.full((3, 1), np.nan),
+    ],
+    ids=["infinities", "in float16", "sparse", "large", "missing"],
+)
 @pytest.mark.parametrize("kind", [SparseAutoencoder, StackedAutoencoder, SparseCoding])
 def test_numbers_that_are_refused_cause_no_warning_of_numpy(kind, rows):
-    """Sums of infinities of both signs, and lengths that are infinite."""
+    """Of sums of infinities, of infinite lengths, and of means of no entries."""
     with (
         np.errstate(all="raise"),
-        pytest.raises(ValueError, match=r"X .*(infinity|large)"),
+        pytest.raises(ValueError, match=r"X .*(infinity|large|NaN)"),
     ):
         kind().fit(rows)
 

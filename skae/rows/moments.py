@@ -119,7 +119,7 @@ class Moments:
     def spread(self) -> float:
         """Root mean square deviation of an entry."""
         entries = len(self.mean) if self.observed is None else self.observed.sum()
-        return float(self.variance / entries) ** 0.5
+        return float(self.variance / entries) ** 0.5 if entries else 0.0
 
     @property
     def size(self) -> float:
