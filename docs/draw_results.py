@@ -176,7 +176,40 @@ def memory_map():
     save(figure, "memory_map")
 
 
+def comparison():
+    """Scores less those of PCA, with their intervals, by data set and size."""
+    text = (DOCS / "tables/bench_compare.txt").read_text()
+    row = re.compile(
+        r"^(\w+Autoencoder) +(\d+) +\S+ ± \S+ +(\S+) \[(\S+), (\S+)\]", re.MULTILINE
+    )
+    labels, found = [], {}
+    for part in re.split(r"\n(?=[^\n]+: \d+ rows)", text)[1:]:
+        name = part.split(":")[0]
+        for method, k, *numbers in row.findall(part):
+            label = f"{name}, {k}"
+            if label not in labels:
+                labels.append(label)
+            found.setdefault(method, {})[label] = [float(n) for n in numbers]
+    figure, axes = plt.subplots(
+        1, len(found), figsize=(8.4, 0.27 * len(labels) + 1.1), layout="constrained",
+        sharey=True, sharex=True,
+    )
+    order = labels[::-1]
+    for ax, (method, differences), color in zip(
+        axes, found.items(), COLORS[::2], strict=True
+    ):
+        for label, (middle, low, high) in differences.items():
+            y = order.index(label)
+            ax.plot((low, high), (y, y), color=color, linewidth=1.6)
+            ax.plot(middle, y, "o", color=color, markersize=4)
+        ax.axvline(0, color=GREY, linewidth=0.8)
+        ax.set_title(method, fontsize=9.5)
+        ax.set_yticks(range(len(order)), order)
+    figure.supxlabel("score less that of PCA, with 95 % intervals", fontsize=9.5)
+    save(figure, "comparison")
+
+
 if __name__ == "__main__":
     with plt.rc_context(STYLE):
-        for draw in (published, few_labels, fine_tuned, scaling, memory_map):
+        for draw in (published, few_labels, fine_tuned, scaling, memory_map, comparison):
             draw()
