@@ -209,7 +209,41 @@ def comparison():
     save(figure, "comparison")
 
 
+def in_a_pipeline():
+    """Mean difference to PCA by number of components, model and autoencoder."""
+    text = (DOCS / "tables/bench_in_a_pipeline.txt").read_text()
+    models = ("linear", "SVM", "k-NN", "k-means")
+    figure, axes = plt.subplots(
+        1, len(models), figsize=(8.4, 2.7), layout="constrained", sharey=True
+    )
+    parts = re.findall(r"^(\S+): difference to PCA.*\n(.*)\n((?:.+\n)+)", text, re.M)
+    for (method, head, body), color in zip(parts, COLORS, strict=False):
+        ks = re.findall(r"k=(\w+)", head)
+        for ax, model in zip(axes, models, strict=True):
+            lines = re.findall(rf"^{re.escape(model)} .*", body, re.M)
+            means, counts = (
+                [[float(n) for n in re.findall(pattern, line)] for line in lines]
+                for pattern in (r"([+-][\d.]+) \(", r"of (\d+)\)")
+            )
+            weighted = [
+                sum(m * n for m, n in zip(mean, count, strict=True)) / sum(count)
+                for mean, count in zip(
+                    zip(*means, strict=True), zip(*counts, strict=True), strict=True
+                )
+            ]
+            ax.plot(ks, weighted, "o-", color=color, markersize=4, label=method)
+            ax.axhline(0, color=GREY, linewidth=0.8)
+            ax.set_title(model, fontsize=9.5)
+    axes[0].set_ylabel("score less that of PCA")
+    figure.supxlabel("components (2d: twice the columns)", fontsize=9.5)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4,
+        frameon=False, fontsize=8.5,
+    )
+    save(figure, "in_a_pipeline")
+
+
 if __name__ == "__main__":
     with plt.rc_context(STYLE):
-        for draw in (published, few_labels, fine_tuned, scaling, memory_map, comparison):
+        for draw in (published, few_labels, fine_tuned, scaling, memory_map, comparison, in_a_pipeline):
             draw()
