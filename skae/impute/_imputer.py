@@ -1,6 +1,6 @@
 """The imputer: missing entries as autoencoders predict them from the others."""
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -148,7 +148,7 @@ class AutoencoderImputer(
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "clip": ["boolean"],
         "round_integers": ["boolean"],
-        "missing_values": "no_validation",
+        "missing_values": [Real],
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
         "random_state": ["random_state"],
@@ -269,7 +269,7 @@ class AutoencoderImputer(
     @property
     def _takes_nan(self):
         given = self.missing_values
-        return isinstance(given, float) and bool(np.isnan(given))
+        return isinstance(given, Real) and bool(np.isnan(given))  # type: ignore[call-overload]
 
     @property
     def _kept(self):
@@ -289,10 +289,16 @@ class AutoencoderImputer(
             dtype=[np.float64, np.float32],
             order="C",
             copy=True,
-            ensure_all_finite="allow-nan" if self._takes_nan else True,
+            ensure_all_finite="allow-nan",
             reset=reset,
         )
         if not self._takes_nan:
+            if np.isnan(rows).any():
+                raise ValueError(
+                    "Input X contains NaN, but what stands for a missing entry is "
+                    f"missing_values={self.missing_values!r}; use "
+                    "missing_values=np.nan, or leave no NaN in X."
+                )
             rows[rows == self.missing_values] = np.nan
         return rows
 

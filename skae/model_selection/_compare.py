@@ -15,9 +15,10 @@ from sklearn.base import clone, is_classifier
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold, check_cv
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
+from sklearn.utils.multiclass import type_of_target
 
 from skae._sklearn import rows_of
 from skae.engines.blas import single_threaded_blas
@@ -26,6 +27,8 @@ from skae.model_selection._paired import Paired, corrected_error, paired_test
 
 _AS_THEY_ARE = "features as they are"
 _CLASSES = 20  # of floats, at most
+# Name, number of components and estimator; without a number it has its own.
+Candidate = tuple[str, int | None, Any]
 _SIZES = ("n_components", "estimator__n_components")
 # What a representation has learnt, under the names that scikit-learn and we give it.
 _LEARNT = (
@@ -72,19 +75,20 @@ def compare(
 
     downstream : estimator, default=None
         What is fitted to codes and ``y``. None is a logistic regression of standardised
-        codes or, where ``y`` is of floats that take more than 20 values, a ridge
-        regression.
+        codes or, where ``y`` is of floats that are not whole or take more than 20
+        values, a ridge regression. Sparse codes are scaled, not centred.
 
     cv : int, splitter or iterable, default=None
         Folds; None is five folds, twice, shuffled with a seed of 0.
 
     n_components : int or list of int, default=None
-        Sizes at which to compare. None takes each estimator at its own, and PCA at all
-        of those. An estimator that has no ``n_components`` is at its own size anyway.
+        Sizes at which to compare. None takes each estimator at its own. One that has
+        no ``n_components``, such as a stack or a pipeline, is at its own anyway. PCA is
+        at all of these sizes.
 
     scaler : transformer, default=None
         Fitted to the training rows of each fold and put in front of everybody, such as
-        ``MinMaxScaler()``.
+        ``MinMaxScaler()``; or, where entries of X are missing, an imputer.
 
     n_jobs : int, default=None
         Fits at the same time.
@@ -107,7 +111,8 @@ def compare(
     Raises
     ------
     ValueError
-        If y is missing where ``downstream`` needs it, or a size is not allowed.
+        If y is missing where ``downstream`` needs it, if a size is not allowed, or if
+        X contains NaN and there is no ``scaler``.
 
     See Also
     --------
@@ -142,22 +147,42 @@ def compare(
             f"downstream={downstream!r} is fitted to codes and y, got y=None; pass y, "
             "or use downstream=None to compare reconstructions."
         )
-    X, y = indexable(X, y)
+    X, y = indexable(X if hasattr(X, "shape") else np.asarray(X), y)
     if y is not None and downstream is None:
         downstream = _model_for(y)
+    named = _named(estimators)
+    if scaler is None and "PCA" not in named:
+        _refuse_missing(X)
+    if scaler is not None and not hasattr(scaler, "transform"):
+        raise TypeError(
+            "scaler must be a transformer, such as StandardScaler(), or None, got "
+            f"scaler={scaler!r}."
+        )
     folds = _folds(cv, X, y, downstream)
-    candidates = _candidates(estimators, X, n_components, folds, y is not None)
-    runs = Parallel(n_jobs=n_jobs)(
-        delayed(_judge)(model, scaler, downstream, X, y, train, test)
-        for _, _, model in candidates
-        for train, test in folds
-    )
+    sizes = _sizes(n_components)
+
+    def judged(candidates: list[Candidate]) -> dict[tuple[str, int], list[_Run]]:
+        runs = Parallel(n_jobs=n_jobs)(
+            delayed(_judge)(model, scaler, downstream, X, y, train, test)
+            for _, _, model in candidates
+            for train, test in folds
+        )
+        by_key = {}
+        for i, (name, size, _) in enumerate(candidates):
+            of_one = runs[i * len(folds) : (i + 1) * len(folds)]
+            by_key[name, of_one[0].n_codes if size is None else size] = of_one
+        return by_key
+
+    found = judged(_candidates(named, X, sizes))
+    # PCA comes after them, for only a fit tells how many codes a stack or a pipeline
+    # has.
+    first: list[Candidate] = []
+    if y is not None:
+        first.append((_AS_THEY_ARE, X.shape[1], None))
+    if "PCA" not in named:
+        first += _pca(X, {size for _, size in found}.union(sizes or []), folds)
+    by_key = judged(first) | found
     share = float(np.mean([len(test) / len(train) for train, test in folds]))
-    by_key = {}
-    for i, (name, size, _) in enumerate(candidates):
-        of_one = runs[i * len(folds) : (i + 1) * len(folds)]
-        size = of_one[0].n_codes if size is None else size
-        by_key[name, size] = of_one
     scores = {key: np.array([run.score for run in of]) for key, of in by_key.items()}
     rows = []
     for (name, size), of_one in by_key.items():
@@ -172,12 +197,35 @@ def compare(
     )
 
 
+def _refuse_missing(X: Any) -> None:
+    """PCA takes no missing entries; better said before anything is fitted."""
+    try:
+        values = np.asarray(X.data if issparse(X) else X, dtype=float)
+    except (TypeError, ValueError):  # text, of which the estimators may say more
+        return
+    if np.isnan(values).any():
+        raise ValueError(
+            "X contains NaN, which PCA and the models of codes do not take; put an "
+            "imputer in front of all, such as scaler=SimpleImputer() or "
+            "scaler=make_pipeline(SimpleImputer(), StandardScaler())."
+        )
+
+
 def _model_for(y: Any) -> Any:
     """What is downstream where nobody says."""
     values = np.asarray(y)
-    if values.dtype.kind == "f" and len(np.unique(values)) > _CLASSES:
+    continuous = type_of_target(values).startswith("continuous")
+    if (values.dtype.kind == "f" and len(np.unique(values)) > _CLASSES) or continuous:
         return make_pipeline(StandardScaler(), Ridge())
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def _for_codes(model: Any, codes: Any) -> Any:
+    """The model, but without centring where its scaler is given sparse codes."""
+    first = model[0] if isinstance(model, Pipeline) else model
+    if issparse(codes) and isinstance(first, StandardScaler):
+        first.set_params(with_mean=False)
+    return model
 
 
 def _name_of_score(downstream: Any) -> str:
@@ -196,15 +244,10 @@ def _folds(cv: Any, X: Any, y: Any, downstream: Any) -> list[Any]:
 
 
 def _candidates(
-    estimators: Any, X: Any, n_components: Any, folds: list[Any], has_y: bool
-) -> list[tuple[str, int | None, Any]]:
-    """(name, size, model) of each row of the table; a size of None is its own."""
-    named = _named(estimators)
-    n_features = X.shape[1] if hasattr(X, "shape") else len(X[0])
-    most = min(n_features, min(len(train) for train, _ in folds))
-    sizes = _sizes(n_components)
-    found: list[tuple[str, int | None, Any]] = []
-    own: list[int] = []
+    named: dict[str, Any], X: Any, sizes: list[int] | None
+) -> list[Candidate]:
+    """Each estimator at each of the sizes, or at its own."""
+    found: list[Candidate] = []
     for name, model in named.items():
         params = model.get_params()
         key = next((k for k in _SIZES if k in params), None)
@@ -212,20 +255,23 @@ def _candidates(
             found.append((name, None, model))
         elif sizes is None:
             size = params[key]
-            own.append(n_features if size is None else int(size))
-            found.append((name, own[-1], model))
+            found.append((name, X.shape[1] if size is None else int(size), model))
         else:
             for size in sizes:
                 found.append((name, size, clone(model).set_params(**{key: size})))
-    given = sizes if sizes is not None else sorted(set(own))
-    of_pca = sorted({min(size, most) for size in given} or {most})
-    first: list[tuple[str, int | None, Any]] = []
-    if has_y:
-        first.append((_AS_THEY_ARE, n_features, None))
-    if "PCA" not in named:
-        make = PCA(svd_solver="arpack" if issparse(X) else "auto", random_state=0)
-        first += [("PCA", k, clone(make).set_params(n_components=k)) for k in of_pca]
-    return first + found
+    return found
+
+
+def _pca(X: Any, sizes: set[int], folds: list[Any]) -> list[Candidate]:
+    """PCA at those sizes that it can have."""
+    most = min(X.shape[1], min(len(train) for train, _ in folds))
+    solver = "auto"
+    if issparse(X):  # of which ARPACK finds all components but one
+        solver, most = "arpack", max(most - 1, 1)
+    return [
+        ("PCA", k, PCA(k, svd_solver=solver, random_state=0))
+        for k in sorted({min(size, most) for size in sizes} or {most})
+    ]
 
 
 def _sizes(n_components: Any) -> list[int] | None:
@@ -256,8 +302,8 @@ def _named(estimators: Any) -> dict[str, Any]:
     for model in named.values():
         if not hasattr(model, "fit") or not hasattr(model, "transform"):
             raise TypeError(
-                "estimators must be transformers, which fit and transform, got "
-                f"{model!r}."
+                "estimators must be transformers, which fit and transform, one of "
+                f"them, a list, or a dict of name to estimator; got {model!r}."
             )
     return named
 
@@ -299,7 +345,7 @@ def _judge(
         explained = _explained(fitted, codes_test, rows_test)
         score = explained
         if downstream is not None:
-            judged = clone(downstream).fit(codes, targets)
+            judged = _for_codes(clone(downstream), codes).fit(codes, targets)
             score = float(judged.score(codes_test, targets_test))
     return _Run(
         score,

@@ -6,7 +6,7 @@ from typing import Any
 
 from scipy.sparse import issparse
 from sklearn import config_context
-from sklearn.base import is_regressor
+from sklearn.base import is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
@@ -22,7 +22,7 @@ def reconstructs(estimator: Any) -> bool:
     if isinstance(estimator, type):  # not an instance of it
         return False
     both = hasattr(estimator, "transform") and hasattr(estimator, "inverse_transform")
-    return both or hasattr(estimator, "predict")
+    return both or (hasattr(estimator, "predict") and not is_classifier(estimator))
 
 
 def reconstruct(estimator: Any, X: Any) -> Any:

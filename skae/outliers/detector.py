@@ -163,7 +163,8 @@ class ReconstructionOutlierDetector(
     -----
     Scales are those of at most 20,000 training rows, evenly spaced. An entry that is
     NaN, where the estimator allows such, has no part in the score, and the others
-    count as many times more as there are features for each that is there.
+    count as many times more as there are features for each that is there. A row
+    without an entry has nothing strange about it: its score is 0, the highest.
 
     Training rows are scored by the estimator that was fitted to them.
 

@@ -115,8 +115,10 @@ def test_a_number_may_stand_for_missing_entries():
     with_number = np.where(HOLES, -1, IRIS)
     filled = quick(missing_values=-1).fit_transform(with_number)
     np.testing.assert_array_equal(filled, quick().fit_transform(X))
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match=r"contains NaN.*missing_values=-1; use"):
         quick(missing_values=-1).fit(X)
+    with_nan = quick(missing_values=np.float32(np.nan)).fit_transform(X)
+    np.testing.assert_array_equal(with_nan, filled)
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -175,6 +177,8 @@ def test_before_a_classifier():
         ({"estimator": "sparse"}, "estimator"),
         ({"clip": 3}, "clip"),
         ({"add_indicator": "yes"}, "add_indicator"),
+        ({"missing_values": "?"}, "missing_values"),
+        ({"missing_values": None}, "missing_values"),
     ],
 )
 def test_parameters_are_checked_in_fit(parameters, message):

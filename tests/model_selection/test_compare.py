@@ -6,16 +6,24 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 from scipy import stats
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.decomposition import NMF, PCA
 from sklearn.feature_selection import VarianceThreshold
-from sklearn.linear_model import LinearRegression, RidgeClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.model_selection import KFold, RepeatedStratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from skae import AutoencoderCV, SparseAutoencoder, StackedAutoencoder, compare
+from skae import (
+    AutoencoderCV,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    TopKAutoencoder,
+    compare,
+)
 from skae.model_selection._compare import _hoyer
 from skae.model_selection._paired import corrected_error, paired_test
 
@@ -84,6 +92,55 @@ def test_everything_that_transforms_may_be_compared():
     assert found["parts"] == 2
     sized = compare({"chosen": many["chosen"]}, X, Y, n_components=3, **CHEAP)
     assert sized.rows[-1]["components"] == 3
+
+
+def test_pca_has_as_many_components_as_a_stack_or_a_pipeline():
+    """Of which nothing says how many codes they have before they are fitted."""
+    many = {
+        "stack": StackedAutoencoder((6, 3), autoencoder=None, max_iter=5),
+        "parts": make_pipeline(MinMaxScaler(clip=True), NMF(2, tol=0.1)),
+    }
+    for sizes, of_pca in [(None, [2, 3]), (5, [2, 3, 5])]:
+        table = compare(many, X, Y, n_components=sizes, **CHEAP)
+        found = [row["components"] for row in table.rows if row["estimator"] == "PCA"]
+        assert found == of_pca
+        pca = cross_val_score(
+            make_pipeline(StandardScaler(), PCA(3), MODEL), X, Y, cv=3
+        )
+        (row,) = (row for row in table.rows if row["estimator"] == "stack")
+        assert np.isclose(row["difference"], row["score"] - pca.mean())
+
+
+def test_sparse_rows():
+    """PCA of a sparse matrix has one component less than columns."""
+    table = compare(SPARSE, csr_array(X), Y, n_components=[2, 13], cv=3)
+    found = [row["components"] for row in table.rows if row["estimator"] == "PCA"]
+    assert found == [2, 12]
+
+
+def test_sparse_codes():
+    """Which a scaler that is not told to leave their means refuses."""
+    sparse = TopKAutoencoder(16, 4, max_iter=3, random_state=0)
+    table = compare(sparse, X, Y, scaler=StandardScaler(), cv=3)
+    model = make_pipeline(
+        *(StandardScaler(), sparse, StandardScaler(with_mean=False)),
+        LogisticRegression(max_iter=1000),
+    )
+    by_hand = cross_val_score(model, X, Y, cv=3)
+    np.testing.assert_allclose(table.fold_scores["TopKAutoencoder", 16], by_hand)
+
+
+def test_targets_that_are_not_whole_are_no_classes():
+    heights = Y + 0.5
+    assert compare(PCA(2), X, heights, cv=2).score_name == "R²"
+    assert compare(PCA(2), X, Y.astype(float), cv=2).score_name == "accuracy"
+
+
+def test_an_imputer_stands_where_the_scaler_does():
+    gaps = X.copy()
+    gaps[::5, 2] = np.nan
+    table = compare(SPARSE, gaps, Y, **CHEAP | {"scaler": SimpleImputer()})
+    assert all(np.isfinite(row["score"]) for row in table.rows)
 
 
 def test_default_folds_and_models():
@@ -208,9 +265,12 @@ def test_frame_says_what_it_needs(table, monkeypatch):
         (SPARSE, {"cv": KFold(178)}, ValueError, "2 rows and more"),
         ([SPARSE, LinearRegression()], {}, TypeError, "transformers"),
         ({"a": LinearRegression()}, {}, TypeError, "transformers"),
+        ([("a", SPARSE)], {}, TypeError, "dict of name to estimator"),
+        (SPARSE, {"scaler": True}, TypeError, "got scaler=True"),
+        (SPARSE, {"X": np.where(X > 14, np.nan, X)}, ValueError, "scaler=SimpleImp"),
     ],
 )
 def test_bad_input_is_named(estimators, params, error, message):
-    y = params.pop("y", Y)
+    rows, y = params.pop("X", X), params.pop("y", Y)
     with pytest.raises(error, match=message):
-        compare(estimators, X, y, **params)
+        compare(estimators, rows, y, **params)
