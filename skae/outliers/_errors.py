@@ -90,8 +90,8 @@ def spread(errors: Array, weights: Array | None = None) -> Array:
     """Robust estimate of the standard deviation of each column about zero.
 
     The 90 % quantile of the absolute values, divided by this quantile for the standard
-    normal distribution, but at least a quarter of the root mean square. Up to a tenth of
-    the rows has only a small influence on it.
+    normal distribution, but at least a quarter of the root mean square. A tenth of the
+    rows or less has only a small influence on it.
     """
     present = ~np.isnan(errors)
     counts = present * (1.0 if weights is None else weights[:, np.newaxis])
