@@ -1,15 +1,15 @@
 r"""
-==============================
-Missing values, and what to do
-==============================
+========================
+Data with missing values
+========================
 
-Tables have holes, and pictures have scratches. An autoencoder learns from rows with
-missing entries, which are NaN: its loss is a sum over what was observed. What it
-reconstructs has no holes, and that is a way to fill them in.
+The autoencoders can learn from rows in which some entries are missing (NaN). The loss
+is then a sum over the observed entries. The reconstruction of a row is complete, so it
+can be used to fill in the missing entries.
 
-Here are three things that come of it: a table filled in beside scikit-learn's imputers,
-pictures of which whole blocks are gone, and a number of components that is chosen by
-entries held out, where rows held out cannot tell.
+This example shows three applications: filling in a table, compared with scikit-learn's
+imputers; filling in missing blocks of images; and choosing the number of components by
+held-out entries, which works where held-out rows do not help.
 """
 
 import sys
@@ -26,12 +26,12 @@ from skae import AutoencoderImputer, HeldOutEntriesScorer, SparseAutoencoder
 rng = np.random.default_rng(0)
 
 # %%
-# A table
-# -------
+# Filling in a table
+# ------------------
 #
-# Of 400 rows of a table of 30 columns some entries are taken away at random. ``fit``
-# sees the first half of the rows; errors are those of the second, in units of the
-# columns' standard deviations.
+# The table has 400 rows and 30 columns, and some of its entries are removed at random.
+# The imputers learn from the first half of the rows. The errors are those of the second
+# half, in standard deviations of the columns.
 
 table = StandardScaler().fit_transform(load_breast_cancer().data[:400])
 imputers = {
@@ -53,11 +53,12 @@ for name, of_shares in errors.items():
     print(f"{name:14}", *(f"{error:6.3f}" for error in of_shares))
 
 # %%
-# Pictures with holes
-# -------------------
+# Filling in images
+# -----------------
 #
-# Of every digit a block of 3 x 3 pixels out of 64 is missing, a part that no pixel near
-# by tells much about. The imputer has never seen a whole picture.
+# In every digit of 8 x 8 pixels, a block of 3 x 3 pixels is missing. The neighbouring
+# pixels contain little information about the middle of the block. The imputer learns
+# from the incomplete images only.
 
 digits = load_digits().data
 pictures = digits.reshape(-1, 8, 8).copy()
@@ -73,17 +74,17 @@ for name, filled in (("autoencoders", repaired), ("column means", by_means)):
     print(f"{name}: {np.sqrt(np.mean((filled - digits)[holes] ** 2)):.2f}")
 
 # %%
-# How many components
-# -------------------
+# Choosing the number of components
+# ---------------------------------
 #
-# Rows of 20 columns that are combinations of four, with as much noise. Linear
-# autoencoders reconstruct rows held out the better, the more components they have.
-# Entries held out say when to stop.
+# The rows of this table with 20 columns are linear combinations of four components plus
+# noise. The more components a linear autoencoder has, the better it reconstructs
+# held-out rows. The score on held-out entries is best with the correct number.
 
 planted = rng.standard_normal((300, 4)) @ rng.standard_normal((4, 20))
 planted += rng.standard_normal(planted.shape)
 components = [1, 2, 3, 4, 5, 6, 8, 10, 13]
-scores = {"rows held out": None, "entries held out": HeldOutEntriesScorer()}
+scores = {"held-out rows": None, "held-out entries": HeldOutEntriesScorer()}
 found = {
     name: [
         cross_val_score(
@@ -98,7 +99,8 @@ found = {
 }
 
 # %%
-# All three in one figure.
+# All results in one figure
+# -------------------------
 
 figure = plt.figure(figsize=(10, 6.4), layout="constrained")
 above, below = figure.subfigures(2, 1, height_ratios=[1.25, 1])
@@ -112,14 +114,14 @@ axes[0].set_title("Breast cancer, 30 columns")
 for name, of_components in found.items():
     axes[1].plot(components, of_components, "o-", label=name)
 axes[1].axvline(4, color="0.7", zorder=0)
-axes[1].set(xlabel="components; four were planted", ylabel="R²")
-axes[1].set_title("What tells how many components there are")
+axes[1].set(xlabel="number of components (correct: 4)", ylabel="R²")
+axes[1].set_title("Choosing the number of components")
 for ax in axes:
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
 
 some = np.arange(12)
-kinds = {"truth": digits, "given": pictures, "filled in": repaired}
+kinds = {"original": digits, "incomplete": pictures, "filled in": repaired}
 colours = plt.get_cmap("gray_r").with_extremes(bad="#e8a33d")
 grid = below.subplots(3, len(some))
 for (name, rows), line in zip(kinds.items(), grid, strict=True):

@@ -1,22 +1,25 @@
 r"""
-====================================
-Which sensor is wrong, and which ink
-====================================
+===================================================
+Finding outliers and the features that explain them
+===================================================
 
-An outlier detector that says "row 1207 is strange" leaves the work to its user. A
-detector by reconstruction can say more: it expects a value for every entry, and what
-the row differs by from that is spread over the features. With errors
-:math:`e = x - \hat x`, scales :math:`s` and :math:`t` of the features, middle :math:`m`
-and Huber's :math:`\rho`, the score of a row is
+Most outlier detectors only return a score for each row. To find out *why* a row is an
+outlier is then left to the user. :class:`~skae.ReconstructionOutlierDetector` predicts
+every entry of a row, and the deviations from these predictions show which features are
+unusual. The score of a row is
 
 .. math::
 
-    \sum_j \rho\!\left(\frac{e_j}{s_j}\right)
-        + w\, \rho\!\left(\frac{x_j - m_j}{t_j}\right),
+    \sum_j \left[ \rho\!\left(\frac{e_j}{s_j}\right)
+        + w\, \rho\!\left(\frac{x_j - m_j}{t_j}\right) \right],
 
-and each feature has its part in it. Here are faults of sensors of a machine, none of
-which leaves the usual range of its sensor, and digits with something in them that is
-no part of a digit.
+where :math:`e = x - \hat x` is the reconstruction error, :math:`m` contains the medians
+of the features, :math:`s` and :math:`t` are the spreads of the errors and of the
+features, and :math:`\rho` is Huber's loss. The terms of the sum are the contributions
+of the features.
+
+This example finds faulty sensors of a machine, whose values stay in the usual range of
+the sensor, and changed pixels in images of digits.
 """
 
 import matplotlib.pyplot as plt
@@ -34,10 +37,10 @@ from skae.plotting import OutlierDisplay
 # A machine with ten sensors
 # --------------------------
 #
-# Load and speed of a machine vary through the day, and ten sensors follow them, each
-# in its own way and unit: temperatures, currents, vibrations. The rows are 3000 moments
-# in good order, and 1000 later ones; in 100 of these one sensor shows what it would
-# show at some other moment of the day. The readings are drawn, not measured.
+# The readings of ten sensors, such as temperatures, currents and vibrations, depend on
+# the load and the speed of a machine. The training set contains 3000 rows without
+# faults, the test set 1000 rows. In 100 rows of the test set one sensor is faulty: it
+# shows the value of another time of the day. The data are simulated.
 
 random = np.random.RandomState(0)
 names = [
@@ -68,10 +71,10 @@ wrong[faulty] = random.randint(10, size=100)
 later[faulty, wrong[faulty]] = elsewhere[faulty, wrong[faulty]]
 
 # %%
-# The default detector has a scaler and a sparse autoencoder inside. Where the training
-# rows are known to be in good order, errors alone tell most, so ``distance_weight=0``.
-# A denoising autoencoder learns to tell each sensor from the others, which makes it the
-# better judge of single sensors.
+# The default detector contains a scaler and a sparse autoencoder. If the training rows
+# are known to be free of outliers, the reconstruction errors are sufficient; this is
+# ``distance_weight=0``. A denoising autoencoder learns to predict each sensor from the
+# others, and therefore identifies single faulty sensors better.
 
 noise = {"corruption": "gaussian", "corruption_level": 0.5, "random_state": 0}
 denoising = make_pipeline(
@@ -87,12 +90,13 @@ for name, detector in detectors.items():
     scores = -detector.fit(train).score_samples(later)
     line = f"{name:<16} AUC {roc_auc_score(wrong >= 0, scores):.3f}"
     if hasattr(detector, "feature_scores"):
-        blamed = detector.feature_scores(later[faulty]).argmax(axis=1)
-        line += f", right sensor {np.mean(blamed == wrong[faulty]):.0%}"
+        largest = detector.feature_scores(later[faulty]).argmax(axis=1)
+        line += f", faulty sensor identified {np.mean(largest == wrong[faulty]):.0%}"
     print(line)
 
 # %%
-# ``OutlierDisplay`` shows where a row stands among all, and why.
+# ``OutlierDisplay`` shows the score of one row among the scores of all rows, and the
+# contributions of the features to it.
 
 detector = detectors["denoising"]
 row = faulty[np.argsort(detector.score_samples(later[faulty]))[20]]
@@ -100,31 +104,32 @@ display = OutlierDisplay.from_estimator(detector, later, row=row)
 display.axes_[1].set_yticklabels(
     [names[int(label.get_text()[1:])] for label in display.axes_[1].get_yticklabels()]
 )
-print(f"What is wrong is the sensor of {names[wrong[row]]}.")
+print(f"The faulty sensor is: {names[wrong[row]]}")
 plt.show()
 
 # %%
-# How many to look at
-# -------------------
+# Setting the threshold
+# ---------------------
 #
-# ``contamination`` sets the threshold: "auto" calls at least a hundredth of the
-# training rows outliers; a float calls just that share so. Scores are the same for all.
+# ``contamination`` sets the threshold. A float is the fraction of the training rows
+# that are called outliers. With "auto" this fraction is one per cent or more. The
+# scores do not depend on ``contamination``.
 
 for contamination in ("auto", 0.01, 0.05):
     detector.set_params(contamination=contamination).fit(train)
     called = detector.predict(later) < 0
     print(
-        f"contamination={contamination!r:<7} {called.sum():3d} called, of which "
-        f"{(called & (wrong >= 0)).sum():2d} of the {len(faulty)} faults"
+        f"contamination={contamination!r:<7} {called.sum():3d} rows called outliers, "
+        f"among them {(called & (wrong >= 0)).sum():2d} of {len(faulty)} faulty ones"
     )
 
 # %%
-# Pictures
-# --------
+# Images
+# ------
 #
-# Pixels are features too, and what they contribute is a picture. The detector has seen
-# 1200 digits; in others a patch of 3 x 3 pixels is inverted, white to black and back.
-# Blame is darkest at the largest part of each row.
+# For images, the features are pixels, and their contributions can be drawn as an image.
+# The detector learns from 1200 digits. In eight other digits, a patch of 3 x 3 pixels
+# is inverted. In the last row of the figure, dark pixels contribute most to the score.
 
 X, _ = load_digits(return_X_y=True)
 noise |= {"corruption_level": 4.0}
@@ -134,21 +139,21 @@ ink = ReconstructionOutlierDetector(
 pictures = X[1200:1208].copy().reshape(-1, 8, 8)
 pictures[:, 3:6, 2:5] = 16 - pictures[:, 3:6, 2:5]
 rows = pictures.reshape(-1, 64)
-blame = ink.feature_scores(rows)
+contributions = ink.feature_scores(rows)
 
 figure, axes = plt.subplots(3, 8, figsize=(9, 3.6), layout="constrained")
-shown = X[1200:1208], rows, blame
-titles = "digits", "strange", "blame"
+shown = X[1200:1208], rows, contributions
+titles = "digits", "changed", "contributions"
 for axes_of_row, images, title in zip(axes, shown, titles, strict=True):
     for ax, image in zip(axes_of_row, images, strict=True):
-        is_blame = title == "blame"
-        colours, most = ("Reds", image.max()) if is_blame else ("gray_r", 16)
+        is_contribution = title == "contributions"
+        colours, most = ("Reds", image.max()) if is_contribution else ("gray_r", 16)
         ax.imshow(image.reshape(8, 8), cmap=colours, vmin=0, vmax=most)
         ax.set(xticks=[], yticks=[])
     axes_of_row[0].set_ylabel(title)
 plt.show()
 
 before, after = -ink.score_samples(X[1200:1208]), -ink.score_samples(rows)
-print("Scores of the digits:      ", *np.round(before).astype(int))
-print("Scores of the strange ones:", *np.round(after).astype(int))
+print("Scores of the digits:        ", *np.round(before).astype(int))
+print("Scores of the changed digits:", *np.round(after).astype(int))
 print(f"Threshold: {-ink.offset_:.0f}")

@@ -1,16 +1,17 @@
 r"""
-============================================
-How sparse? A path, and what it is judged by
-============================================
+=========================================
+Choosing the sparsity by cross-validation
+=========================================
 
-The sparse autoencoder holds the mean code of every unit near ``sparsity_target``. How
-small should that be? :class:`~skae.AutoencoderCV` goes through some values in every
-fold, each fit from the weights of the one before, and scores them on the rows held out:
-what ``LassoCV`` does for the lasso's penalty.
+The sparse autoencoder keeps the mean code of every unit near ``sparsity_target``. This
+example chooses the value of this parameter with :class:`~skae.AutoencoderCV`. In every
+fold it fits a sequence of values, where each fit starts from the weights of the fit
+before it, and scores every fit on the held-out rows. ``LassoCV`` chooses the penalty of
+the lasso in the same way.
 
-It takes more than that to find the answer, because there are two scores. The variance
-that is explained falls as codes become sparser, and knows nothing of what codes are
-for. What a linear classifier makes of them is another matter.
+The result depends on the score. The variance explained decreases when codes become
+sparser, whatever the codes are used for. The accuracy of a linear classifier on the
+codes can stay the same or increase. The example compares the two scores.
 """
 
 import sys
@@ -28,9 +29,10 @@ from skae.plotting import PathDisplay
 # Two searches
 # ------------
 #
-# Both go along the same values, in the same folds. The first one has no labels: it
-# scores reconstructions, and takes the sparsest codes whose score is within a standard
-# error of the best. The second one is given the labels and a classifier downstream.
+# Both searches use the same values and the same folds. The first one has no labels. It
+# scores the reconstructions, and chooses the sparsest codes whose score is at most one
+# standard error below the best. The second one uses the labels: it scores a classifier
+# that is fitted to the codes.
 
 X, y = load_digits(return_X_y=True)
 X, y = MinMaxScaler().fit_transform(X[:600]), y[:600]
@@ -51,16 +53,19 @@ for name, search in searches.items():
     print(f"{name}: sparsity_target {search.best_value_}")
 
 # %%
-# Their scores, above the share of codes near zero
-# ------------------------------------------------
+# Scores and the fraction of codes near zero
+# ------------------------------------------
 #
-# Thin lines are the folds, the band is a standard error of their mean.
+# The thin lines are the folds. The band is one standard error of their mean.
 #
-# On the left, reconstruction is the worse the sparser codes are. That is no discovery:
-# a penalty costs reconstruction, and a curve of this shape says nothing of how sparse
-# codes should be. On the right the classifier gains nothing any more from 0.2 on, and
-# of equal values the one with the sparsest codes is chosen. The band is wide, too: six
-# hundred digits hardly tell neighbours apart.
+# Left: the sparser the codes are, the worse is the reconstruction. This is true for
+# nearly every data set, because the penalty makes the reconstruction worse. The curve
+# therefore does not tell how sparse the codes should be.
+#
+# Right: the accuracy of the classifier does not increase above 0.2. Of values with
+# equal scores, the one with the sparsest codes is chosen. The band is wide: with 600
+# digits, the differences between neighbouring values are smaller than the standard
+# error.
 
 figure, axes = plt.subplots(
     2,

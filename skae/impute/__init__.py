@@ -1,7 +1,7 @@
-"""Missing entries: filled in by autoencoders, or hidden to score them by.
+"""Missing entries: imputation, and a score for predictions of hidden entries.
 
-Parts of rows are told from other parts by estimators that learn from incomplete rows,
-as all autoencoders here do.
+Both predict entries of a row from its other entries. They use estimators that learn
+from incomplete rows, such as the autoencoders of this package.
 """
 
 from skae.impute._held_out import HeldOutEntriesScorer

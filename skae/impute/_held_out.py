@@ -1,4 +1,4 @@
-"""Entries held out: a score of models that takes no part of a row for granted."""
+"""A score for models that predicts hidden entries of held-out rows."""
 
 from numbers import Real
 
@@ -13,39 +13,42 @@ from skae._sklearn import Interval, validate_params
 
 
 class HeldOutEntriesScorer(BaseEstimator):
-    """Score reconstructions of entries that the model is not shown.
+    """Scorer that hides some entries of the rows and scores their predictions.
 
-    A scorer for ``GridSearchCV(scoring=...)`` and whatever else takes callables
-    ``scorer(estimator, X, y)``. Of the rows that it is given some entries are hidden,
-    at random, as if they were missing, and predicted from those that are left:
+    Use it as ``GridSearchCV(scoring=...)``, and wherever a function
+    ``scorer(estimator, X, y)`` is accepted. It replaces randomly selected entries of X
+    by NaN, predicts them from the other entries, and returns
 
         R² = 1 − Σ (x̂_ij − x_ij)² / Σ (x_ij − m_j)²
 
-    over the hidden entries, m_j being the mean of what is left of column j. So 1 is
-    perfect, and 0 no better than the column means.
+    over the hidden entries, where m_j is the mean of the entries of column j that are
+    not hidden. 1 is perfect, and 0 is no better than the column means.
 
-    Rows held out are no judge of how many components there are, or how sparse codes
-    should be: more components, and less sparsity, always reconstruct a row better of
-    which all entries are shown. Entries that are hidden tell what of it was noise [1]_.
+    Use it to choose the number of components or the sparsity of the codes. The usual
+    score on held-out rows is not suitable for this: with more components, or with less
+    sparse codes, the reconstruction of complete rows is always better, because it also
+    contains the noise. Hidden entries can only be predicted from the structure of the
+    data [1]_.
 
     Parameters
     ----------
     share : float, default=0.1
-        Of the observed entries, in (0, 1), those that are hidden.
+        Fraction of the observed entries that is hidden, in (0, 1).
 
     random_state : int, RandomState instance or None, default=0
-        Draws them. With an int the same are hidden of every model's rows.
+        Seed for the selection of the hidden entries. With an int, the same entries are
+        hidden for every model.
 
     See Also
     --------
-    sklearn.model_selection.GridSearchCV : Takes it as ``scoring``.
-    AutoencoderImputer : Predicts entries that are missing for good.
+    sklearn.model_selection.GridSearchCV : Search with this scorer as ``scoring``.
+    AutoencoderImputer : Fill in missing entries.
 
     Notes
     -----
-    The estimator must take NaN and have ``predict(X)`` that returns X, as the
-    autoencoders here do. Of a pipeline it is the last step, and entries are hidden from
-    what that step is given: columns that a scaler has scaled count alike.
+    The estimator must accept NaN, and its ``predict(X)`` must return a reconstruction
+    of X, as the autoencoders of this package do. In a pipeline, entries of the input of
+    the last step are hidden. After a scaler, all columns therefore have equal weight.
 
     References
     ----------
@@ -89,14 +92,14 @@ class HeldOutEntriesScorer(BaseEstimator):
         y: object = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> float:
-        """Hide entries of X, and score what ``estimator`` predicts for them.
+        """Hide entries of X, and score the predictions of ``estimator`` for them.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted one, or a pipeline of which it is the last step.
+            A fitted estimator, or a fitted pipeline that ends in one.
         X : array-like of shape (n_samples, n_features)
-            Rows; entries that are NaN are missing, and none of those that are hidden.
+            The rows. Entries that are NaN are missing and are not scored.
         y : object
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
@@ -105,7 +108,7 @@ class HeldOutEntriesScorer(BaseEstimator):
         Returns
         -------
         float
-            R² of the hidden entries; NaN where they do not vary.
+            R² of the hidden entries. NaN if they do not vary.
         """
         validate_params(self)
         if isinstance(estimator, Pipeline):
@@ -129,10 +132,10 @@ class HeldOutEntriesScorer(BaseEstimator):
         return float(1 - weights @ np.vecdot(errors, errors) / variation)
 
     def _hidden(self, rows):
-        """Which entries are: ``share`` of those observed, but one a column is left."""
+        """Mask of the hidden entries; each column keeps at least one entry."""
         observed = ~np.isnan(rows)
         draws = check_random_state(self.random_state).uniform(size=rows.shape)
-        # Of each column the entry that was drawn highest stays where it is.
+        # The entry with the largest draw of each column is not hidden.
         draws = np.where(observed, draws, -1)
         kept = np.zeros(rows.shape, bool)
         kept[draws.argmax(axis=0), np.arange(rows.shape[1])] = True
@@ -149,7 +152,7 @@ class HeldOutEntriesScorer(BaseEstimator):
 
 
 def _means(rows, weights):
-    """Of the observed entries of each column, weighted; 0 where there are none."""
+    """Weighted means of the observed entries of each column; 0 if there are none."""
     observed = ~np.isnan(rows)
     counts = weights @ observed
     sums = weights @ np.where(observed, rows, 0).astype(np.float64)

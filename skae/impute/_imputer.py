@@ -1,4 +1,4 @@
-"""The imputer: missing entries as autoencoders predict them from the others."""
+"""Imputation of missing entries by autoencoders."""
 
 from numbers import Integral, Real
 from typing import Any, Self
@@ -23,101 +23,105 @@ from skae.export.onnx import WithoutGraph
 from skae.rows.masked import refuse_masked
 
 _MAX_SEED = np.iinfo(np.int32).max
-# Of the default autoencoder: units for each column, and entries that are masked.
+# Default autoencoder: units for each column, and the fraction of masked entries.
 _UNITS_A_COLUMN, _MASKED = 1.0, 0.35
 
 
 class AutoencoderImputer(
     WithoutGraph, DocLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 ):
-    """Fill in missing entries as autoencoders predict them from the others.
+    """Fill in missing entries with the predictions of autoencoders.
 
-    Denoising autoencoders learn to reconstruct rows of which a part has been masked,
-    and a missing entry is masked for good. They learn from incomplete rows: their loss
-    is a sum over what was observed. Columns are scaled to unit variance for them, and
-    back.
+    Denoising autoencoders learn to reconstruct rows in which some entries have been
+    masked. Such a masked entry is like a missing entry. The autoencoders learn from
+    incomplete rows: their loss is a sum over the observed entries. The columns are
+    scaled to unit variance before, and the predictions are scaled back.
 
     Parameters
     ----------
     estimator : estimator, default=None
-        Fitted to scaled rows with NaN, has ``predict(X)`` that returns such rows
-        without NaN: any autoencoder of this package, or a :class:`StackedAutoencoder`.
-        None is a :class:`DenoisingAutoencoder` with as many units as there are columns
-        and a ``corruption_level`` of 0.35.
+        The estimator that predicts the missing entries. It is fitted to scaled rows
+        with NaN, and its ``predict(X)`` must return rows without NaN. Use an
+        autoencoder of this package or a :class:`StackedAutoencoder`. None means a
+        :class:`DenoisingAutoencoder` with one unit for each column and a
+        ``corruption_level`` of 0.35.
 
     n_estimators : int, default=5
-        How many are fitted, each from a random start of its own. The mean of what they
-        predict is nearer to the truth than what one does; time grows in proportion.
+        Number of estimators, which are fitted from different random weights. The mean
+        of their predictions usually has a smaller error than that of a single one. The
+        time is proportional to this number.
 
     clip : bool, default=True
-        Whether predictions are held within the range that was observed in ``fit``,
-        column by column.
+        Whether to limit the predictions of each column to the range of the entries
+        observed in ``fit``.
 
     round_integers : bool, default=False
-        Whether predictions are rounded in columns of which all entries observed in
-        ``fit`` are whole numbers.
+        Whether to round the predictions of a column if all its entries observed in
+        ``fit`` are integers.
 
     missing_values : float, default=np.nan
-        What stands for a missing entry. Where it is a number, X may have no NaN.
+        The value that marks a missing entry. If it is a number, X must not contain NaN.
 
     add_indicator : bool, default=False
-        Whether ``transform`` adds columns that tell where entries were missing, those
-        of a :class:`sklearn.impute.MissingIndicator`.
+        Whether ``transform`` adds columns that mark missing entries, as
+        :class:`sklearn.impute.MissingIndicator` does.
 
     keep_empty_features : bool, default=False
-        Whether columns without an entry observed in ``fit`` are filled with 0; they are
-        left out otherwise.
+        Whether to keep columns that have no observed entry in ``fit``, filled with 0.
+        Otherwise they are removed.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds the autoencoders. Pass an int for reproducible results.
+        Seed of the autoencoders. Pass an int for reproducible results.
 
     Attributes
     ----------
     estimators_ : list of estimator
-        The fitted ones, on scaled columns; empty where no column has an entry.
+        The estimators, fitted to the scaled columns. Empty if no column has an observed
+        entry.
 
     mean_ : ndarray of shape (n_features_in_,)
-        Means of the observed entries, 0 where there are none.
+        Means of the observed entries; 0 for columns without observed entries.
 
     scale_ : ndarray of shape (n_features_in_,)
-        Standard deviations of the observed entries, 1 where they do not vary.
+        Standard deviations of the observed entries; 1 for columns that do not vary.
 
     range_ : ndarray of shape (2, n_features_in_)
-        Least and greatest of the observed entries, 0 where there are none.
+        Smallest and largest observed entry; 0 for columns without observed entries.
 
     integer_ : ndarray of bool of shape (n_features_in_,)
-        Which columns have whole numbers only.
+        Whether all observed entries of a column are integers.
 
     empty_ : ndarray of bool of shape (n_features_in_,)
-        Which columns have no observed entry.
+        Whether a column has no observed entry.
 
     indicator_ : sklearn.impute.MissingIndicator or None
-        Adds columns; None without ``add_indicator``.
+        The fitted indicator. None if ``add_indicator=False``.
 
     n_features_in_ : int
         Number of features seen in ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X had any that are all strings.
+        Names of the features, if all feature names of X are strings.
 
     See Also
     --------
-    sklearn.impute.SimpleImputer : A constant a column, such as the mean.
-    sklearn.impute.KNNImputer : Means of the nearest rows.
-    sklearn.impute.IterativeImputer : A regression of each column on the others.
-    DenoisingAutoencoder : What is fitted by default.
+    sklearn.impute.SimpleImputer : Fill in a constant, such as the mean of the column.
+    sklearn.impute.KNNImputer : Fill in the mean of the nearest rows.
+    sklearn.impute.IterativeImputer : Predict each column from the others by regression.
+    DenoisingAutoencoder : The default estimator.
 
     Notes
     -----
-    What is predicted is a mean, given the rest of the row: single values, that vary
-    less than the missing ones did. They suit a model that comes next; for standard
-    errors of statistics, impute several times with a method that draws.
+    The predictions estimate the mean of the missing entry, given the other entries of
+    the row. They vary less than the true values. This is suitable for the input of
+    another model. To compute standard errors, use multiple imputation with a method
+    that draws random values.
 
-    Rows in which nothing is missing are returned as they are. A row in which nothing
-    was observed gets what the autoencoders make of the column means.
+    Complete rows are returned unchanged. For a row without observed entries, the
+    reconstruction of the column means is returned.
 
-    Other autoencoder imputers fill in means first and learn from rows with means [1]_,
-    or take the loss over observed entries, too [2]_.
+    Other imputers with autoencoders fill in the column means and learn from the filled
+    rows [1]_, or use the loss of the observed entries, as this one does [2]_.
 
     References
     ----------
@@ -176,7 +180,7 @@ class AutoencoderImputer(
         self.random_state = random_state
 
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
-        """Learn the autoencoders from X.
+        """Fit the autoencoders to X.
 
         Parameters
         ----------
@@ -194,7 +198,7 @@ class AutoencoderImputer(
         Raises
         ------
         ValueError
-            If a parameter or X is not what is allowed; the message names it.
+            If a parameter or X is invalid. The message names the problem.
         """
         with unchanged_on_error(self):
             validate_params(self)
@@ -217,8 +221,8 @@ class AutoencoderImputer(
         Returns
         -------
         ndarray of shape (n_samples, n_features_out)
-            The rows without missing entries, a copy, in the dtype of X if that is
-            float32 or float64; beside them what ``add_indicator`` adds.
+            A copy of the rows without missing entries, followed by the columns of
+            ``add_indicator``. The dtype is that of X if this is float32 or float64.
         """
         check_is_fitted(self, "estimators_")
         rows = self._rows(X, reset=False)
@@ -245,7 +249,7 @@ class AutoencoderImputer(
         Returns
         -------
         ndarray of str
-            Those of the columns that are kept, and of the indicators.
+            Names of the columns that are kept and of the indicator columns.
         """
         check_is_fitted(self, "estimators_")
         given = super().get_feature_names_out(input_features)
@@ -273,7 +277,7 @@ class AutoencoderImputer(
 
     @property
     def _kept(self):
-        """Which columns are returned."""
+        """Mask of the columns that are returned."""
         return (
             np.full(len(self.empty_), True)
             if self.keep_empty_features
@@ -319,7 +323,7 @@ class AutoencoderImputer(
         self.integer_ = (~observed | (values == np.round(values))).all(axis=0)
 
     def _scaled(self, rows):
-        """The columns that have entries, of unit spread, in the dtype of the rows."""
+        """The columns with observed entries, scaled, in the dtype of the rows."""
         scaled = (rows - self.mean_) / self.scale_
         return np.ascontiguousarray(scaled[:, ~self.empty_], rows.dtype)
 

@@ -1,4 +1,4 @@
-"""What units stand for, and how well a dictionary does: measures of codes and atoms."""
+"""Tools to interpret units, and measures of codes and dictionaries."""
 
 from skae.inspection._dictionaries import matched_units, stability
 from skae.inspection._measures import (

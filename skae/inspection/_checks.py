@@ -1,4 +1,4 @@
-"""What codes and rows may be: arrays or sparse matrices of numbers."""
+"""Validation of codes and rows: arrays or sparse matrices of numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DTYPES = [np.float64, np.float32]
 
 
 def checked(array: Any, name: str) -> Any:
-    """A finite array, (n, m), or a CSR matrix without duplicate entries."""
+    """Validate as a finite array (n, m) or a CSR matrix without duplicate entries."""
     array = check_array(array, accept_sparse="csr", dtype=DTYPES, input_name=name)
     if issparse(array) and not array.has_canonical_format:
         array = array.copy()
@@ -22,12 +22,12 @@ def checked(array: Any, name: str) -> Any:
 
 
 def is_integer(value: Any) -> bool:
-    """Whether it is an integer of Python's or NumPy's."""
+    """Whether a value is an integer of Python or NumPy."""
     return isinstance(value, Integral)
 
 
 def checked_pair(first: Any, second: Any, names: tuple[str, str]) -> tuple[Any, Any]:
-    """Two such of as many rows."""
+    """Validate two arrays with the same number of rows."""
     first, second = checked(first, names[0]), checked(second, names[1])
     if first.shape[0] != second.shape[0]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How alike two dictionaries are: units of one matched with units of the other."""
+"""Similarity of two dictionaries, by matching their units."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ from skae.inspection._checks import DTYPES
 
 
 def matched_units(A: Any, B: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Match each atom of one dictionary with one of another, as like as can be.
+    """Match the atoms of two dictionaries one to one by their similarity.
 
-    Of all ways to pair them, the one with the largest sum of cosines (Hungarian
-    method). A unit that is the negative of another is not like it, as codes above zero
-    have it.
+    The matching has the largest possible sum of cosines (Hungarian method). Atoms with
+    opposite directions are not similar, because codes of a TopK autoencoder are not
+    negative.
 
     Parameters
     ----------
     A : array-like of shape (n_units_a, n_features)
-        Atoms, such as ``decoder_components_``; any length.
+        Atoms of the first dictionary, such as ``decoder_components_``. They are scaled
+        to length one.
     B : array-like of shape (n_units_b, n_features)
-        Others, of the same features.
+        Atoms of the second dictionary, with the same features.
 
     Returns
     -------
     rows_a : ndarray of int of shape (n_matched,)
-        Rows of A, in ascending order: all of them if B has no fewer.
+        Indices of rows of A, in ascending order. They are all rows of A, unless B has
+        fewer rows.
     rows_b : ndarray of int of shape (n_matched,)
-        The row of B that each is matched with.
+        Indices of the rows of B that they are matched with.
     cosines : ndarray of shape (n_matched,)
-        Of these pairs, in [−1, 1], float64.
+        Cosines of these pairs, in [−1, 1], float64.
 
     Raises
     ------
     ValueError
-        If they have different numbers of columns.
+        If A and B have different numbers of columns.
 
     Examples
     --------
@@ -60,26 +62,27 @@ def matched_units(A: Any, B: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def stability(A: Any, B: Any) -> float:
-    """Measure how much of a dictionary comes back in another, as from another seed.
+    """Measure the similarity of two dictionaries, such as those of two seeds.
 
-    The mean cosine of units that are matched one to one [1]_.
+    The result is the mean cosine of the atoms, matched one to one [1]_.
 
     Parameters
     ----------
     A : array-like of shape (n_units_a, n_features)
-        Atoms, such as ``decoder_components_``; any length.
+        Atoms of the first dictionary, such as ``decoder_components_``. They are scaled
+        to length one.
     B : array-like of shape (n_units_b, n_features)
-        Others, of the same features.
+        Atoms of the second dictionary, with the same features.
 
     Returns
     -------
     float
-        1 where the smaller dictionary is part of the other, whatever the order of the
-        units; about 0 for unrelated ones in many dimensions.
+        1 if the larger dictionary contains all atoms of the smaller one, in any order.
+        About 0 for unrelated dictionaries with many features.
 
     See Also
     --------
-    matched_units : Which unit is matched with which.
+    matched_units : The matched pairs of atoms.
 
     References
     ----------
@@ -98,6 +101,6 @@ def stability(A: Any, B: Any) -> float:
 
 
 def _directions(A: np.ndarray) -> np.ndarray:
-    """Rows of length one; an atom of zeros stays, and is like none."""
+    """Rows scaled to length one; rows of zeros are not changed."""
     lengths = np.linalg.norm(A, axis=1, keepdims=True)
     return np.divide(A, lengths, out=np.zeros_like(A), where=lengths > 0)

@@ -1,4 +1,4 @@
-"""How good codes are: what they explain, how sparse and how readable they are."""
+"""Measures of codes: variance explained, sparsity and interpretability."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _ROWS_AT_A_TIME = 1024
 def explained_variance(estimator: Any, X: Any) -> float:
     """Measure the fraction of the variance of X that codes explain.
 
-    1 − Σ_i ‖x_i − x̂_i‖² / Σ_i ‖x_i − x̄‖², about the column means x̄. Where the
-    columns are far from zero, the same about zero is close to one for any
-    reconstruction.
+    The result is 1 − Σ_i ‖x_i − x̂_i‖² / Σ_i ‖x_i − x̄‖², with the column means x̄.
+    Without subtracting the means, the result would be close to 1 for every
+    reconstruction if the columns are far from zero.
 
     Parameters
     ----------
     estimator : object
-        Fitted, with ``transform`` and ``inverse_transform``; or, as scikit-learn's
-        ``DictionaryLearning`` in some versions, with ``components_`` in place of the
-        latter. An autoencoder, ``DictionaryLearning``, ``NMF`` or ``PCA``.
+        A fitted autoencoder, ``DictionaryLearning``, ``NMF``, ``PCA`` or another
+        estimator with ``transform`` and ``inverse_transform``. Instead of
+        ``inverse_transform``, it can have ``components_``.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        At least two rows that are not all equal.
+        At least two rows, not all equal.
 
     Returns
     -------
     float
-        1 is perfect, 0 no better than the column means, and there is no lower bound.
+        1 is perfect, 0 is no better than the column means. There is no lower bound.
 
     Raises
     ------
@@ -83,10 +83,10 @@ def _reconstructed(estimator: Any, rows: Any) -> np.ndarray:
 
 
 def hoyer_sparsity(codes: Any) -> np.ndarray:
-    """Measure how sparse each code is, by Hoyer's ratio of norms.
+    """Measure the sparsity of each code by Hoyer's ratio of norms.
 
-    (√m − ‖h‖₁/‖h‖₂) / (√m − 1) for a code of m entries: 0 if all are of one size, 1
-    if all but one are zero [1]_.
+    For a code h with m entries, this is (√m − ‖h‖₁/‖h‖₂) / (√m − 1). It is 0 if all
+    entries have the same absolute value, and 1 if only one entry is not zero [1]_.
 
     Parameters
     ----------
@@ -96,8 +96,7 @@ def hoyer_sparsity(codes: Any) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_samples,)
-        In [0, 1]; nan of a code that is zero throughout, of which ``np.nanmean`` takes
-        no notice.
+        Values in [0, 1]. NaN for codes of zeros only; ``np.nanmean`` ignores them.
 
     References
     ----------
@@ -126,28 +125,28 @@ def hoyer_sparsity(codes: Any) -> np.ndarray:
 
 
 def sparse_probing(codes: Any, y: Any, k: int = 1, *, cv: int = 5) -> float:
-    """Measure how well a linear model tells classes apart from few units.
+    """Measure how well a linear model separates classes with few units.
 
-    Units that each stand for one thing let a probe do with few of them [1]_. The k
-    units are those of the largest ANOVA F-value, and a logistic regression on their
-    codes, divided by each one's largest, is cross-validated; both see the training
-    folds only.
+    If each unit has one meaning, few units are sufficient for a good classifier [1]_.
+    The k units with the largest ANOVA F-value are selected. Their codes are divided by
+    the largest code of each unit, and a logistic regression on them is cross-validated.
+    All these steps use the training folds only.
 
     Parameters
     ----------
     codes : {array-like, sparse matrix} of shape (n_samples, n_components)
         What ``transform`` returns.
     y : array-like of shape (n_samples,)
-        Classes.
+        Class labels.
     k : int, default=1
-        Units that the probe may look at, from 1 to n_components.
+        Number of units that the classifier uses, from 1 to n_components.
     cv : int, default=5
-        Number of folds, each with all classes; at least 2.
+        Number of stratified folds, at least 2.
 
     Returns
     -------
     float
-        Mean accuracy on the folds held out, in [0, 1].
+        Mean accuracy on the held-out folds, in [0, 1].
 
     References
     ----------
@@ -172,7 +171,7 @@ def sparse_probing(codes: Any, y: Any, k: int = 1, *, cv: int = 5) -> float:
             "units."
         )
     with np.errstate(divide="ignore", invalid="ignore"):
-        # A unit that is constant in a fold has no F-value, and is not chosen.
+        # A unit that is constant in a fold has no F-value, and is not selected.
         active = np.asarray((codes != 0).sum(axis=0)).ravel() > 0
     if active.sum() >= k:
         codes = codes[:, np.flatnonzero(active)]
@@ -203,35 +202,37 @@ def _f_values(codes: Any, y: np.ndarray) -> np.ndarray:
 
 
 def monosemanticity(codes: Any, X: Any) -> np.ndarray:
-    """Measure how alike the samples are that excite each unit.
+    """Measure the similarity of the samples that activate each unit.
 
-    The mean cosine similarity of all pairs of samples, weighted by the product of
-    their codes [1]_::
+    For unit j, this is the mean cosine similarity of all pairs of samples, weighted by
+    the product of their codes [1]_::
 
         m_j = Σ_{i≠l} |h_ij| |h_lj| cos(x_i, x_l) / Σ_{i≠l} |h_ij| |h_lj|.
 
-    With u_i = x_i/‖x_i‖ the numerator is ‖Σ_i abs(h_ij) u_i‖² − Σ_i h_ij² ‖u_i‖², so
-    no pair has to be formed.
+    A high value means that the unit has one meaning. With u_i = x_i/‖x_i‖ the
+    numerator is ‖Σ_i abs(h_ij) u_i‖² − Σ_i h_ij² ‖u_i‖², so the computation does not
+    need the pairs.
 
     Parameters
     ----------
     codes : {array-like, sparse matrix} of shape (n_samples, n_components)
         What ``transform`` returns.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        What samples are compared by: the rows that were encoded, or embeddings of the
-        same samples by another model. If these are far from zero, take their column
-        means away first, for otherwise all are alike.
+        The vectors whose cosines are computed: the rows that were encoded, or
+        embeddings of the same samples by another model. Subtract the column means if
+        they are far from zero. Otherwise all samples are similar.
 
     Returns
     -------
     ndarray of shape (n_components,)
-        In [−1, 1], float64; nan of units that are active on fewer than two samples.
+        Values in [−1, 1], float64. NaN for units that are active on fewer than two
+        samples.
 
     References
     ----------
     .. [1] M. Pach, S. Karthik, Q. Bouniot, S. Belongie and Z. Akata, "Sparse
        autoencoders learn monosemantic features in vision-language models", NeurIPS
-       2025, arXiv:2504.02821, equation 9, whose activations lie in [0, 1].
+       2025, arXiv:2504.02821, equation 9. There, activations are in [0, 1].
 
     Examples
     --------
@@ -252,7 +253,7 @@ def monosemanticity(codes: Any, X: Any) -> np.ndarray:
     sums = sums.toarray() if issparse(sums) else sums
     h_squared = h.multiply(h) if issparse(h) else np.square(h)
     own = np.asarray(h_squared.sum(axis=0)).ravel()
-    # A row of zeros is like no other, and not like itself.
+    # A row of zeros has cosine 0 with every row, also with itself.
     own_cosines = np.asarray(h_squared.T @ there.astype(np.float64)).ravel()
     pairs = np.asarray(h.sum(axis=0)).ravel() ** 2 - own
     active = np.asarray((h > 0).sum(axis=0)).ravel()

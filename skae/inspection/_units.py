@@ -1,4 +1,4 @@
-"""When units are active: the samples that excite one most, and how often it is so."""
+"""Activity of units: samples with the largest codes, frequencies and dead units."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from skae.inspection._checks import checked, is_integer
 def top_samples(
     estimator: Any, X: Any, unit: int, n: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the samples whose code of one unit is largest.
+    """Find the samples with the largest codes of one unit.
 
-    Reading them is the first thing to do with a unit: what they have in common is what
-    it stands for.
+    Look at these samples to interpret a unit: the unit represents what they have in
+    common.
 
     Parameters
     ----------
     estimator : object
-        Fitted, with ``transform``: an autoencoder, ``DictionaryLearning``, ``NMF``, or
-        a pipeline that ends in one.
+        A fitted autoencoder, ``DictionaryLearning``, ``NMF``, another estimator with
+        ``transform``, or a pipeline that ends in one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        What its ``transform`` takes.
+        Input of ``transform``.
     unit : int
-        Index of the unit, from 0 to the number of units less one.
+        Index of the unit, from 0 to the number of units minus one.
     n : int, default=10
-        Number of samples, at least 1.
+        Maximal number of samples, at least 1.
 
     Returns
     -------
     indices : ndarray of int of shape (n_found,)
-        Of rows of X, those of the largest codes first, and those that come first in X
-        where codes are equal. Only rows whose code is above zero are among them, so
-        that there may be fewer than ``n``.
+        Indices of rows of X, ordered by decreasing code. Equal codes are ordered as in
+        X. Only samples with a positive code are returned, so there may be fewer than
+        ``n``.
     codes : ndarray of shape (n_found,)
         The codes of these rows.
 
     Raises
     ------
     ValueError
-        If there is no such unit, or ``n`` is no positive integer.
+        If there is no such unit, or ``n`` is not a positive integer.
 
     See Also
     --------
-    skae.plotting.TopActivationsDisplay : Draws them.
+    skae.plotting.TopActivationsDisplay : Draw these samples.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def top_samples(
 
 
 def top_of_codes(codes: Any, unit: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same, of codes that are there, an array or a CSR matrix."""
+    """Find the samples with the largest codes in an array or CSR matrix of codes."""
     if not is_integer(n) or n < 1:
         raise ValueError(f"n must be an integer of 1 or more, got n={n!r}.")
     units = codes.shape[1]
@@ -79,7 +79,7 @@ def top_of_codes(codes: Any, unit: int, n: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def activation_frequency(codes: Any) -> np.ndarray:
-    """Measure how often each unit is active: the fraction of codes that are not zero.
+    """Measure how often each unit is active, as the fraction of non-zero codes.
 
     Parameters
     ----------
@@ -89,11 +89,11 @@ def activation_frequency(codes: Any) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_components,)
-        In [0, 1], float64.
+        Fractions in [0, 1], float64.
 
     See Also
     --------
-    dead_units : Those that never are.
+    dead_units : Units that are never active.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def activation_frequency(codes: Any) -> np.ndarray:
     array([0.  , 0.75])
     """
     codes = checked(codes, "codes")
-    # Of a sparse matrix, zeros may be stored.
+    # Zeros can be stored in a sparse matrix.
     active = np.asarray((codes != 0).sum(axis=0)).ravel()
     return active / codes.shape[0]
 
@@ -113,13 +113,13 @@ def dead_units(codes: Any) -> np.ndarray:
     Parameters
     ----------
     codes : {array-like, sparse matrix} of shape (n_samples, n_components)
-        What ``transform`` returns, of all rows that count: of a few rows only, most
-        units of a sparse code are silent.
+        What ``transform`` returns for many rows, such as the training set. On only a
+        few rows, most units of a sparse code are zero.
 
     Returns
     -------
     ndarray of int of shape (n_dead,)
-        Their indices, in ascending order.
+        Indices of these units, in ascending order.
 
     See Also
     --------

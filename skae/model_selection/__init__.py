@@ -1,1 +1,1 @@
-"""Choosing: paths over a parameter, their cross-validation, and comparisons."""
+"""Model selection: paths of fits, their cross-validation, and comparisons."""

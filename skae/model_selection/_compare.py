@@ -1,4 +1,4 @@
-"""Estimators side by side, PCA among them: scores, and what can be said of them."""
+"""Comparison of representations with PCA: scores and tests of their differences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CLASSES = 20  # of floats, at most
 # Name, number of components and estimator; without a number it has its own.
 Candidate = tuple[str, int | None, Any]
 _SIZES = ("n_components", "estimator__n_components")
-# What a representation has learnt, under the names that scikit-learn and we give it.
+# Attributes of learnt arrays in scikit-learn and in this package.
 _LEARNT = (
     *("components_", "decoder_components_", "mean_", "mixing_", "whitening_"),
     *("intercept_hidden_", "intercept_visible_", "coefs_", "intercepts_"),
@@ -48,76 +48,85 @@ def compare(
     scaler: Any = None,
     n_jobs: int | None = None,
 ) -> Comparison:
-    """Compare representations of X with PCA, by what is made of them on rows held out.
+    """Compare representations of X with PCA by their scores on held-out rows.
 
-    In every fold each representation is fitted to the training rows. With ``y``, a
-    classifier or regressor is fitted to their codes and scored on the codes of the rows
-    held out; the same folds for everybody. PCA is always among them, and with ``y`` so
-    are the features as they are.
+    In every fold, each representation is fitted to the training rows. With ``y``, a
+    classifier or regressor is fitted to the codes of these rows, and scored on the
+    codes of the held-out rows. All representations use the same folds. PCA is always
+    included. With ``y``, the original features are included as well.
 
-    Differences are from PCA with as many components or, where it cannot have so many,
-    from the best of its sizes. They come with the interval and the p-value of the
-    corrected resampled t-test [1]_ [2]_: folds share their training rows, of which the
-    plain t-test takes no account, and finds differences too often. Neither is corrected
-    for how many rows the table has.
+    Each score is compared with that of PCA with the same number of components. If PCA
+    cannot have that many, it is compared with the best of the other PCA models. The
+    confidence interval and the p-value are those of the corrected resampled t-test
+    [1]_ [2]_. The usual t-test ignores that the folds share training rows, and
+    therefore finds too many differences. There is no correction for multiple
+    comparisons.
 
     Parameters
     ----------
     estimators : estimator, list or dict of str to estimator
-        Transformers: those of this package, of scikit-learn, a pipeline, an
-        :class:`AutoencoderCV`. Without names they are called by their classes.
+        Transformers: those of this package or of scikit-learn, pipelines, or an
+        :class:`AutoencoderCV`. In a dict, the keys are the names in the table.
+        Otherwise the names of the classes are used.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Data.
 
     y : array-like of shape (n_samples,), default=None
-        Targets. Without them the score is the variance explained on rows held out.
+        Labels or targets. Without them, the score is the fraction of the variance of
+        the held-out rows that is explained.
 
     downstream : estimator, default=None
-        What is fitted to codes and ``y``. None is a logistic regression of standardised
-        codes or, where ``y`` is of floats that are not whole or take more than 20
-        values, a ridge regression. Sparse codes are scaled, not centred.
+        The classifier or regressor that is fitted to the codes and ``y``. None means a
+        logistic regression on standardised codes or, if ``y`` contains floats that are
+        not whole or have more than 20 different values, a ridge regression. Sparse
+        codes are scaled, but not centred.
 
     cv : int, splitter or iterable, default=None
-        Folds; None is five folds, twice, shuffled with a seed of 0.
+        The folds. None means five folds, repeated twice, shuffled with a seed of 0.
 
     n_components : int or list of int, default=None
-        Sizes at which to compare. None takes each estimator at its own. One that has
-        no ``n_components``, such as a stack or a pipeline, is at its own anyway. PCA is
-        at all of these sizes.
+        Numbers of components to compare. None uses the number that each estimator has.
+        The parameter has no effect on estimators without ``n_components``, such as a
+        stack or a pipeline. PCA is compared with all these numbers.
 
     scaler : transformer, default=None
-        Fitted to the training rows of each fold and put in front of everybody, such as
-        ``MinMaxScaler()``; or, where entries of X are missing, an imputer.
+        A scaler such as ``MinMaxScaler()``, which is fitted to the training rows of
+        each fold and applied before all representations. If entries of X are missing,
+        it must fill them in.
 
     n_jobs : int, default=None
-        Fits at the same time.
+        Number of fits at the same time.
 
     Returns
     -------
     Comparison
-        It prints as a table, also in notebooks; ``to_frame()`` makes a pandas frame,
-        ``to_markdown()`` Markdown. Of each estimator and size:
+        A table, which can be printed and is also shown in notebooks. ``to_frame()``
+        converts it to a pandas data frame, and ``to_markdown()`` to Markdown. It has a
+        row for each estimator and number of components, with the columns
 
         * ``score``, the mean over the folds, and ``error``, its standard error, with
           the same correction;
-        * ``difference`` from PCA, ``low`` and ``high`` of its 95 % interval, and ``p``;
-        * ``explained``, the fraction of the variance of held-out rows;
-        * ``sparsity``, Hoyer's measure of the held-out codes, (√k − ‖h‖₁/‖h‖₂)/(√k − 1)
-          on average: 1 where one code of a row is not zero, 0 where all have one size;
-        * ``fit_seconds`` and ``transform_seconds``, of CPU, the median of the folds;
-        * ``parameters``, how many numbers it has learnt.
+        * ``difference``, the difference from PCA; ``low`` and ``high``, its 95 %
+          confidence interval; and ``p``, its p-value;
+        * ``explained``, the fraction of the variance of the held-out rows that is
+          explained;
+        * ``sparsity``, the mean of Hoyer's measure (√k − ‖h‖₁/‖h‖₂)/(√k − 1) of the
+          codes of the held-out rows: 1 if only one code of a row is not zero, 0 if all
+          codes of a row have the same size;
+        * ``fit_seconds`` and ``transform_seconds``, CPU time, the median of the folds;
+        * ``parameters``, the number of learnt numbers.
 
     Raises
     ------
     ValueError
-        If y is missing where ``downstream`` needs it, if a size is not allowed, or if
-        X contains NaN and there is no ``scaler``.
+        If ``downstream`` is given without ``y``, if a number of components is
+        invalid, or if X contains NaN and there is no ``scaler``.
 
     See Also
     --------
-    skae.plotting.ComparisonDisplay : Draws it.
-    AutoencoderCV : Chooses a parameter.
+    skae.plotting.ComparisonDisplay : Draw the comparison.
+    AutoencoderCV : Choose a parameter by cross-validation.
 
     References
     ----------
@@ -212,7 +221,7 @@ def _refuse_missing(X: Any) -> None:
 
 
 def _model_for(y: Any) -> Any:
-    """What is downstream where nobody says."""
+    """The default of ``downstream``."""
     values = np.asarray(y)
     continuous = type_of_target(values).startswith("continuous")
     if (values.dtype.kind == "f" and len(np.unique(values)) > _CLASSES) or continuous:
@@ -287,7 +296,7 @@ def _sizes(n_components: Any) -> list[int] | None:
 
 
 def _named(estimators: Any) -> dict[str, Any]:
-    """Name -> estimator; the second of a class is the class's name and a 2."""
+    """Name -> estimator; a second estimator of a class has a 2 after its name."""
     if isinstance(estimators, Mapping):
         named = dict(estimators)
     else:
@@ -310,7 +319,7 @@ def _named(estimators: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Run:
-    """What a representation has come to in a fold."""
+    """Results of a representation in one fold."""
 
     score: float
     explained: float
@@ -360,7 +369,7 @@ def _judge(
 
 
 def _explained(fitted: Any, codes: Any, rows: Any) -> float:
-    """Fraction of the variance of rows that is in the reconstructions of codes."""
+    """Fraction of the variance of rows that the codes explain."""
     if fitted is None:
         return 1.0
     if not hasattr(fitted, "inverse_transform"):
@@ -371,7 +380,7 @@ def _explained(fitted: Any, codes: Any, rows: Any) -> float:
 
 
 def _hoyer(codes: Any) -> float:
-    """Hoyer's sparsity, the mean over rows; rows of zeros are left out."""
+    """Mean of Hoyer's sparsity over the rows that are not zero."""
     codes = codes.toarray() if issparse(codes) else np.asarray(codes, float)
     lengths = np.linalg.norm(codes, axis=1)
     rows, lengths = codes[lengths > 0], lengths[lengths > 0]
@@ -382,7 +391,7 @@ def _hoyer(codes: Any) -> float:
 
 
 def _n_parameters(fitted: Any) -> int:
-    """How many numbers it has learnt, by the names that such have."""
+    """Number of learnt numbers, counted in the attributes listed in _LEARNT."""
     model = getattr(fitted, "best_estimator_", fitted)
     if hasattr(model, "steps"):
         return sum(_n_parameters(step) for _, step in model.steps)
@@ -397,7 +406,7 @@ def _n_parameters(fitted: Any) -> int:
 def _test_against_pca(
     scores: dict[tuple[str, int], np.ndarray], key: tuple[str, int], share: float
 ) -> Paired | None:
-    """Against PCA with as many components, or where it has none such at its best."""
+    """Test against PCA with as many components or, without one, the best PCA."""
     if key[0] == "PCA":
         return None
     of_pca = {k: of_one for (name, k), of_one in scores.items() if name == "PCA"}

@@ -1,4 +1,4 @@
-"""A comparison as a table: in text, Markdown, HTML, or as a frame."""
+"""A comparison as a table: text, Markdown, HTML or a data frame."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ HEADS = (
 
 
 class Comparison:
-    """What :func:`compare` has found; it prints as a table.
+    """Result of :func:`compare`, printed as a table.
 
     Parameters
     ----------
     rows : list of dict
-        Of each estimator and size what ``compare`` describes.
+        For each estimator and number of components, the columns that ``compare`` lists.
 
     fold_scores : dict of (str, int) to ndarray of shape (n_folds,)
-        Scores by estimator and number of components.
+        Scores of the folds, for each estimator and number of components.
 
     fold_explained : dict of (str, int) to ndarray of shape (n_folds,)
-        Fractions of the held-out variance explained.
+        Fractions of the variance of the held-out rows that are explained.
 
     fitted : dict of (str, int) to estimator
-        As fitted in the last fold.
+        The estimators as fitted in the last fold.
 
     score_name : str
-        What the scores are.
+        Name of the score.
 
     See Also
     --------
-    compare : Makes it.
-    skae.plotting.ComparisonDisplay : Draws it.
+    compare : Compute the comparison.
+    skae.plotting.ComparisonDisplay : Draw the comparison.
 
     Examples
     --------
@@ -71,12 +71,12 @@ class Comparison:
         self.score_name = score_name
 
     def to_frame(self) -> Any:
-        """Give the table as numbers.
+        """Return the table as a data frame.
 
         Returns
         -------
         pandas.DataFrame
-            A row for each estimator and size.
+            One row for each estimator and number of components.
 
         Raises
         ------
@@ -93,12 +93,12 @@ class Comparison:
         return pd.DataFrame(self.rows, columns=list(COLUMNS))
 
     def to_markdown(self) -> str:
-        """Give the table in Markdown.
+        """Return the table in Markdown.
 
         Returns
         -------
         str
-            Of a line for each estimator and size.
+            The table, with one line for each estimator and number of components.
         """
         lines = [HEADS, ["---"] * len(HEADS), *map(_cells, self.rows)]
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

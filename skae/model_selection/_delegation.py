@@ -1,4 +1,4 @@
-"""What a search does by the autoencoder that it has chosen."""
+"""Methods of a search that call its best autoencoder."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ class Delegation(OnnxMixin, TransformerMixin):
 
     @available_if(_delegates("transform"))
     def transform(self, X: Any) -> Any:
-        """Encode X by the best autoencoder.
+        """Encode X with the best autoencoder.
 
         Parameters
         ----------
@@ -42,7 +42,7 @@ class Delegation(OnnxMixin, TransformerMixin):
 
     @available_if(_delegates("inverse_transform"))
     def inverse_transform(self, X: Any) -> Any:
-        """Decode codes by the best autoencoder.
+        """Decode codes with the best autoencoder.
 
         Parameters
         ----------
@@ -52,13 +52,13 @@ class Delegation(OnnxMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The rows that the codes stand for.
+            The reconstructions.
         """
         return self._fitted().inverse_transform(X)
 
     @available_if(_delegates("predict"))
     def predict(self, X: Any) -> Any:
-        """What the best autoencoder predicts: reconstructions, or targets of its own.
+        """Predict with the best autoencoder: reconstructions, or its own targets.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class Delegation(OnnxMixin, TransformerMixin):
 
     @available_if(_delegates("predict_proba"))
     def predict_proba(self, X: Any) -> Any:
-        """Give probabilities of the classes, of an autoencoder under a classifier.
+        """Predict class probabilities, if the autoencoder is a classifier.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Delegation(OnnxMixin, TransformerMixin):
 
     @available_if(_delegates("predict_log_proba"))
     def predict_log_proba(self, X: Any) -> Any:
-        """Give logarithms of ``predict_proba``.
+        """Return the logarithms of ``predict_proba``.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class Delegation(OnnxMixin, TransformerMixin):
 
     @available_if(_delegates("score_samples"))
     def score_samples(self, X: Any) -> Any:
-        """Negative squared reconstruction error of each row.
+        """Return the negative squared reconstruction error of each row.
 
         Parameters
         ----------
@@ -122,18 +122,20 @@ class Delegation(OnnxMixin, TransformerMixin):
 
     @available_if(_delegates("score"))
     def score(self, X: Any, y: Any = None, **params: Any) -> float:
-        """Score of the best autoencoder: the variance explained, or that of targets.
+        """Return the score of the best autoencoder.
 
-        ``scoring`` and ``downstream`` judge values in ``fit``; they are not asked here.
+        This is the fraction of the variance that is explained or, for classifiers and
+        regressors, their score. ``scoring`` and ``downstream`` are only used in
+        ``fit``.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
         y : array-like of shape (n_samples,), default=None
-            Targets of autoencoders that take some.
+            Targets, for autoencoders that need them.
         **params : dict
-            What else its ``score`` takes, such as ``sample_weight``.
+            Other arguments of its ``score``, such as ``sample_weight``.
 
         Returns
         -------
@@ -144,7 +146,7 @@ class Delegation(OnnxMixin, TransformerMixin):
 
     @available_if(_delegates("get_feature_names_out"))
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Give names of the codes.
+        """Return the names of the codes.
 
         Parameters
         ----------
@@ -174,7 +176,7 @@ class Delegation(OnnxMixin, TransformerMixin):
 
     @property
     def classes_(self) -> np.ndarray:
-        """Classes, of an autoencoder under a classifier."""
+        """Class labels, if the autoencoder is a classifier."""
         return self._fitted().classes_
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -183,7 +185,7 @@ class Delegation(OnnxMixin, TransformerMixin):
         Returns
         -------
         bool
-            Which is so after ``fit`` with ``refit``.
+            True after ``fit`` with ``refit=True``.
         """
         return hasattr(self, "best_estimator_")
 

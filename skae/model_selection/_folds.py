@@ -1,4 +1,4 @@
-"""A path in every fold: the scores of its values on the rows held out."""
+"""A path in every fold, and the scores of its values on the held-out rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Indices = np.ndarray
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done in each fold.
+    """What is computed in each fold.
 
     Parameters
     ----------
@@ -30,16 +30,16 @@ class Plan:
     X, y : array-like, array-like or None
         All rows.
     scorer : callable
-        ``scorer(fitted, X, y, **score_params)``, of the autoencoder or of what is
-        downstream.
+        ``scorer(fitted, X, y, **score_params)``, of the autoencoder or of
+        ``downstream``.
     downstream : estimator or None
-        Fitted to the codes.
+        The model that is fitted to the codes.
     fit_params, score_params, downstream_params : dict
-        With entries of rows, or not.
+        Arguments, with one entry for each row or not.
     task : Task or None
-        That callbacks follow.
+        The task that callbacks follow.
     interrupted : callable or None
-        ``interrupted() -> bool``: whether Ctrl-C has come where signals arrive.
+        ``interrupted() -> bool``: whether the main process received Ctrl-C.
     """
 
     estimator: Any
@@ -59,7 +59,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Fold:
-    """What a fold has come to; nan where there was no fit.
+    """Results of a fold; NaN for values that were not fitted.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Fold:
 
 
 def score_fold(plan: Plan, train: Indices, test: Indices) -> Fold:
-    """The path on the rows of ``train``, scored on those of ``test``."""
+    """Fit the path on the rows of ``train``, and score it on those of ``test``."""
     X, X_test = rows_of(plan.X, train), rows_of(plan.X, test)
     y, y_test = (None if plan.y is None else rows_of(plan.y, i) for i in (train, test))
     fit_params = params_of_rows(plan.X, plan.fit_params, train)
@@ -90,7 +90,7 @@ def score_fold(plan: Plan, train: Indices, test: Indices) -> Fold:
         judged, rows = fitted, X_test
         if plan.downstream is not None:
             judged, rows = clone(plan.downstream), codes
-            # In other processes it would have other numbers of threads, and bits.
+            # Other processes may use other numbers of threads, which changes the bits.
             with single_threaded_blas():
                 judged.fit(np.asarray(fitted.transform(X)), y, **downstream_params)
         scores[index] = plan.scorer(judged, rows, y_test, **score_params)
@@ -109,7 +109,7 @@ def score_fold(plan: Plan, train: Indices, test: Indices) -> Fold:
 def score_folds(
     plan: Plan, folds: Sequence[tuple[Indices, Indices]], n_jobs: int | None
 ) -> Iterator[Fold]:
-    """One fold after the other; up to Ctrl-C, when what is finished is given out."""
+    """Yield the results of the folds; after Ctrl-C, only of the finished ones."""
     if effective_n_jobs(n_jobs) == 1:
         for index, (train, test) in enumerate(folds):
             fold = score_fold(_of_fold(plan, index), train, test)
@@ -126,13 +126,13 @@ def score_folds(
         try:
             yield from runs
         except Exception:
-            # Ctrl-C has ended a process that had nothing to do, and so the others.
+            # Ctrl-C ended an idle worker, and joblib then ended the other workers.
             if not others.pressed:
                 raise
 
 
 def _of_fold(plan: Plan, index: int) -> Plan:
-    """The plan of one of several folds: each is a task."""
+    """The plan of one fold, with its own task for the callbacks."""
     if plan.task is None:
         return plan
     return replace(plan, task=plan.task.subtask("fold", len(plan.order), index))

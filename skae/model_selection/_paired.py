@@ -1,4 +1,4 @@
-"""Whether one of two scores the higher, by folds that share rows."""
+"""Test of the difference of two scores over folds that share training rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.special import stdtr, stdtrit
 
 @dataclass(frozen=True)
 class Paired:
-    """Mean difference of scores, with what can be said of it.
+    """Mean difference of two scores, with its interval and its p-value.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class Paired:
     low, high : float
         The 95 % interval.
     p : float
-        Of no difference, two-sided.
+        Two-sided p-value of the hypothesis that there is no difference.
     """
 
     difference: float
@@ -39,7 +39,7 @@ def corrected_error(scores: np.ndarray, test_share: float) -> float:
     ----------
     scores : ndarray of shape (n_folds,)
     test_share : float
-        Rows scored by rows trained on, n_test/n_train.
+        Ratio of the numbers of scored rows and training rows, n_test/n_train.
 
     References
     ----------
@@ -58,7 +58,7 @@ def paired_test(differences: np.ndarray, test_share: float) -> Paired:
     Parameters
     ----------
     differences : ndarray of shape (n_folds,)
-        Of scores on the same folds.
+        Differences of two scores on the same folds.
     test_share : float
         See ``corrected_error``.
 

@@ -1,4 +1,4 @@
-"""An autoencoder whose parameter is chosen by cross-validated paths."""
+"""Choice of one parameter of an autoencoder by paths in cross-validation folds."""
 
 from __future__ import annotations
 
@@ -52,89 +52,93 @@ class AutoencoderCV(
     MetaEstimatorMixin,
     BaseEstimator,
 ):
-    """An autoencoder, one parameter of which is chosen by cross-validation.
+    """Autoencoder that chooses one of its parameters by cross-validation.
 
-    In every fold :func:`autoencoder_path` goes through the values, each fit from the
-    weights of the one before, and every fit is scored on the rows held out. The best
-    value is then fitted to all rows. What :class:`~sklearn.linear_model.LassoCV` is to
-    the lasso this is to an autoencoder: it stands wherever the autoencoder would, as a
-    step of a pipeline or inside another search, and takes a fraction of the time of
+    In every fold, :func:`autoencoder_path` fits the autoencoder for all values of the
+    parameter. Each fit starts from the weights of the fit before it, and is scored on
+    the held-out rows. The best value is then fitted to all rows. As
+    :class:`~sklearn.linear_model.LassoCV` for the lasso, this estimator can be used
+    wherever the autoencoder can be used: as a step of a pipeline or inside another
+    search. It takes a fraction of the time of
     :class:`~sklearn.model_selection.GridSearchCV`.
 
-    What is a good value? **Held-out reconstruction does not tell how sparse codes
-    should be**: any penalty on codes costs reconstruction, so its score nearly always
-    prefers the weakest. With a task in view, give ``downstream=LogisticRegression()``
-    and ``y``: values are then judged by what such a model makes of the codes. Without
-    one, ``scoring=HeldOutEntriesScorer()`` judges by predictions of entries that are
-    hidden. And ``one_standard_error="auto"`` takes, where nothing else is said, the
-    *strongest* penalty whose reconstruction is within a standard error of the best: the
-    sparsest codes that cost no reconstruction that could be measured.
+    **The reconstruction of held-out rows does not tell how sparse the codes should
+    be.** Every penalty on the codes makes the reconstruction worse, so this score is
+    nearly always best for the weakest penalty. There are three alternatives. If you
+    have labels or targets ``y``, set ``downstream``, for example to
+    ``LogisticRegression()``: each value is scored by this model, fitted to the codes.
+    Without ``y``, ``scoring=HeldOutEntriesScorer()`` scores predictions of hidden
+    entries. Otherwise, the default ``one_standard_error="auto"`` takes the *strongest*
+    penalty whose mean score is at most one standard error below the best.
 
     Parameters
     ----------
     estimator : estimator, default=None
-        An autoencoder of this package; None is ``SparseAutoencoder()``.
+        An autoencoder of this package. None means ``SparseAutoencoder()``.
 
     param_name : str, default="sparsity_weight"
-        The parameter, see :func:`autoencoder_path`.
+        Name of the parameter, one of those of :func:`autoencoder_path`.
 
     param_range : int or sequence, default=10
-        Values, or how many, see :func:`autoencoder_path`.
+        The values, or the number of values. See :func:`autoencoder_path`.
 
     cv : int, splitter or iterable, default=None
-        Folds, as of :class:`~sklearn.model_selection.GridSearchCV`; None is five.
+        Folds, as in :class:`~sklearn.model_selection.GridSearchCV`. None means 5 folds.
 
     scoring : str or callable, default=None
-        ``scoring(fitted, X, y)`` on rows held out, or the name of a scorer; of
-        ``downstream`` if there is one, with codes for X. None is the ``score`` of what
-        is scored: the variance explained, or the accuracy or R² of ``downstream``.
+        A function ``scoring(fitted, X, y)``, called with the held-out rows, or the
+        name of a scorer. With ``downstream``, ``fitted`` is this model and X are the
+        codes. None uses the method ``score``: the variance explained by the
+        autoencoder, or the accuracy or R² of ``downstream``.
 
     downstream : estimator, default=None
-        A classifier or regressor, fitted to the codes of each value and ``y``, to judge
-        values by. It is not fitted to all rows.
+        A classifier or regressor, which is fitted to the codes and ``y`` to score each
+        value. It is used for scoring only, and not fitted to all rows at the end.
 
     one_standard_error : bool or "auto", default="auto"
-        Whether to take the strongest penalty whose mean score is within a standard
-        error of the best [1]_, in place of the best. "auto" is True where rows are
-        scored by their reconstruction, without ``downstream`` and ``scoring``.
+        Whether to choose the strongest penalty whose mean score is at most one standard
+        error below the best [1]_, instead of the value with the best score. "auto" is
+        True if both ``downstream`` and ``scoring`` are None.
 
     refit : bool, default=True
-        Whether to fit the best value to all rows, along the path up to it.
+        Whether to fit the best value to all rows. This fits the path up to this value.
 
     n_jobs : int, default=None
-        Folds at the same time; the same bits with any number.
+        Number of folds fitted at the same time. The result does not depend on it.
 
     verbose : int, default=0
-        Whether to print a line for each fold.
+        If not 0, print a line for each fold.
 
     Attributes
     ----------
     best_value_ : float or tuple
-        The value chosen, as it is in ``param_range_``.
+        The chosen value, an element of ``param_range_``.
 
     best_index_ : int
-        Its index there.
+        Index of this value in ``param_range_``.
 
     best_score_ : float
-        Its mean score.
+        Mean score of this value over the folds.
 
     param_range_ : list
         The values.
 
     score_path_ : ndarray of shape (n_folds, n_values)
-        Scores on the rows held out; nan where Ctrl-C left no fit.
+        Scores on the held-out rows. NaN for values that were not fitted because of
+        Ctrl-C.
 
     near_zero_path_ : ndarray of shape (n_folds, n_values)
-        Share of held-out codes below a twentieth of the largest of their unit.
+        Fraction of codes of the held-out rows whose absolute value is at most 5 % of
+        the largest of their unit.
 
     seconds_path_ : ndarray of shape (n_folds, n_values)
-        Seconds of each fit.
+        Duration of each fit in seconds.
 
     best_estimator_ : estimator
-        Fitted to all rows, if ``refit``.
+        The autoencoder with the best value, fitted to all rows. Only if ``refit=True``.
 
     scorer_ : callable
-        What scores.
+        The function that computes the scores.
 
     n_splits_ : int
         Number of folds.
@@ -143,24 +147,26 @@ class AutoencoderCV(
         Number of features seen in fit.
 
     feature_names_in_ : ndarray of shape (n_features,) of str
-        Names of features seen in fit, if X has some.
+        Names of features seen in fit, if X has feature names.
 
     See Also
     --------
-    autoencoder_path : The same on all rows, with losses and codes of each value.
-    HeldOutEntriesScorer : Scores entries that are hidden.
-    skae.plotting.PathDisplay : Draws scores and sparsity against the values.
-    sklearn.model_selection.GridSearchCV : Several parameters, every one from scratch.
+    autoencoder_path : The path for all rows, with the losses and codes of each value.
+    HeldOutEntriesScorer : Score predictions of hidden entries.
+    skae.plotting.PathDisplay : Draw scores and sparsity against the values.
+    sklearn.model_selection.GridSearchCV : Search several parameters; every fit starts
+        from random weights.
 
     Notes
     -----
-    Ctrl-C ends the search with a warning, and the best value is chosen by the folds
-    that are finished, or where none is by the values that are.
+    Ctrl-C ends the search with a warning. The best value is then chosen by the scores
+    of the finished folds or, if no fold is finished, of the finished values.
 
-    Metadata such as ``groups`` and ``sample_weight`` are handed on as by
-    :class:`~sklearn.model_selection.GridSearchCV`: without metadata routing ``groups``
-    goes to ``cv`` and the rest to ``fit`` of the autoencoder; ``sample_weight`` also to
-    the score and to ``downstream``, if they take it.
+    Metadata such as ``groups`` and ``sample_weight`` are passed on as in
+    :class:`~sklearn.model_selection.GridSearchCV`. Without metadata routing, ``groups``
+    is passed to ``cv`` and everything else to ``fit`` of the autoencoder.
+    ``sample_weight`` is also passed to the score and to ``downstream``, if they accept
+    it.
 
     References
     ----------
@@ -224,17 +230,17 @@ class AutoencoderCV(
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Choose the value, and fit it to all rows.
+        """Choose the best value, and fit the autoencoder with it to all rows.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data.
         y : array-like of shape (n_samples,), default=None
-            Targets: of ``downstream``, or of an autoencoder that takes some.
+            Targets for ``downstream``, or for an autoencoder that needs targets.
         **params : dict
-            ``groups``, of the folds; ``sample_weight``, and what else ``fit`` of the
-            autoencoder takes.
+            ``groups`` for ``cv``, ``sample_weight``, and other arguments of ``fit`` of
+            the autoencoder.
 
         Returns
         -------
@@ -244,8 +250,8 @@ class AutoencoderCV(
         Raises
         ------
         ValueError
-            If a parameter, X, y or the folds are not what is allowed; the message
-            names it.
+            If a parameter, X, y or the folds are invalid. The message names the
+            problem.
         """
         with unchanged_on_error(self):
             validate_params(self)
@@ -255,7 +261,7 @@ class AutoencoderCV(
         return self
 
     def _search(self, X, y, params):
-        """Fit; returns whether Ctrl-C ended it."""
+        """Search and fit. Return whether Ctrl-C ended the search."""
         estimator = self._autoencoder()
         check_path(estimator, self.param_name)
         if is_dask(X):
@@ -304,7 +310,7 @@ class AutoencoderCV(
             )
 
     def _choose(self, plan, folds, strongest_first):
-        """Score the folds and choose a value; returns whether Ctrl-C ended it."""
+        """Score the folds and choose a value. Return whether Ctrl-C was pressed."""
         shape = len(folds), len(plan.values)
         self.score_path_, self.near_zero_path_, self.seconds_path_ = np.full(
             (3, *shape), np.nan
@@ -328,7 +334,7 @@ class AutoencoderCV(
         return interrupted
 
     def _best(self, order):
-        """Index of the value chosen; of equal ones the first in ``order``."""
+        """Index of the chosen value; of equal scores, the first one in ``order``."""
         means = _means(self.score_path_)
         if np.isnan(means).all():
             raise ValueError(
@@ -352,7 +358,7 @@ class AutoencoderCV(
         return bool(self.one_standard_error)
 
     def _refit(self, plan):
-        """Fit the best value to all rows, along the path up to it."""
+        """Fit the path up to the best value to all rows."""
         order = plan.order[: plan.order.index(self.best_index_) + 1]
         kept = {}
         path = plan.estimator, plan.param_name, plan.values, order
@@ -382,7 +388,7 @@ class AutoencoderCV(
         return SparseAutoencoder() if self.estimator is None else self.estimator
 
     def __getstate__(self):
-        # It may be of a class that is private to scikit-learn; parameters say as much.
+        # Its class may be private to scikit-learn, and the parameters determine it.
         return {k: v for k, v in super().__getstate__().items() if k != "scorer_"}
 
     def __setstate__(self, state):
@@ -395,7 +401,7 @@ class AutoencoderCV(
         return check_scoring(judged, self.scoring)
 
     def _routed(self, params):
-        """Metadata for each that takes some."""
+        """The metadata for each object that accepts some."""
         if routes_metadata():
             routed = process_routing(self, "fit", **params)
             if "downstream" not in routed:
@@ -408,7 +414,7 @@ class AutoencoderCV(
         weighed = downstream is not None and has_fit_parameter(
             downstream, "sample_weight"
         )
-        # A model's own score takes weights if it says so; other scorers are not asked.
+        # Weights go to a model's own score if it accepts them, and to no scorer.
         judged = self._autoencoder() if downstream is None else downstream
         scored = self.scoring is None and _score_takes_weights(judged)
         return Bunch(
@@ -419,12 +425,12 @@ class AutoencoderCV(
         )
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Who is handed which metadata, with metadata routing.
+        """Get the metadata routing of this estimator.
 
         Returns
         -------
         MetadataRouter
-            Of the autoencoder, the folds, the scorer and ``downstream``.
+            Routing for the autoencoder, the folds, the scorer and ``downstream``.
         """
         to_fit = MethodMapping().add(caller="fit", callee="fit")
         to_score = MethodMapping().add(caller="fit", callee="score")
@@ -453,7 +459,7 @@ class AutoencoderCV(
 
 
 def _means(score_path):
-    """Mean score of each value, by the folds that have all, else by what there is."""
+    """Mean score of each value over the complete folds or, if none, over all scores."""
     complete = score_path[~np.isnan(score_path).any(axis=1)]
     if len(complete):
         return complete.mean(axis=0)
@@ -464,5 +470,5 @@ def _means(score_path):
 
 
 def _score_takes_weights(model):
-    """Whether the model's own score takes ``sample_weight``."""
+    """Whether ``score`` of the model accepts ``sample_weight``."""
     return "sample_weight" in signature(model.score).parameters

@@ -1,4 +1,4 @@
-"""The values of a path: what they may be, where they come from, and their order."""
+"""The values of a path: which are allowed, the default range, and their order."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from skae.rows.moments import Moments
 from skae.rows.reading import read
 from skae.training.scale import Scale
 
-# Multiples of a penalty's own scale between which it does all it does; where the mean
-# code is held at a target, it is there at a tenth of the strongest.
+# The range in which a penalty has an effect, as multiples of its scale. If the mean
+# code is kept near a given value, a tenth of the strongest penalty is sufficient for
+# that.
 _STRONGEST, _STRONGEST_OF_MEANS, _WEAKEST = 100.0, 10.0, 0.01
 _POWER_ITERATIONS = 30
 
@@ -32,22 +33,22 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter along which each fit may start from the one before.
+    """A parameter for which each fit of a path can start from the fit before it.
 
     Parameters
     ----------
     descends : callable
-        ``descends(estimator) -> bool``: whether the largest value is fitted first, or
-        the smallest.
+        ``descends(estimator) -> bool``: whether the largest value is fitted first;
+        otherwise the smallest is.
     largest_is_strongest : bool
-        Whether it is the largest value that leaves the least to codes.
+        Whether the largest value restricts the codes most.
     is_strength : bool
         Whether values may be multiples of the penalty's own scale.
     ends : callable
-        ``ends(estimator, X) -> (first, last)`` of a range, those of a strength as
-        multiples of its own scale.
+        ``ends(estimator, X) -> (first, last)`` of a range, as multiples of the
+        penalty's own scale for a strength.
     idle : callable
-        ``idle(estimator) -> str or None``: why it has no effect.
+        ``idle(estimator) -> str or None``: the reason why it has no effect, if so.
     """
 
     descends: Callable[[Any], bool]
@@ -64,11 +65,12 @@ class Values:
     Parameters
     ----------
     given : list
-        For ``set_params``.
+        The values, as ``set_params`` accepts them.
     order : list of int
-        Their indices, in the order in which they are fitted.
+        Their indices in the order of the fits.
     strongest_first : list of int
-        Their indices, from the one that leaves the least to codes on.
+        Their indices, from the value that restricts the codes most to that which
+        restricts them least.
     """
 
     given: list[Any]
@@ -89,7 +91,7 @@ def _up(estimator: Any) -> bool:
 
 
 def _down_unless_l1_of_codes(estimator: Any) -> bool:
-    # Of units that such a penalty has silenced nothing is learnt any more.
+    # Units that such a penalty has made inactive do not learn any more.
     return getattr(estimator, "sparsity", None) != "l1"
 
 
@@ -125,13 +127,13 @@ def _of_decay(estimator: Any, X: Any) -> Ends:
 
 
 def _of_target(estimator: Any, X: Any) -> Ends:
-    """From one unit of all at a time up to half of them."""
+    """From one active unit at a time to half of the units."""
     k = n_units(estimator.n_components, np.shape(X)[1])
     return min(max(1 / k, 0.005), 0.25), 0.5
 
 
 def _of_corruption(estimator: Any, X: Any) -> Ends:
-    """From where nearly nothing of a row is left."""
+    """From noise that leaves almost nothing of a row."""
     if estimator.corruption != "gaussian":
         return 0.9, 0.02
     _, moments = _rows(estimator, X)
@@ -144,7 +146,7 @@ PARAMETERS = {
         _down_unless_l1_of_codes, True, True, _of_sparsity, _has_penalty
     ),
     "sparsity_target": Parameter(_up, False, False, _of_target, _has_target),
-    # From weights of nothing there is no way: there the gradient is zero.
+    # Zero weights have a zero gradient, so a path cannot leave them.
     "alpha": Parameter(_up, True, True, _of_decay, _always),
     "contraction_weight": Parameter(_up, True, True, _of_strength, _always),
     "dictionary_penalty": Parameter(_down, True, True, _of_strength, _always),
@@ -153,7 +155,7 @@ PARAMETERS = {
 
 
 def check_path(estimator: Any, param_name: Any) -> Parameter:
-    """The parameter of that name, if the estimator has a path along it."""
+    """The parameter of that name, if a path along it is possible."""
     kinds = BaseAutoencoder, SparseCoding, BaseStack
     if not isinstance(estimator, kinds):
         raise TypeError(
@@ -184,7 +186,7 @@ def path_values(estimator: Any, X: Any, param_name: str, param_range: Any) -> Va
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
     param_name : str
     param_range : int or sequence
-        As of ``autoencoder_path``.
+        As in ``autoencoder_path``.
     """
     parameter = check_path(estimator, param_name)
     if isinstance(param_range, int | np.integer) and not isinstance(param_range, bool):
@@ -219,7 +221,7 @@ def _given(param_range: Any) -> list[Any]:
 def _sizes(
     estimator: Any, parameter: Parameter, param_name: str, values: Sequence[Any]
 ) -> list[float]:
-    """By which to order values, of one kind, that are allowed and differ."""
+    """Numbers by which to order the values, which must be valid and differ."""
     sizes, kinds = [], set()
     for value in values:
         one = clone(estimator).set_params(**{param_name: value})
@@ -248,7 +250,7 @@ def _sizes(
 
 
 def strongest_decay(estimator: Any, X: Any) -> float:
-    """The multiple of alpha="scale" from which on nothing is learnt.
+    """The multiple of alpha="scale" from which nothing is learnt.
 
     Near W = D = 0 an autoencoder is linear. A unit along v gains s v'Cv |w| |d| of the
     squared error, with C the covariance of X and s ≤ max f' the unit's slope, and costs
@@ -313,7 +315,7 @@ def _largest_eigenvalue(X: Any, mean: np.ndarray) -> float:
 
 
 def _variances(X: Any) -> np.ndarray:
-    """Of the columns of X."""
+    """Variances of the columns of X."""
     if not issparse(X):
         return np.var(X, axis=0, dtype=np.float64)
     squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()

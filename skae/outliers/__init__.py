@@ -1,1 +1,1 @@
-"""Outliers: rows that a fitted estimator cannot reconstruct, and why."""
+"""Outlier detection by reconstruction errors."""

@@ -1,7 +1,7 @@
-"""What an error counts: scales of features, and their contributions to a row's score.
+"""Spreads of features, and the functions ρ that turn errors into contributions.
 
-NumPy only. An entry that is not there, NaN, counts nothing, and those that are there
-stand for it.
+NumPy only. Missing entries (NaN) contribute nothing, and the contributions of the
+other entries are scaled up.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.floating]
 
-# The share of the rows that sets a scale. Of normal errors it is their standard
-# deviation that comes out.
+# A spread is this quantile of the absolute values, divided by the same quantile for the
+# standard normal distribution. For normal errors it is the standard deviation.
 _SHARE = 0.9
 _NORMAL_QUANTILE = 1.6448536269514722  # of (1 + _SHARE) / 2
-# A scale is at least this part of the root mean square, so that a feature that nearly
-# all rows have in common, or reconstruct exactly, does not outweigh the others.
+# A spread is at least this fraction of the root mean square. Otherwise, a feature that
+# is equal or exactly reconstructed in nearly all rows would dominate the score.
 _LEAST_OF_RMS = 0.25
-# And a scale of errors at least this part of the feature's own: errors of rounding
-# are none.
+# The spread of the errors is at least this fraction of the spread of the feature, so
+# that rounding errors do not count.
 LEAST_OF_FEATURE = 0.01
 _HUBER = 1.5
 
@@ -35,9 +35,9 @@ def absolute(error: Array) -> Array:
 
 
 def huber(error: Array) -> Array:
-    """z² up to |z| = 1.5, and its tangent from there: 3 |z| − 2.25; in place."""
+    """z² up to |z| = 1.5, and the tangent 3 |z| − 2.25 above, in place."""
     size = np.abs(error, out=error)
-    # min(|z|, δ) (2 |z| − min(|z|, δ)) is both pieces.
+    # min(|z|, δ) (2 |z| − min(|z|, δ)) equals both formulas.
     inner = np.minimum(size, _HUBER)
     size *= 2
     size -= inner
@@ -49,20 +49,20 @@ ERRORS = {"huber": huber, "squared": squared, "absolute": absolute}
 
 
 def quantile(values: Array, share: float, weights: Array | None = None) -> Array:
-    """Of each column, the value that ``share`` of the weight lies below.
+    """Weighted quantile of each column.
 
-    A step of the distribution function that is met exactly is halved, as in the usual
-    median. A weight of two is a row twice; NaN is no value, and a column of nothing
-    else gives NaN.
+    If the quantile lies between two values, it is their mean, as for the usual median.
+    A row with weight two counts like two equal rows. NaN is ignored. The quantile of a
+    column with only NaN is NaN.
 
     Parameters
     ----------
     values : ndarray of shape (n_samples,) or (n_samples, n_features)
-        Each column by itself.
+        The values. Each column is treated separately.
     share : float
-        In [0, 1].
+        The level of the quantile, in [0, 1].
     weights : ndarray of shape (n_samples,), optional
-        Non-negative.
+        Non-negative weights of the rows.
     """
     given = values
     values = values.reshape(len(values), -1)
@@ -74,7 +74,7 @@ def quantile(values: Array, share: float, weights: Array | None = None) -> Array
     below = np.cumsum(counts, axis=0)
     level = share * below[-1]
     low = np.minimum((below < level).sum(axis=0), len(values) - 1)
-    # The first row of a weight above the level.
+    # The first row with a cumulative weight above the level.
     high = np.minimum((below <= level).sum(axis=0), _last(counts))
     columns = np.arange(values.shape[1])
     result = (ordered[low, columns] + ordered[high, columns]) / 2
@@ -82,15 +82,16 @@ def quantile(values: Array, share: float, weights: Array | None = None) -> Array
 
 
 def _last(counts: Array) -> npt.NDArray[np.intp]:
-    """The last row of each column that counts."""
+    """The last row with a positive count, in each column."""
     return len(counts) - 1 - (counts[::-1] > 0).argmax(axis=0)
 
 
 def spread(errors: Array, weights: Array | None = None) -> Array:
-    """A robust scale of each column about zero, like a standard deviation.
+    """Robust estimate of the standard deviation of each column about zero.
 
-    The size that nine errors of ten stay below, over that of normal ones, but a quarter
-    of the root mean square at least: what a tenth of the rows does moves it little.
+    The 90 % quantile of the absolute values, divided by this quantile for the standard
+    normal distribution, but at least a quarter of the root mean square. A tenth of the
+    rows or less has only a small influence on it.
     """
     present = ~np.isnan(errors)
     counts = present * (1.0 if weights is None else weights[:, np.newaxis])
@@ -103,14 +104,14 @@ def spread(errors: Array, weights: Array | None = None) -> Array:
 
 
 def or_one(scale: Array) -> Array:
-    """The scale, but 1 for a feature that has none."""
+    """The scale, with 1 in place of 0."""
     return np.where(scale > 0, scale, 1.0)
 
 
 def upper_fence(scores: Array, weights: Array | None = None) -> float:
-    """Tukey's upper fence of the square roots: q₃ + 1.5 (q₃ − q₁), as a score.
+    """Tukey's upper fence q₃ + 1.5 (q₃ − q₁) of the square roots, squared again.
 
-    Roots of a sum of squares are nearly normal, by Fisher's approximation of χ.
+    The root of a sum of squares is nearly normal, by Fisher's approximation of χ.
     """
     roots = np.sqrt(scores)
     low, high = (float(quantile(roots, share, weights)) for share in (0.25, 0.75))
@@ -118,11 +119,12 @@ def upper_fence(scores: Array, weights: Array | None = None) -> float:
 
 
 def for_missing(contributions: Array) -> Array:
-    """NaN as zero, and what is there as much more, in place: d over how many they are.
+    """Replace NaN by zero, and scale up the other entries of the row, in place.
 
-    So the scores of rows with missing entries and of others can be compared.
+    The factor is d divided by the number of observed entries. Scores of rows with and
+    without missing entries can then be compared.
     """
-    # NaN alone makes a sum of what is not negative NaN.
+    # The terms are not negative, so the sum is NaN only if a term is.
     if np.isnan(contributions.sum()):
         missing = np.isnan(contributions)
         n_features = contributions.shape[1]

@@ -1,4 +1,4 @@
-"""Reconstructions by any estimator, and how such an estimator is fitted."""
+"""Reconstruction by any estimator, and the arguments of its ``fit``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEEDS = (
 
 
 def reconstructs(estimator: Any) -> bool:
-    """Whether an estimator has the methods that a reconstruction takes."""
+    """Whether an estimator has the methods needed for a reconstruction."""
     if isinstance(estimator, type):  # not an instance of it
         return False
     both = hasattr(estimator, "transform") and hasattr(estimator, "inverse_transform")
@@ -26,11 +26,11 @@ def reconstructs(estimator: Any) -> bool:
 
 
 def reconstruct(estimator: Any, X: Any) -> Any:
-    """The rows as the fitted estimator has them: an array of X's shape, or lazy.
+    """Reconstruct rows by a fitted estimator: an array of X's shape, possibly lazy.
 
-    Of a pipeline or a search ``predict`` is that of its last step, in that step's
-    units, so the way back through ``inverse_transform`` is taken where there is one.
-    Estimators of this package do the same in one step.
+    ``predict`` of a pipeline or a search returns rows in the units of its last step.
+    ``inverse_transform`` returns them in the units of X, and is therefore used if it
+    exists. For estimators of this package, ``predict`` gives the same in one step.
     """
     own = type(estimator).__module__.partition(".")[0] == "skae"
     back = hasattr(estimator, "transform") and hasattr(estimator, "inverse_transform")
@@ -48,15 +48,15 @@ def reconstruct(estimator: Any, X: Any) -> Any:
 
 
 def _plain(values: Any) -> Any:
-    """An array of a data frame; others as they are."""
+    """Convert a data frame to an array, and leave other values unchanged."""
     return values.to_numpy() if hasattr(values, "to_numpy") else values
 
 
 def takes(estimator: Any, kind: str) -> bool:
-    """Whether an estimator's tags say "sparse", "allow_nan" or "positive_only" of rows.
+    """Whether the input tags of an estimator contain "sparse", "allow_nan", ...
 
-    Of a pipeline all steps must take sparse rows, which its own tags say from
-    scikit-learn 1.7 on; the others are for its first step to deal with.
+    For "sparse", all steps of a pipeline must have the tag; the tags of the pipeline
+    itself say so only from scikit-learn 1.7 on. For other tags, the first step decides.
     """
     if isinstance(estimator, Pipeline):
         steps = [
@@ -68,14 +68,14 @@ def takes(estimator: Any, kind: str) -> bool:
 
 
 def fit_arguments(estimator: Any, X: Any) -> tuple[Any, ...]:
-    """What ``fit`` is given: of a regressor, the rows are the targets too."""
+    """Arguments of ``fit``; for a regressor, the rows are also the targets."""
     return (X, X) if is_regressor(estimator) else (X,)
 
 
 def weight_parameters(estimator: Any, sample_weight: Any) -> dict[str, Any]:
-    """``sample_weight`` by the names that ``fit`` knows; of a pipeline, of each step.
+    """``sample_weight`` under the names that ``fit`` expects, for each pipeline step.
 
-    Not where metadata are routed, which says that itself.
+    Only used without metadata routing.
     """
     if sample_weight is None:
         return {}

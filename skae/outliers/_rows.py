@@ -1,4 +1,4 @@
-"""Rows as the detector meets them: in blocks, some of them, or lazily dask's."""
+"""Rows for the detector: blocks, an evenly spaced sample, and dask arrays."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from skae.estimators._lazy import computed
 from skae.rows.dask_collections import is_dask, lazily
 from skae.rows.reading import read
 
-# Entries of a block of rows that is reconstructed at a time.
+# Number of entries of a block of rows that is reconstructed at once.
 _BLOCK_NUMBERS = 2**19
-# And of the parts of one whose errors stay in a processor's cache.
+# Number of entries of the parts of a block that fit into a processor's cache.
 _CACHED_NUMBERS = 2**15
-# Rows, evenly spaced among those of fit, that set the scales.
+# Number of evenly spaced training rows for the spreads.
 _ROWS_OF_SCALES = 20_000
 
 
 def read_chunks(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> Any:
-    """A dask array with whole rows in chunks of known length, and its weights."""
-    read(estimator, X, None, reset=reset)  # compares names and shapes
+    """A dask array with complete rows in chunks of known length, and the weights."""
+    read(estimator, X, None, reset=reset)  # checks names and shapes
     if hasattr(X, "to_dask_array"):
         X = X.to_dask_array(lengths=True)
     X = X.rechunk({1: -1}).astype(np.result_type(X.dtype, np.float32), copy=False)
@@ -36,12 +36,12 @@ def read_chunks(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> Any:
 
 
 def blocks(X: Any) -> list[slice]:
-    """Slices of rows that a few arrays of their shape fit into memory for."""
+    """Slices of rows so small that several arrays of their shape fit into memory."""
     return _slices(X.shape, _BLOCK_NUMBERS)
 
 
 def cached(rows: Any) -> list[slice]:
-    """Slices of a block whose arrays stay in a processor's cache."""
+    """Slices of a block so small that their arrays fit into a processor's cache."""
     return _slices(rows.shape, _CACHED_NUMBERS)
 
 
@@ -51,14 +51,14 @@ def _slices(shape: tuple[int, int], numbers: int) -> list[slice]:
 
 
 def by_rows(detector: Any, method: str, X: Any) -> Any:
-    """What a method returns of rows that are checked; computed, if they are dask's."""
+    """Call a method with validated rows; for dask arrays, compute the result."""
     if is_dask(X):
         return computed(lazily(detector, method, X))[0]
     return getattr(detector, method)(X)
 
 
 def evenly(X: Any, weights: Any) -> Any:
-    """Some rows that have a weight, evenly spaced, in float64, and their weights."""
+    """Evenly spaced rows with positive weight, in float64, and their weights."""
     rows = np.arange(X.shape[0]) if weights is None else np.flatnonzero(weights)
     rows = rows[:: -(-len(rows) // _ROWS_OF_SCALES)]
     sample = X if len(rows) == X.shape[0] else X[rows]
@@ -68,10 +68,10 @@ def evenly(X: Any, weights: Any) -> Any:
 
 
 def dense(rows: Any) -> Any:
-    """Some rows as an array."""
+    """Rows as a dense array."""
     return rows.toarray() if issparse(rows) else np.asarray(rows)
 
 
 def is_of_rows(value: Any, n_samples: int) -> bool:
-    """Whether a keyword has an entry for each row."""
+    """Whether an argument has one entry for each row."""
     return np.shape(value)[:1] == (n_samples,)

@@ -1,4 +1,4 @@
-"""Outliers by what an estimator cannot reconstruct, feature by feature."""
+"""Outlier detection by reconstruction errors, with contributions of the features."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ from skae.outliers._rows import (
 from skae.rows.dask_collections import is_dask
 from skae.rows.reading import MatrixLike, validate_rows
 
-# The share of the training rows that contamination="auto" calls outliers at least.
+# The least fraction of the training rows that contamination="auto" calls outliers.
 _FEWEST = 0.01
-# Rows that earlier pieces of partial_fit count as, at most.
+# The number of rows that all earlier calls of partial_fit count as, at most.
 _MOST_EARLIER_ROWS = 1000
 
 
@@ -79,52 +79,56 @@ def _learns_in_pieces(detector):
 class ReconstructionOutlierDetector(
     WithoutGraph, VersionedMixin, MetaEstimatorMixin, OutlierMixin, BaseEstimator
 ):
-    """Finds rows that an estimator cannot reconstruct, and the features to blame.
+    """Outlier detector that uses the reconstruction error of an estimator.
 
-    An estimator learns to reconstruct the rows. Errors e = x − x̂ are divided, feature
-    by feature, by their robust spread s over the training rows, and so is what the row
-    differs by from the middle m of the training rows by the features' own spread t.
-    The score of a row is the sum of both over the features::
+    The estimator learns to reconstruct the training rows. The score of a row x is a sum
+    over the features::
 
-        score(x) = Σ_j ρ(e_j / s_j) + w ρ((x_j − m_j) / t_j),
+        score(x) = Σ_j [ ρ(e_j / s_j) + w ρ((x_j − m_j) / t_j) ],
 
-    so that each feature has its part in it, ``feature_scores``, in no unit. The errors
-    tell of rows that break the relations between features. The distance is for
-    training rows that contain outliers themselves: an estimator may have learnt to
-    reconstruct these as well.
+    where e = x − x̂ is the reconstruction error, s the robust spread of the errors of
+    the training rows, m the median of the features over the training rows, and t the
+    robust spread of the features. ``feature_scores`` returns the terms of this sum, the
+    contributions of the features. They do not depend on the units of the features.
+
+    The first term finds rows that break the relations between features. The second
+    term finds rows that are far from the others. It is needed if the training rows
+    contain outliers, because the estimator may have learnt to reconstruct them.
 
     Parameters
     ----------
     estimator : estimator, default=None
-        What reconstructs rows, by ``inverse_transform(transform(X))`` or by a
-        ``predict`` that returns rows: an autoencoder of this package, ``PCA``,
-        ``NMF``, ``KernelPCA(fit_inverse_transform=True)``, a pipeline of a scaler and
-        one of these; or a regressor, such as ``MLPRegressor``, which is given the rows
-        as targets too. A clone of it is fitted. None is a ``StandardScaler`` and a
-        `SparseAutoencoder` at its defaults.
+        An estimator that reconstructs rows, with ``inverse_transform(transform(X))`` or
+        with a ``predict`` that returns rows: an autoencoder of this package, ``PCA``,
+        ``NMF``, ``KernelPCA(fit_inverse_transform=True)``, or a pipeline of a scaler
+        and one of these. A regressor such as ``MLPRegressor`` is fitted with the rows
+        as its targets. A clone of the estimator is fitted. None means a
+        ``StandardScaler`` and a `SparseAutoencoder` with default parameters.
 
     contamination : "auto" or float, default="auto"
-        The fraction of the training rows to call outliers, in (0, 0.5], which sets
-        ``offset_``. "auto" calls a hundredth so, and more where scores have a long
-        tail: all above Tukey's upper fence, q₃ + 1.5 (q₃ − q₁) for the quartiles of
-        the square roots of the scores [3]_. Scores do not depend on it.
+        The fraction of the training rows to call outliers, in (0, 0.5]. It sets
+        ``offset_``. "auto" calls at least 1 % of the training rows outliers, and more
+        if the scores have a long tail: all rows whose square root of the score is above
+        Tukey's upper fence q₃ + 1.5 (q₃ − q₁), with the quartiles q₁ and q₃ of these
+        roots [3]_. The scores do not depend on this parameter.
 
     error : {"huber", "squared", "absolute"}, default="huber"
-        ρ. "squared" is z², and "absolute" is abs(z). "huber" is z² up to 1.5 and
-        continues as its tangent, so that no single entry outweighs all others [1]_.
+        The function ρ(z). "squared" is z², and "absolute" is abs(z). "huber" is z² for
+        abs(z) up to 1.5, and linear above, so that no single entry dominates the score
+        [1]_.
 
     distance_weight : float, default=3.0
-        Weight w of the distance from the middle of the training rows, in
-        [0, inf). 0 scores errors alone: a little better where training rows are known
-        to be clean, and much worse where they are not.
+        Weight w of the distance from the median, in [0, inf). With 0, the score uses
+        the reconstruction errors only. This is a little better if the training rows
+        contain no outliers, and much worse if they do.
 
     trim : float, default=0.0
-        The fraction of the training rows that the estimator is fitted without, in
-        [0, 1): those farthest from the middle, by the second sum above.
+        The fraction of the training rows that the estimator does not learn from, in
+        [0, 1): those with the largest sum of the second term above.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the initial weights of the default estimator. Not used by a given one.
-        Pass an int for reproducible results.
+        Seed of the initial weights of the default estimator. Not used if ``estimator``
+        is given. Pass an int for reproducible results.
 
     Attributes
     ----------
@@ -132,41 +136,45 @@ class ReconstructionOutlierDetector(
         The fitted estimator.
 
     offset_ : float
-        ``decision_function`` is ``score_samples`` less this.
+        The threshold: ``decision_function`` is ``score_samples`` minus this value.
 
     center_ : ndarray of shape (n_features,)
         m, the median of each feature over the training rows.
 
     scale_ : ndarray of shape (n_features,)
-        t: the size that nine of ten deviations from the median stay below, over
-        that of normal ones of unit variance, but a quarter of their root mean square
-        at least. 1 for a constant feature.
+        t, the spread of the deviations from the median: the 90 % quantile of their
+        absolute values, divided by 1.645, the same quantile for the standard normal
+        distribution. It is at least a quarter of their root mean square, and 1 for a
+        constant feature.
 
     error_scale_ : ndarray of shape (n_features,)
-        s, the same of the errors of the reconstruction; a hundredth of ``scale_`` at
-        least.
+        s, the same spread of the reconstruction errors, but at least 1 % of
+        ``scale_``.
 
     n_features_in_ : int
         Number of features seen in ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X had any that are all strings.
+        Names of the features, if all feature names of X are strings.
 
     See Also
     --------
-    skae.plotting.OutlierDisplay : A row's contributions, and the scores' histogram.
-    sklearn.ensemble.IsolationForest : Outliers by how soon random splits set them
-        apart.
-    sklearn.neighbors.LocalOutlierFactor : Outliers by the density around them.
+    skae.plotting.OutlierDisplay : Draw the scores, and the contributions to one.
+    sklearn.ensemble.IsolationForest : Outliers are isolated by few random splits.
+    sklearn.neighbors.LocalOutlierFactor : Outliers have fewer neighbours close by than
+        their neighbours have.
 
     Notes
     -----
-    Scales are those of at most 20,000 training rows, evenly spaced. An entry that is
-    NaN, where the estimator allows such, has no part in the score, and the others
-    count as many times more as there are features for each that is there. A row
-    without an entry has nothing strange about it: its score is 0, the highest.
+    The spreads are computed from at most 20,000 training rows, evenly spaced.
 
-    Training rows are scored by the estimator that was fitted to them.
+    If the estimator accepts NaN, missing entries do not contribute to the score. The
+    contributions of the other entries are multiplied by the number of features and
+    divided by the number of observed entries of the row. A row without an observed entry
+    has the highest score, 0.
+
+    The threshold is set by the scores of the training rows, to which the estimator was
+    fitted.
 
     References
     ----------
@@ -174,7 +182,7 @@ class ReconstructionOutlierDetector(
        Mathematical Statistics 35, 1964.
     .. [2] S. Hawkins, H. He, G. Williams and R. Baxter, "Outlier detection using
        replicator neural networks", DaWaK 2002: errors of an autoencoder.
-    .. [3] J. W. Tukey, "Exploratory data analysis", 1977: the fence.
+    .. [3] J. W. Tukey, "Exploratory data analysis", 1977: the upper fence.
 
     Examples
     --------
@@ -227,21 +235,21 @@ class ReconstructionOutlierDetector(
         sample_weight: npt.ArrayLike | None = None,
         **fit_params: Any,
     ) -> Self:
-        """Fit the estimator to the rows, and find the scales and the threshold.
+        """Fit the estimator, and compute the spreads and the threshold.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data; sparse where the estimator takes such. Dask arrays and
-            data frames are handed to the estimator as arrays of dask's.
+            Training data. Sparse only if the estimator accepts sparse matrices. Dask
+            arrays and data frames are passed to the estimator as dask arrays.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows, for an estimator that takes some, and
-            for the scales and the threshold. Of a pipeline, steps that take weights
-            are given them.
+            Non-negative weights of the rows, for the spreads, the threshold and the
+            estimator, which must accept weights. In a pipeline, all steps that accept
+            weights get them.
         **fit_params : dict
-            What else the estimator's ``fit`` takes, where metadata routing is on.
+            Other arguments of ``fit`` of the estimator. They need metadata routing.
 
         Returns
         -------
@@ -251,8 +259,8 @@ class ReconstructionOutlierDetector(
         Raises
         ------
         ValueError
-            If a parameter, X or sample_weight is not what is allowed; the message
-            names it.
+            If a parameter, X or sample_weight is invalid. The message names the
+            problem.
         """
         with unchanged_on_error(self):
             X, weights = self._read(X, sample_weight, reset=True)
@@ -278,11 +286,11 @@ class ReconstructionOutlierDetector(
         sample_weight: npt.ArrayLike | None = None,
         **partial_fit_params: Any,
     ) -> Self:
-        """Let the estimator learn from a piece of the data by its ``partial_fit``.
+        """Update the estimator, the spreads and the threshold with some rows.
 
-        Scales and threshold are means of those of the pieces, of which earlier ones
-        count as up to 1000 rows, each with the errors of its time. ``trim`` is not
-        used.
+        This calls ``partial_fit`` of the estimator. The spreads and the threshold are
+        weighted means over the calls. All earlier calls together count as at most 1000
+        rows. Errors of earlier rows are not computed again. ``trim`` is not used.
 
         Parameters
         ----------
@@ -293,8 +301,8 @@ class ReconstructionOutlierDetector(
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative weights of the rows.
         **partial_fit_params : dict
-            What else the estimator's ``partial_fit`` takes, where metadata routing
-            is on.
+            Other arguments of ``partial_fit`` of the estimator. They need metadata
+            routing.
 
         Returns
         -------
@@ -334,7 +342,7 @@ class ReconstructionOutlierDetector(
 
     @on_chunks
     def feature_scores(self, X: MatrixLike) -> np.ndarray:
-        """What each feature contributes to a row's score: the larger, the stranger.
+        """Return the contribution of each feature to the score of each row.
 
         Parameters
         ----------
@@ -344,9 +352,10 @@ class ReconstructionOutlierDetector(
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Each ρ(e_j / s_j) + w ρ((x_j − m_j) / t_j), non-negative. The sum of a row
-            is ``-score_samples(X)``. After ``set_output(transform="pandas")``, or where
-            that is configured for all, it is a data frame with the features' names.
+            The terms ρ(e_j / s_j) + w ρ((x_j − m_j) / t_j), which are not negative.
+            Larger values are more unusual. The sum over a row is ``-score_samples(X)``.
+            With ``set_output(transform="pandas")``, or the same option in the global
+            configuration, the result is a data frame with the names of the features.
         """
         rows = self._rows(X)
         found = np.empty(rows.shape)
@@ -359,7 +368,7 @@ class ReconstructionOutlierDetector(
 
     @on_chunks
     def score_samples(self, X: MatrixLike) -> np.ndarray:
-        """Negative score of each row: the lower, the stranger.
+        """Return the negative score of each row; lower values are more unusual.
 
         Parameters
         ----------
@@ -369,13 +378,13 @@ class ReconstructionOutlierDetector(
         Returns
         -------
         ndarray of shape (n_samples,)
-            Each −Σ_j ρ(e_j / s_j) + w ρ((x_j − m_j) / t_j).
+            −Σ_j [ ρ(e_j / s_j) + w ρ((x_j − m_j) / t_j) ] for each row.
         """
         return -self._scores(self._rows(X))
 
     @on_chunks
     def decision_function(self, X: MatrixLike) -> np.ndarray:
-        """``score_samples`` less ``offset_``: negative for outliers.
+        """Return ``score_samples`` minus ``offset_``, which is negative for outliers.
 
         Parameters
         ----------
@@ -385,13 +394,13 @@ class ReconstructionOutlierDetector(
         Returns
         -------
         ndarray of shape (n_samples,)
-            The lower, the stranger.
+            Lower values are more unusual.
         """
         return -self._scores(self._rows(X)) - self.offset_
 
     @on_chunks
     def predict(self, X: MatrixLike) -> np.ndarray:
-        """Tell outliers from other rows.
+        """Predict which rows are outliers.
 
         Parameters
         ----------
@@ -401,17 +410,17 @@ class ReconstructionOutlierDetector(
         Returns
         -------
         ndarray of shape (n_samples,)
-            −1 for outliers, 1 for others.
+            −1 for outliers, 1 for other rows.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Set what ``feature_scores`` returns.
+        """Set the type of the result of ``feature_scores``.
 
         Parameters
         ----------
         transform : {"default", "pandas", "polars"} or None, default=None
-            Arrays, or data frames with the features' names. None changes nothing.
+            Arrays, or data frames with the names of the features. None changes nothing.
 
         Returns
         -------
@@ -423,12 +432,12 @@ class ReconstructionOutlierDetector(
         return self
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """What the detector and its estimator ask for of metadata.
+        """Get the metadata routing of the detector and its estimator.
 
         Returns
         -------
         MetadataRouter
-            As scikit-learn's metadata routing wants it.
+            The routing, as defined by scikit-learn.
         """
         mapping = MethodMapping().add(caller="fit", callee="fit")
         mapping.add(caller="partial_fit", callee="partial_fit")
@@ -443,7 +452,7 @@ class ReconstructionOutlierDetector(
     # -- fitting -----------------------------------------------------------------------
 
     def _read(self, X, sample_weight, reset):
-        """Rows, as an array, a CSR matrix or a dask array, and weights, checked."""
+        """Validated rows (array, CSR matrix or dask array) and validated weights."""
         validate_params(self)
         if self.estimator is not None and not reconstructs(self.estimator):
             raise ValueError(f"{NEEDS}; got estimator={self.estimator!r}.")
@@ -470,7 +479,7 @@ class ReconstructionOutlierDetector(
         return clone(self.estimator)
 
     def _routed(self, method, estimator, sample_weight, weights, params):
-        """Keywords of the estimator's method."""
+        """Keyword arguments of the method of the estimator."""
         if sample_weight is not None:
             params = {**params, "sample_weight": weights}
         if get_config()["enable_metadata_routing"]:
@@ -486,7 +495,7 @@ class ReconstructionOutlierDetector(
         return weight_parameters(estimator, params.get("sample_weight"))
 
     def _trimmed(self, X, weights, params):
-        """The rows that the estimator is fitted to, and its keywords for those."""
+        """The rows that the estimator is fitted to, and its arguments for them."""
         if not self.trim:
             return X, params
         far = by_rows(self, "_distances", X)
@@ -503,7 +512,7 @@ class ReconstructionOutlierDetector(
     def _fitted(self, estimator, X, params):
         if self.estimator is not None or not is_dask(X):
             return estimator.fit(*fit_arguments(estimator, X), **params)
-        # scikit-learn's scaler would bring all rows here.
+        # scikit-learn's scaler would load all rows into this process.
         scaler, autoencoder = (step for _, step in estimator.steps)
         sample, weights = evenly(X, params.get("standardscaler__sample_weight"))
         scaler.set_params(with_mean=True).fit(sample, sample_weight=weights)
@@ -521,7 +530,7 @@ class ReconstructionOutlierDetector(
         offset = float(quantile(-scores, share, weights))
         if self.contamination == "auto":
             offset = max(offset, -upper_fence(scores, weights))
-        # A row right at the threshold is none, whatever the rounding.
+        # A row exactly at the threshold is no outlier, also with rounding errors.
         return offset - 1e-6 * abs(offset)
 
     # -- scoring -----------------------------------------------------------------------
@@ -531,14 +540,14 @@ class ReconstructionOutlierDetector(
         return validate_rows(self, X).given
 
     def _scores(self, X):
-        """Of each row, in float64."""
+        """Score of each row, in float64."""
         scores, ones = np.empty(X.shape[0]), np.ones(X.shape[1])
         for block, contributions in self._contributions(X):
             np.dot(contributions, ones, out=scores[block])
         return scores
 
     def _contributions(self, X):
-        """Slices of rows, and what each entry contributes there, in float64."""
+        """Slices of rows, and the contributions of their entries, in float64."""
         rho = ERRORS[self.error]
         per_error = 1 / self.error_scale_
         for block in blocks(X):
@@ -573,7 +582,7 @@ class ReconstructionOutlierDetector(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         wrapped = self._given_or_default()
-        # scikit-learn's scaler says so from 1.7 on only.
+        # The tags of scikit-learn's scaler say so only from version 1.7 on.
         takes_sparse = self.estimator is None or takes(wrapped, "sparse")
         tags.input_tags.sparse = takes_sparse
         tags.input_tags.allow_nan = takes(wrapped, "allow_nan")
