@@ -191,8 +191,12 @@ def comparison():
                 labels.append(label)
             found.setdefault(method, {})[label] = [float(n) for n in numbers]
     figure, axes = plt.subplots(
-        1, len(found), figsize=(8.4, 0.27 * len(labels) + 1.1), layout="constrained",
-        sharey=True, sharex=True,
+        1,
+        len(found),
+        figsize=(8.4, 0.27 * len(labels) + 1.1),
+        layout="constrained",
+        sharey=True,
+        sharex=True,
     )
     order = labels[::-1]
     for ax, (method, differences), color in zip(
@@ -237,13 +241,18 @@ def in_a_pipeline():
     axes[0].set_ylabel("score less that of PCA")
     figure.supxlabel("components (2d: twice the columns)", fontsize=9.5)
     figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4,
-        frameon=False, fontsize=8.5,
+        *axes[0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=4,
+        frameon=False,
+        fontsize=8.5,
     )
     save(figure, "in_a_pipeline")
 
 
 if __name__ == "__main__":
     with plt.rc_context(STYLE):
-        for draw in (published, few_labels, fine_tuned, scaling, memory_map, comparison, in_a_pipeline):
+        for draw in (published, few_labels, fine_tuned, scaling, memory_map):
             draw()
+        comparison()
+        in_a_pipeline()

@@ -273,7 +273,7 @@ class AutoencoderImputer(
     @property
     def _takes_nan(self):
         given = self.missing_values
-        return isinstance(given, Real) and bool(np.isnan(given))  # type: ignore[call-overload]
+        return isinstance(given, Real) and bool(np.isnan(given))
 
     @property
     def _kept(self):

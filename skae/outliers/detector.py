@@ -170,8 +170,8 @@ class ReconstructionOutlierDetector(
 
     If the estimator accepts NaN, missing entries do not contribute to the score. The
     contributions of the other entries are multiplied by the number of features and
-    divided by the number of observed entries of the row. A row without an observed entry
-    has the highest score, 0.
+    divided by the number of observed entries of the row. A row without an observed
+    entry has the highest score, 0.
 
     The threshold is set by the scores of the training rows, to which the estimator was
     fitted.
