@@ -114,6 +114,12 @@ class HeldOutEntriesScorer(BaseEstimator):
         if isinstance(estimator, Pipeline):
             X = X if len(estimator) == 1 else estimator[:-1].transform(X)
             estimator = estimator[-1]
+        if not hasattr(estimator, "predict"):
+            raise TypeError(
+                "HeldOutEntriesScorer needs an estimator that takes NaN and whose "
+                f"predict returns rows, got {type(estimator).__name__}; use an "
+                "autoencoder, such as SparseAutoencoder()."
+            )
         rows = check_array(
             X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
         )

@@ -14,11 +14,31 @@ DTYPES = [np.float64, np.float32]
 
 def checked(array: Any, name: str) -> Any:
     """Validate as a finite array (n, m) or a CSR matrix without duplicate entries."""
+    refuse_estimator(array, name, "transform(X)")
     array = check_array(array, accept_sparse="csr", dtype=DTYPES, input_name=name)
     if issparse(array) and not array.has_canonical_format:
         array = array.copy()
         array.sum_duplicates()
     return array
+
+
+def refuse_estimator(array: Any, name: str, instead: str) -> None:
+    """Refuse an estimator where what it has learnt or returns is wanted."""
+    if hasattr(array, "get_params"):
+        kind = type(array).__name__
+        raise TypeError(
+            f"{name} must be an array, got the estimator {kind}; pass what its "
+            f"{instead} is."
+        )
+
+
+def check_transforms(estimator: Any) -> None:
+    """Refuse codes where the estimator is wanted that makes them."""
+    if not hasattr(estimator, "transform"):
+        raise TypeError(
+            "estimator must be fitted and have transform, got "
+            f"{type(estimator).__name__}; pass the estimator itself, and X."
+        )
 
 
 def is_integer(value: Any) -> bool:

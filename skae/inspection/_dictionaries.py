@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils import check_array
 
-from skae.inspection._checks import DTYPES
+from skae.inspection._checks import DTYPES, refuse_estimator
 
 
 def matched_units(A: Any, B: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -49,6 +49,8 @@ def matched_units(A: Any, B: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     >>> matched_units(A, B)
     (array([0, 1]), array([1, 0]), array([1., 1.]))
     """
+    for array, name in ((A, "A"), (B, "B")):
+        refuse_estimator(array, name, "decoder_components_")
     A = check_array(A, dtype=DTYPES, input_name="A").astype(np.float64)
     B = check_array(B, dtype=DTYPES, input_name="B").astype(np.float64)
     if A.shape[1] != B.shape[1]:

@@ -11,8 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
+from sklearn.utils.multiclass import check_classification_targets
 
-from skae.inspection._checks import checked, checked_pair, is_integer
+from skae.inspection._checks import check_transforms, checked, checked_pair, is_integer
 
 _ROWS_AT_A_TIME = 1024
 
@@ -54,6 +55,7 @@ def explained_variance(estimator: Any, X: Any) -> float:
     >>> bool(abs(explained_variance(pca, X) - ratio) < 1e-9)
     True
     """
+    check_transforms(estimator)
     X = checked(X, "X")
     mean = np.asarray(X.mean(axis=0, dtype=np.float64)).ravel()
     errors = variance = 0.0
@@ -170,6 +172,8 @@ def sparse_probing(codes: Any, y: Any, k: int = 1, *, cv: int = 5) -> float:
             f"k={k!r} must be an integer from 1 to {codes.shape[1]}, the number of "
             "units."
         )
+    y = np.asarray(y)
+    check_classification_targets(y)
     with np.errstate(divide="ignore", invalid="ignore"):
         # A unit that is constant in a fold has no F-value, and is not selected.
         active = np.asarray((codes != 0).sum(axis=0)).ravel() > 0
@@ -180,7 +184,7 @@ def sparse_probing(codes: Any, y: Any, k: int = 1, *, cv: int = 5) -> float:
         MaxAbsScaler(),
         LogisticRegression(max_iter=1000),
     )
-    return float(cross_val_score(probe, codes, np.asarray(y), cv=cv).mean())
+    return float(cross_val_score(probe, codes, y, cv=cv).mean())
 
 
 def _f_values(codes: Any, y: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from skae.inspection._checks import checked, is_integer
+from skae.inspection._checks import check_transforms, checked, is_integer
 
 
 def top_samples(
@@ -59,6 +59,7 @@ def top_samples(
     >>> indices.shape, bool((codes[:-1] >= codes[1:]).all())
     ((5,), True)
     """
+    check_transforms(estimator)
     return top_of_codes(checked(estimator.transform(X), "codes"), unit, n)
 
 

@@ -173,7 +173,13 @@ def check_path(estimator: Any, param_name: Any) -> Parameter:
     parameter = PARAMETERS[param_name]
     why = parameter.idle(estimator)
     if why is not None:
-        raise ValueError(f"param_name={param_name!r} has no effect on {name}: {why}.")
+        others = " or ".join(
+            repr(p) for p in allowed if PARAMETERS[p].idle(estimator) is None
+        )
+        raise ValueError(
+            f"param_name={param_name!r} has no effect on {name}: {why}, or "
+            f"param_name={others}."
+        )
     return parameter
 
 

@@ -82,6 +82,11 @@ def test_share_is_checked(share):
         HeldOutEntriesScorer(share)(Means(), X)
 
 
+def test_an_estimator_that_does_not_predict_rows_is_named():
+    with pytest.raises(TypeError, match="predict returns rows, got PCA"):
+        HeldOutEntriesScorer()(PCA(2).fit(X), X)
+
+
 def test_entries_held_out_choose_the_planted_rank():
     rows = planted(rank=4)
     linear = SparseAutoencoder(

@@ -172,6 +172,8 @@ def test_a_probe_finds_the_unit_that_tells(kind):
 def test_a_probe_needs_units(codes):
     with pytest.raises(ValueError, match=r"k=7 must be an integer from 1 to 6"):
         sparse_probing(codes, np.arange(25) % 2, k=7)
+    with pytest.raises(ValueError, match="label type"):  # not five failed fits
+        sparse_probing(codes, np.arange(25) / 2)
 
 
 def test_stability_is_the_best_of_all_pairings():
@@ -199,3 +201,32 @@ def test_stability_does_not_mind_order_or_length():
 def test_dictionaries_must_have_the_same_features():
     with pytest.raises(ValueError, match="A has 3 columns and B 4"):
         stability(np.ones((2, 3)), np.ones((2, 4)))
+
+
+@pytest.mark.parametrize(
+    ("function", "wanted"),
+    [
+        (
+            activation_frequency,
+            r"codes .* TopKAutoencoder; pass what its transform\(X\) is",
+        ),
+        (dead_units, r"codes .* TopKAutoencoder; pass what its transform\(X\) is"),
+        (hoyer_sparsity, r"codes .* TopKAutoencoder; pass what its transform\(X\) is"),
+        (lambda model: monosemanticity(model, [[1.0]]), r"codes .* transform\(X\)"),
+        (lambda model: sparse_probing(model, [0, 1]), r"codes .* transform\(X\)"),
+        (lambda model: stability(model, model), "A .* its decoder_components_ is"),
+        (lambda model: matched_units([[1.0]], model), "B .* decoder_components_"),
+    ],
+)
+def test_an_estimator_in_place_of_an_array_is_named(top_k, function, wanted):
+    with pytest.raises(TypeError, match=wanted):
+        function(top_k)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [explained_variance, lambda codes, X: top_samples(codes, X, unit=0)],
+)
+def test_codes_in_place_of_an_estimator_are_named(codes, function):
+    with pytest.raises(TypeError, match=r"estimator must .* got ndarray; pass"):
+        function(np.asarray(codes), np.ones((25, 6)))

@@ -187,8 +187,16 @@ NO_PENALTY = SparseAutoencoder(sparsity=None)
     [
         (SPARSE, {"param_name": "n_components"}, ValueError, "param_name must be one"),
         (SPARSE, {"param_name": "contraction_weight"}, ValueError, "use GridSearchCV"),
-        (NO_PENALTY, {}, ValueError, "has no effect.*sparsity='kl'"),
-        (DenoisingAutoencoder(), {}, ValueError, "has no effect.*sparsity='kl'"),
+        (
+            NO_PENALTY,
+            {},
+            ValueError,
+            "has no effect.*sparsity='kl', or param_name='alpha'",
+        ),
+        (
+            *(DenoisingAutoencoder(), {}, ValueError),
+            "has no effect.*, or param_name='alpha' or 'corruption_level'",
+        ),
         (
             *(SparseAutoencoder(sparsity="l1"), {"param_name": "sparsity_target"}),
             *(ValueError, "sparsity='l1' has none"),
