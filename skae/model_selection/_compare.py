@@ -208,11 +208,13 @@ def compare(
 
 def _refuse_missing(X: Any) -> None:
     """PCA takes no missing entries; better said before anything is fitted."""
-    try:
-        values = np.asarray(X.data if issparse(X) else X, dtype=float)
-    except (TypeError, ValueError):  # text, of which the estimators may say more
-        return
-    if np.isnan(values).any():
+    values = np.asarray(X.data if issparse(X) else X)
+    if values.dtype.kind != "f":
+        try:
+            values = values.astype(float)
+        except (TypeError, ValueError):  # text, of which the estimators may say more
+            return
+    if values.size and np.isnan(values.min()):  # which needs no memory
         raise ValueError(
             "X contains NaN, which PCA and the models of codes do not take; put an "
             "imputer in front of all, such as scaler=SimpleImputer() or "

@@ -221,7 +221,7 @@ def follow(
             seconds = time.perf_counter() - began
             ends = each(index, fitted, seconds)
             done.append(index)
-            if ends is True:
+            if isinstance(ends, bool | np.bool_) and ends:
                 break
     except KeyboardInterrupt:
         return done, True

@@ -136,12 +136,13 @@ def test_range_of_targets_ends_where_half_of_the_units_are_active():
     assert np.isclose(values[0], 1 / 50) and np.isclose(values[-1], 0.5)
 
 
-def test_callback_ends_the_path():
+@pytest.mark.parametrize("true", [bool, np.bool_])
+def test_callback_ends_the_path(true):
     seen = []
 
     def first_two(value, fitted):
         seen.append((value, fitted.loss_))
-        return len(seen) == 2
+        return true(len(seen) == 2)
 
     path = autoencoder_path(SPARSE, X, param_range=RANGE, callback=first_two)
     assert [value for value, _ in seen] == RANGE[:2]
