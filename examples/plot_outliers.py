@@ -3,10 +3,12 @@ r"""
 Finding outliers and the features that explain them
 ===================================================
 
-Most outlier detectors only return a score for each row. To find out *why* a row is an
-outlier is then left to the user. :class:`~skae.ReconstructionOutlierDetector` predicts
-every entry of a row, and the deviations from these predictions show which features are
-unusual. The score of a row is
+This example finds faulty sensors of a machine, whose values stay in the usual range of
+the sensor, and changed pixels in images of digits. Most outlier detectors only return a
+score for each row, and do not tell *why* a row is an outlier.
+:class:`~skae.ReconstructionOutlierDetector` also shows which features are unusual: it
+predicts every entry of a row, and compares the entry with this prediction. The score of
+a row is
 
 .. math::
 
@@ -17,9 +19,6 @@ where :math:`e = x - \hat x` is the reconstruction error, :math:`m` contains the
 of the features, :math:`s` and :math:`t` are the spreads of the errors and of the
 features, and :math:`\rho` is Huber's loss. The terms of the sum are the contributions
 of the features.
-
-This example finds faulty sensors of a machine, whose values stay in the usual range of
-the sensor, and changed pixels in images of digits.
 """
 
 import matplotlib.pyplot as plt

@@ -3,11 +3,11 @@ r"""
 Choosing the sparsity by cross-validation
 =========================================
 
-The sparse autoencoder keeps the mean code of every unit near ``sparsity_target``. This
-example chooses the value of this parameter with :class:`~skae.AutoencoderCV`. In every
-fold it fits a sequence of values, where each fit starts from the weights of the fit
-before it, and scores every fit on the held-out rows. ``LassoCV`` chooses the penalty of
-the lasso in the same way.
+This example chooses ``sparsity_target``, the value near which the sparse autoencoder
+keeps the mean code of every unit, with :class:`~skae.AutoencoderCV`. In every fold, it
+fits a sequence of values, where each fit starts from the weights of the fit before it,
+and scores every fit on the held-out rows. ``LassoCV`` chooses the penalty of the lasso
+in the same way.
 
 The result depends on the score. The variance explained decreases when codes become
 sparser, whatever the codes are used for. The accuracy of a linear classifier on the

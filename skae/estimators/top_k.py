@@ -1,4 +1,4 @@
-"""The TopK autoencoder: codes of which few are not zero."""
+"""The TopK autoencoder, whose codes have few non-zero entries."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,10 +42,10 @@ _MAX_SEED = np.iinfo(np.int32).max
 # Units for each feature where their number is not given.
 _EXPANSION = 8
 _ROWS_TO_START = 1024
-# max_iter=None is as many epochs as make so many steps, and two at the least.
+# max_iter=None is the number of epochs with this many steps, but at least two.
 _STEPS, _LEAST_EPOCHS = 5000, 2
 _LARGEST_BATCH, _SMALLEST_BATCH, _BATCHES = 1024, 64, 16
-# A unit of average use fires once in n/k rows; dead is what misses so many of these.
+# A unit of average use is active once in n/k rows. Dead units miss this many times.
 _TURNS_MISSED = 256
 
 
@@ -55,108 +55,111 @@ class TopKAutoencoder(
     CallbackSupportMixin,
     BaseEstimator,
 ):
-    """Autoencoder whose codes have few non-zeros out of thousands of units.
+    """Autoencoder whose codes have few non-zero entries.
 
-    For embeddings of words, sentences or pictures: an overcomplete dictionary of
-    features that can be read, of which each row uses few. Code and reconstruction of a
-    row x are::
+    It learns a dictionary with many more units than there are features, and represents
+    each row by only a few of them. It is useful to interpret embeddings of words,
+    sentences or images. The code h and the reconstruction x̂ of a row x are::
 
         h = ReLU(top-k(W (x − c) + b)),    x̂ = Dᵀ h + c,    ‖D_j‖ = 1,
 
-    where top-k keeps the largest entries [1]_: the k m largest of a batch of m rows
-    [2]_, or the k largest of each row. Training minimises::
+    where top-k keeps the largest entries and sets the others to zero [1]_. It keeps the
+    k m largest entries of a batch of m rows [2]_, or the k largest entries of each row.
+    Training minimises::
 
         J = (1/n) Σ_i ‖x̂_i − x_i‖² + α v R,
 
-    where v is the variance of the rows, Σ over the columns. R revives dead units: of
-    the errors e = x − x̂ it is the fraction of their variance that remains when the
-    dead units, which have long been silent, reconstruct them, the d/2 most active ones
-    of each row, for d features. With ``prefixes`` the first term becomes the mean of
-    those of the first p_1, p_2, … and of all units [3]_, so that the first ones are
-    the coarse features.
+    where v is the variance of the rows, summed over the columns. The term R revives
+    dead units, which have not been active for many rows. The dead units learn to
+    reconstruct the errors e = x − x̂, using the d/2 dead units with the largest entries
+    for each row of d features. R is the fraction of the variance of the errors that
+    remains after this reconstruction.
 
-    The solver is Adam, on batches of rows. The atoms D_j are kept at length one: the
-    gradient's part along them is taken away, and they are normalised after each step.
-    All products but the encoder's take the non-zeros of the codes alone, and
-    ``transform`` returns them as a CSR matrix, so that no dense matrix of all codes is
-    ever formed.
+    With ``prefixes``, the first term of J is the mean over reconstructions from the
+    first p_1, the first p_2, ..., and all units [3]_. The first units then learn the
+    coarse features.
+
+    The solver is Adam, on batches of rows. The atoms D_j are normalised to length one
+    after each step, and the component of the gradient along them is removed. All matrix
+    products except that of the encoder use only the non-zero codes. ``transform``
+    returns the codes as a CSR matrix, so a dense matrix of all codes is never formed.
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of units. None takes 8 for each feature.
+        Number of units n. None means 8 units for each feature.
 
     n_nonzero_coefs : int or float, default=32
-        Codes of a row that are not zero, k, above 0 and ``n_components`` at most. They
-        are so many on average with ``selection="batch"``, where k may be a fraction
-        such as 7.5, and so many at most with ``selection="row"``.
+        Number k of non-zero codes of a row, in (0, n_components]. With
+        ``selection="batch"`` this is the mean over the rows, and can be a fraction such
+        as 7.5. With ``selection="row"`` this is the maximum for each row.
 
     selection : {"batch", "row"}, default="batch"
-        "batch" lets rows that need more codes have more. ``transform`` then keeps all
-        codes above ``threshold_``, so that the code of a row does not depend on the
-        rows beside it. "row" keeps the k largest of each row, as orthogonal matching
-        pursuit does.
+        "batch" keeps the largest entries of a batch of rows, so that rows that are
+        difficult to reconstruct have more codes. ``transform`` then keeps all entries
+        above ``threshold_``, so that the code of a row does not depend on other rows.
+        "row" keeps the k largest entries of each row, like orthogonal matching pursuit.
 
     prefixes : sequence of int, default=None
-        Numbers of units, in ascending order and ``n_components`` at most, that are to
-        reconstruct by themselves, such as (64, 256). All units are added at the end
-        where they are not there. The code of a prefix is the slice
-        ``transform(X)[:, :64]``. None asks it of all units only.
+        Numbers of units such as (64, 256), in ascending order and at most
+        ``n_components``. The first 64 units, the first 256 units and all units then
+        learn to reconstruct the rows without the other units. The code of a prefix is
+        the slice ``transform(X)[:, :64]``. None uses all units only.
 
     auxiliary_weight : float, default=1/32
-        Weight α of the loss of dead units, in [0, inf).
+        Weight α of the term that revives dead units, in [0, inf).
 
     dead_after : int or "auto", default="auto"
-        Rows on end, at least 1, for which a unit must be silent to count as dead.
-        "auto" is 256 n/k for n units, but not more than there are rows: a unit of
-        average use would have been active 256 times.
+        Number of consecutive rows, at least 1, on which a unit must be inactive to be
+        dead. "auto" is 256 n/k, in which a unit of average use is active 256 times, but
+        at most the number of rows.
 
     max_iter : int, default=None
-        Epochs, each of which goes through all rows once, at least 1. None takes as many
-        as make 5000 batches, and at least two.
+        Number of epochs, at least 1. None means the number of epochs with 5000 batches,
+        but at least two.
 
     batch_size : int or "auto", default="auto"
-        Rows of a batch, at least 1. "auto" is a sixteenth of the rows, between 64 and
-        1024.
+        Number of rows of a batch, at least 1. "auto" is 1/16 of the rows, but between
+        64 and 1024.
 
     learning_rate : {"linear", "constant"}, default="linear"
-        "linear" lets the rate fall from step to step, down to nothing after
-        ``max_iter`` epochs, which are all done. "constant" keeps it, and training ends
-        when the loss stands still.
+        With "linear", the rate decreases linearly to zero after ``max_iter`` epochs,
+        and training never ends before. With "constant", training ends when the loss
+        does not decrease any more, see ``tol``.
 
     learning_rate_init : float, default=0.03
-        Size of a first step of Adam, in (0, inf), relative to the typical size of an
-        entry: 1/√d of W and D, the spread of the features of b and c. More learns
-        faster, and too much leaves units dead.
+        Initial learning rate of Adam, in (0, inf), relative to the typical size of the
+        entries: 1/√d for W and D, and the spread of the features for b and c. A larger
+        rate learns faster, but if it is too large, more units are dead.
 
     tol : float, default=1e-3
-        With ``learning_rate="constant"``, training has converged when the loss would
-        fall by no more than this, relatively, as estimated from the last quarter of the
-        epochs. With ``early_stopping``, what the score must rise by in
-        ``n_iter_no_change`` epochs.
+        With ``learning_rate="constant"``, training ends when the relative decrease of
+        the loss, estimated from the last quarter of the epochs, is at most ``tol``.
+        With ``early_stopping``, it ends when the score has increased by less than
+        ``tol`` in ``n_iter_no_change`` epochs.
 
     shuffle : bool, default=True
-        Whether batches are drawn anew in each epoch.
+        Whether to shuffle the rows in each epoch.
 
     early_stopping : bool, default=False
-        Whether rows are held out, and the weights that explain most of their variance
-        kept.
+        Whether to hold out some rows, and to keep the weights that explain most of
+        their variance.
 
     validation_fraction : float, default=0.1
-        Of the rows to hold out, in (0, 1).
+        Fraction of the rows to hold out, in (0, 1).
 
     n_iter_no_change : int, default=10
-        Epochs, at least 1, without progress after which training ends; see ``tol``.
+        Number of epochs without progress after which training ends, at least 1.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the first atoms, the batches and the rows held out. Pass an int for the
-        same bits each time.
+        Seed of the initial atoms, the batches and the held-out rows. Pass an int for
+        reproducible results.
 
     warm_start : bool, default=False
         Whether ``fit`` continues from the weights of the previous call.
 
     verbose : int, default=0
-        1 prints a line every tenth epoch, 2 every epoch.
+        1 prints a line every tenth epoch, 2 prints a line every epoch.
 
     Attributes
     ----------
@@ -164,73 +167,74 @@ class TopKAutoencoder(
         W, the weights of the encoder.
 
     intercept_hidden_ : ndarray of shape (n_components,)
-        b.
+        b, the biases of the units.
 
     decoder_components_ : ndarray of shape (n_components, n_features)
-        D, the dictionary: what a unit adds to a reconstruction for a code of one.
+        D, the dictionary. Its rows are the atoms: what a unit with code 1 adds to the
+        reconstruction.
 
     intercept_visible_ : ndarray of shape (n_features,)
-        c, at first the column means.
+        c, the output biases. Training starts from the column means.
 
     threshold_ : float
-        What codes of ``transform`` exceed with ``selection="batch"``: a running mean,
-        over about a hundred batches, of the smallest code that was kept.
+        With ``selection="batch"``, ``transform`` keeps the entries above this value. It
+        is a running mean, over about 100 batches, of the smallest code that was kept.
 
     activation_frequency_ : ndarray of shape (n_components,)
-        The fraction of the training rows on which each unit is active, with the final
-        weights; of ``partial_fit``, of the rows of the last call.
+        Fraction of the training rows on which each unit is active, with the final
+        weights. After ``partial_fit``, of the rows of the last call.
 
     l0_ : float
-        Codes of a training row that are not zero, on average: the sum of the above.
+        Mean number of non-zero codes of a training row.
 
     dead_fraction_ : float
-        The fraction of the units that are active on no training row.
+        Fraction of the units that are not active on any training row.
 
     loss_ : float
-        J of the last epoch, or of the one that was kept, in squared units of X: the
-        mean over its batches as they came.
+        J of the last epoch, or of the epoch whose weights were kept, in squared units
+        of X. It is the mean over the batches during this epoch.
 
     loss_terms_ : dict
-        Its terms "errors" and "auxiliary".
+        The terms "errors" and "auxiliary" of J.
 
     loss_curve_ : ndarray of shape (n_iter_,)
         J of each epoch.
 
     validation_scores_ : ndarray of shape (n_iter_,) or None
-        Scores on the rows held out after each epoch.
+        Scores on the held-out rows after each epoch.
 
     n_iter_ : int
-        Number of epochs done, by ``fit`` and by ``partial_fit`` since.
+        Number of epochs, including those of later calls of ``partial_fit``.
 
     n_features_in_ : int
         Number of features seen in ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X had any that are all strings.
+        Names of the features, if all feature names of X are strings.
 
     See Also
     --------
-    SparseAutoencoder : Codes that are small most of the time, and never exactly zero.
-    SparseCoding : Codes found by optimisation, for each row.
-    sklearn.decomposition.MiniBatchDictionaryLearning : Codes by orthogonal matching
-        pursuit or the lasso, without an encoder.
-    skae.inspection.top_samples : The samples with the largest codes of each unit.
+    SparseAutoencoder : Codes are small for most rows, but never exactly zero.
+    SparseCoding : Codes are found by optimisation for each row.
+    sklearn.decomposition.MiniBatchDictionaryLearning : Codes are found by orthogonal
+        matching pursuit or the lasso, without an encoder.
+    skae.inspection.top_samples : Find the samples with the largest codes of a unit.
 
     Notes
     -----
-    Rows may be dense, a memory map or sparse; of sparse ones a batch at a time is made
-    dense. A row has the same code alone and among others, to the bit: rows are encoded
-    in blocks of one size. dask's collections are refused by ``fit``;
-    ``predict``, ``score_samples`` and ``score`` take them.
+    X can be an array, a memory map or a sparse matrix. Sparse matrices are converted to
+    dense arrays one batch at a time. The code of a row is exactly the same alone and
+    among other rows, because rows are encoded in blocks of a fixed size. ``predict``,
+    ``score_samples`` and ``score`` accept dask collections, but ``fit`` does not.
 
-    Where all rows are equal they are c, and all codes are zero.
+    If all rows are equal, they are reconstructed by c, and all codes are zero.
 
     References
     ----------
     .. [1] L. Gao, T. Dupré la Tour, H. Tillman, G. Goh, R. Troll, A. Radford,
        I. Sutskever, J. Leike and J. Wu, "Scaling and evaluating sparse autoencoders",
-       2024, arXiv:2406.04093: sections 2.3 and A.2, where dead units' loss is
-       normalised by what is to be explained, as here.
+       2024, arXiv:2406.04093. Section A.2 normalises the loss of dead units in the
+       same way.
     .. [2] B. Bussmann, P. Leask and N. Nanda, "BatchTopK sparse autoencoders", 2024,
        arXiv:2412.06410.
     .. [3] B. Bussmann, N. Nabeshima, A. Karvonen and N. Nanda, "Learning multi-level
@@ -314,7 +318,7 @@ class TopKAutoencoder(
         y: object = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> Self:
-        """Learn the dictionary from X.
+        """Fit the dictionary to X.
 
         Parameters
         ----------
@@ -325,9 +329,9 @@ class TopKAutoencoder(
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows. A weight of two counts as the row twice
-            within its batch, also among the codes that are kept of it; of zero as its
-            absence.
+            Non-negative weights of the rows. A row with weight two counts like two
+            equal rows of a batch, also for the number of codes that are kept. A row
+            with weight zero is ignored.
 
         Returns
         -------
@@ -337,22 +341,23 @@ class TopKAutoencoder(
         Raises
         ------
         ValueError
-            If a parameter, X or sample_weight is not what is allowed; the
-            message names it.
+            If a parameter, X or sample_weight is invalid. The message names the
+            problem.
 
         Notes
         -----
-        Ctrl-C ends training, keeps the weights so far and warns. From scikit-learn 1.9
-        on, callbacks set by ``set_callbacks`` follow every epoch.
+        Ctrl-C ends training with a warning and keeps the current weights. From
+        scikit-learn 1.9 on, callbacks set by ``set_callbacks`` are called in every
+        epoch.
         """
         with unchanged_on_error(self), single_threaded_blas():
             trained = self._learn(X, sample_weight)
-        # With a rate that falls to nothing max_iter is no limit, but the end.
+        # With a rate that decreases to zero, max_iter is the planned end of training.
         warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
 
     def _learn(self, X, sample_weight):
-        """Fit, warn of nothing, and return what training gave."""
+        """Fit without warnings, and return the result of training."""
         continues = self.warm_start and hasattr(self, "components_")
         data, given = self._read(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
@@ -370,7 +375,7 @@ class TopKAutoencoder(
             start = self._start(problem, seed, continues)
             trained = fit(problem, [start], [seed])
             self._keep(problem, trained)
-            # Of batches, which the next call of partial_fit would go on from.
+            # The state of Adam, from which partial_fit would continue.
             self._state = None
         return trained
 
@@ -380,11 +385,12 @@ class TopKAutoencoder(
         y: object = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> Self:
-        """Go through X once, in batches, and improve the weights.
+        """Update the weights with one pass through X, in batches.
 
-        For data that come in pieces. The first piece sets the scale of the data and the
-        first c, so it should be as mixed as the whole, and have some hundred rows. The
-        rate of learning is constant. After ``fit``, Adam's averages begin anew.
+        Use it for data that arrive in parts. The first part sets the scale of the data
+        and the initial c, so it should be a representative sample of some hundred rows.
+        The learning rate is constant. After ``fit``, the averages of Adam start again
+        from zero.
 
         Parameters
         ----------
@@ -393,9 +399,9 @@ class TopKAutoencoder(
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
-            Non-negative weights of the rows. A weight of two counts as the row twice
-            within its batch, also among the codes that are kept of it; of zero as its
-            absence.
+            Non-negative weights of the rows. A row with weight two counts like two
+            equal rows of a batch, also for the number of codes that are kept. A row
+            with weight zero is ignored.
 
         Returns
         -------
@@ -405,8 +411,8 @@ class TopKAutoencoder(
         Raises
         ------
         ValueError
-            If a parameter, X or sample_weight is not what is allowed; the
-            message names it.
+            If a parameter, X or sample_weight is invalid. The message names the
+            problem.
         """
         with unchanged_on_error(self), single_threaded_blas():
             trained = self._partial_fit(X, sample_weight)
@@ -450,7 +456,7 @@ class TopKAutoencoder(
         rows, encoder = self._rows_and_encoder(X)
         shape = len(rows), self._n_features_out
         parts = sparse_codes(encoder, rows)
-        # From scikit-learn 1.9 on it is asked for one or the other.
+        # This option exists from scikit-learn 1.9 on.
         arrays = get_config().get("sparse_interface") == "sparray"
         return (csr_array if arrays else csr_matrix)(parts, shape=shape)
 
@@ -466,7 +472,7 @@ class TopKAutoencoder(
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The rows that the codes stand for.
+            The reconstructions.
         """
         check_is_fitted(self, "n_iter_")
         refuse_masked(X, "X")
@@ -480,7 +486,9 @@ class TopKAutoencoder(
 
     @on_chunks
     def predict(self, X: MatrixLike) -> np.ndarray:
-        """Reconstruct X: ``inverse_transform(transform(X))``, but for rounding.
+        """Reconstruct X.
+
+        The result equals ``inverse_transform(transform(X))``, except for rounding.
 
         Parameters
         ----------
@@ -528,14 +536,14 @@ class TopKAutoencoder(
         )
 
     def _read(self, X, sample_weight, reset):
-        """Validate parameters and data: ``Data``, and what was given."""
+        """Validate parameters and data. Return ``Data`` and the original input."""
         validate_params(self)
         given = read(self, X, sample_weight, reset=reset)
         check_works(self, given, "top_k")
         return given.data(), given
 
     def _units(self, n_features):
-        """How many units, how many codes of a row, and the prefixes."""
+        """Number of units, number of codes of a row, and the prefixes."""
         n = self.n_components
         n = _EXPANSION * n_features if n is None else int(n)
         return n, n_codes(self, n), nested_prefixes(self.prefixes, n)
@@ -560,7 +568,7 @@ class TopKAutoencoder(
             unit = 1.0 if moments.no_variation(dtype) else moments.variance
         dead_after = self.dead_after
         if dead_after == "auto":
-            # A whole pass at the most, if there is another one.
+            # At most one epoch, if there are several.
             most = data.n_rows if max_iter > 1 else np.inf
             dead_after = int(min(most, np.ceil(_TURNS_MISSED * n / k)))
         objective = TopKObjective(
@@ -628,5 +636,5 @@ class TopKAutoencoder(
 
 
 def _fitted(objective, own, theta, n_iter):
-    """Attributes with which an estimator that stopped at θ is as good as fitted."""
+    """Attributes of an estimator whose training stops at θ."""
     return {**attributes(objective, theta), **own, "n_iter_": n_iter}

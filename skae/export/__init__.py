@@ -1,1 +1,1 @@
-"""Fitted estimators elsewhere: as ONNX graphs, and in files of other versions."""
+"""Export of fitted estimators: ONNX graphs, and files with their version."""

@@ -1,9 +1,9 @@
-"""Fitted networks for skl2onnx, by the methods that it looks for on an estimator.
+"""Methods of estimators that skl2onnx calls to convert them.
 
-``skl2onnx.to_onnx`` takes from an estimator a parser, which declares the outputs of the
-graph, a shape calculator, which gives them types, and a converter, which adds the
-nodes. skl2onnx heeds options only of classes that are registered with it, so the first
-of the three registers the estimator's class. Nothing of ONNX is imported before.
+``skl2onnx.to_onnx`` calls three methods of an estimator: a parser, which declares the
+outputs of the graph, a shape calculator, which sets their types, and a converter, which
+adds the nodes. skl2onnx accepts options only for registered classes, so the parser
+registers the class of the estimator. ONNX packages are imported only then.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,36 +14,36 @@ from sklearn.utils.validation import check_is_fitted
 from skae.core.layers import Layers
 from skae.export.onnx_graph import Network, output_types
 
-# Of each class that is registered, the names of its outputs.
+# The names of the outputs of each registered class.
 _registered: dict[type, dict[str, bool]] = {}
 
 
 class OnnxMixin:
-    """Methods that skl2onnx calls, by a subclass's ``_onnx_layers``."""
+    """Methods that skl2onnx calls. Subclasses define ``_onnx_layers``."""
 
-    # What may be put out, in this order, and whether it is unless options say so.
+    # Possible outputs in their order, and whether they are selected by default.
     _onnx_outputs: Mapping[str, bool]
 
     @property
     def _onnx_model(self) -> Any:
-        """The estimator that computes: itself, or the one that it has chosen."""
+        """The estimator that computes: itself, or the best one of a search."""
         return self
 
     def _onnx_layers(self, dtype: Any) -> tuple[Layers, Layers]:
-        """Layers from a row to its codes, and from these to what lies above."""
+        """Layers from the rows to the codes, and from the codes to the outputs."""
         raise NotImplementedError
 
     def onnx_parser(self) -> Callable[..., Any]:
-        """Declare the outputs of an ONNX graph; skl2onnx calls this.
+        """Declare the outputs of an ONNX graph (called by skl2onnx).
 
         Returns
         -------
         callable
-            Takes skl2onnx's ``scope`` and ``inputs``, and returns its variables.
+            Function of ``scope`` and ``inputs`` that returns variables of skl2onnx.
         """
         model = self._onnx_model
         if model is not self:
-            model.onnx_parser()  # which may refuse
+            model.onnx_parser()  # may raise an error
         check_is_fitted(model, "n_iter_")
         _register(type(self), self._onnx_outputs)
 
@@ -56,39 +56,39 @@ class OnnxMixin:
         return parser
 
     def onnx_shape_calculator(self) -> Callable[..., Any]:
-        """Give the outputs of an ONNX graph their types; skl2onnx calls this.
+        """Set the types of the outputs of an ONNX graph (called by skl2onnx).
 
         Returns
         -------
         callable
-            Takes skl2onnx's ``operator``, whose outputs it changes.
+            Function that changes the outputs of its argument ``operator``.
         """
         return _set_types
 
     def onnx_converter(self) -> Callable[..., Any]:
-        """Add the fitted estimator to an ONNX graph; skl2onnx calls this.
+        """Add the fitted estimator to an ONNX graph (called by skl2onnx).
 
         Returns
         -------
         callable
-            Takes skl2onnx's ``scope``, ``operator`` and ``container``, and adds nodes
-            to the last.
+            Function of ``scope``, ``operator`` and ``container`` that adds nodes to the
+            container.
         """
         return _convert
 
 
 class WithoutGraph:
-    """Refuses to become an ONNX graph, by a subclass's ``_why_no_graph``."""
+    """Raises an error for ONNX. Subclasses give the reason in ``_why_no_graph``."""
 
     _why_no_graph: str
 
     def onnx_parser(self) -> Callable[..., Any]:
-        """Refuse: there is no such graph; skl2onnx calls this.
+        """Raise an error, because there is no such graph (called by skl2onnx).
 
         Returns
         -------
         callable
-            Never.
+            Nothing is returned.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class WithoutGraph:
 
 
 def _register(cls: type, outputs: Mapping[str, bool]) -> None:
-    """Tell skl2onnx which options there are for estimators of a class."""
+    """Register a class and its options with skl2onnx."""
     from skl2onnx import update_registered_converter
 
     known = _registered.get(cls, {})
@@ -125,7 +125,7 @@ def _register(cls: type, outputs: Mapping[str, bool]) -> None:
 def _parse(
     scope: Any, model: Any, inputs: Any, custom_parsers: Any = None
 ) -> list[Any]:
-    """Add an estimator of a registered class to what is to be converted."""
+    """Add an operator for an estimator of a registered class."""
     operator = scope.declare_local_operator(_alias(type(model)), model)
     operator.inputs = inputs
     operator.outputs.extend(model.onnx_parser()(scope=scope, inputs=inputs))
@@ -137,7 +137,7 @@ def _alias(cls: type) -> str:
 
 
 def _chosen(scope: Any, model: Any) -> tuple[list[str], bool]:
-    """Names of the outputs that are wanted, and whether probabilities are maps."""
+    """Names of the selected outputs, and whether probabilities are dictionaries."""
     defaults = dict(model._onnx_outputs)
     if "label" in defaults:
         defaults["zipmap"] = True  # as of scikit-learn's classifiers

@@ -1,4 +1,4 @@
-"""A fitted network as nodes of an ONNX graph: what it computes, in ONNX's operators."""
+"""Conversion of a fitted network to the nodes of an ONNX graph."""
 
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from skae.core.layers import Layers
 from skae.core.top_k import TopKLayers
 from skae.core.top_k_selection import RowSelection
 
-# The operator of each activation; None where values pass as they are.
+# The operator of each activation; None if the values are not changed.
 OPERATORS = {
     "logistic": "Sigmoid",
     "tanh": "Tanh",
@@ -21,12 +21,13 @@ OPERATORS = {
 
 
 class Network:
-    """The nodes of one estimator; a node is added when it is first needed.
+    """The nodes of one estimator. Each node is added when it is first needed.
 
     Parameters
     ----------
     scope, operator, container : object
-        Those of skl2onnx: what knows names, what is converted, and what takes nodes.
+        Objects of skl2onnx: the scope creates names, the operator is converted, and
+        nodes are added to the container.
     """
 
     def __init__(self, scope: Any, operator: Any, container: Any):
@@ -36,22 +37,23 @@ class Network:
         self.below, self.top = self.model._onnx_layers(self.dtype)
 
     def put_out(self, name: str, to: str, as_maps: bool) -> None:
-        """Compute an output by its name, and hand it on under the name ``to``.
+        """Compute the output ``name``, and give it the name ``to`` in the graph.
 
-        Probabilities ``as_maps`` are one for each row, from class to probability.
+        With ``as_maps``, probabilities are a dictionary for each row, from class to
+        probability.
         """
         result = getattr(self, name)
         if name == "probabilities" and as_maps:
             kind, labels = labels_of(self.model.classes_)
             is_text = kind == "StringTensorType"
             attribute = "classlabels_strings" if is_text else "classlabels_int64s"
-            # ZipMap takes single precision only.
+            # ZipMap accepts single precision only.
             values = self._cast(result, np.float32)
             self._node("ZipMap", values, result=to, **{attribute: labels.tolist()})
         else:
             self._node("Identity", result, result=to)
 
-    # -- what may be put out ----------------------------------------------------
+    # -- outputs ----------------------------------------------------------------
 
     @cached_property
     def codes(self) -> str:
@@ -83,12 +85,12 @@ class Network:
         """What ``score_samples`` of an autoencoder returns, as a column."""
         error = self._node("Sub", self._above, self._rows)
         square = self._node("Mul", error, error)
-        # A product with ones is a sum in every version of ONNX.
+        # A matrix product with ones is a sum, and the same in every version of ONNX.
         d = self.model.n_features_in_
         ones = self._constant(np.ones((d, 1), self.dtype))
         if self._missing is None:
             return self._node("Neg", self._node("MatMul", square, ones))
-        # The entries that are there stand for those that are not.
+        # The error of the observed entries is scaled up to all entries.
         there = self._cast(self._node("Not", self._missing), self.dtype)
         total = self._node("MatMul", self._node("Mul", square, there), ones)
         count = self._node("MatMul", there, ones)
@@ -105,7 +107,7 @@ class Network:
         _, labels = labels_of(self.model.classes_)
         return self._node("Gather", self._constant(labels), best)
 
-    # -- how it comes about -----------------------------------------------------
+    # -- intermediate results ---------------------------------------------------
 
     @cached_property
     def _given(self) -> str:
@@ -115,7 +117,7 @@ class Network:
 
     @cached_property
     def _missing(self) -> str | None:
-        """Which entries are NaN; None where none may be."""
+        """Mask of NaN; None if the model does not accept NaN."""
         if getattr(self.model, "_column_means", None) is None:
             return None
         return self._node("IsNaN", self._given)
@@ -197,7 +199,7 @@ class Network:
 def output_types(
     model: Any, inputs: Any, names: list[str], as_maps: bool
 ) -> list[tuple[str, Any]]:
-    """Name and type, as skl2onnx has them, of outputs of a model."""
+    """Names and skl2onnx types of the outputs of a model."""
     from skl2onnx.common import data_types
 
     dtype = float_type(inputs)
@@ -223,7 +225,7 @@ def output_types(
 
 
 def float_type(inputs: Any) -> np.dtype:
-    """Float64 where an input is, float32 otherwise, as all of skl2onnx has it."""
+    """Float64 if an input is float64, otherwise float32, as everywhere in skl2onnx."""
     from skl2onnx.common.data_types import DoubleTensorType
 
     double = any(isinstance(part.type, DoubleTensorType) for part in inputs)
@@ -241,7 +243,7 @@ def tensor_type(dtype: Any) -> int:
 
 
 def operator_of(activation: Any) -> str | None:
-    """The operator of ONNX that computes an activation, None if none is needed."""
+    """The ONNX operator of an activation; None if no operator is needed."""
     for name, operator in OPERATORS.items():
         if OUTPUTS[name] is activation:
             return operator
@@ -252,7 +254,7 @@ def operator_of(activation: Any) -> str | None:
 
 
 def labels_of(classes: np.ndarray) -> tuple[str, np.ndarray]:
-    """The type of skl2onnx that labels have, and the classes in a dtype of ONNX."""
+    """The skl2onnx type of the labels, and the classes in a dtype of ONNX."""
     if all(isinstance(label, str) for label in classes):
         return "StringTensorType", classes.astype(str)
     if classes.dtype.kind in "biuf" and np.all(classes == classes.astype(np.int64)):

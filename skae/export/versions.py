@@ -1,4 +1,4 @@
-"""The version of skae in every file of an estimator, and a warning where it differs."""
+"""Version of skae in saved estimators, and a warning if another version loads them."""
 
 from inspect import Parameter, signature
 from typing import Any
@@ -12,17 +12,17 @@ from skae._warnings import warn
 class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
     """An estimator was saved by another version of skae.
 
-    A kind of scikit-learn's warning of that name, so that what is done about the one is
-    done about the other. The attributes of scikit-learn's versions are None.
+    This is a subclass of scikit-learn's warning with the same name, so that filters for
+    that warning apply to both. The attributes with versions of scikit-learn are None.
 
     Parameters
     ----------
     estimator_name : str
         Name of the class.
     current_skae_version : str
-        The version that loads.
+        The version that loads the estimator.
     original_skae_version : str or None
-        The version that saved; None if it did not say.
+        The version that saved the estimator; None if the file does not contain it.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
 
 
 class VersionedMixin:
-    """Saves the version with the state; stands before BaseEstimator."""
+    """Saves the version with the state. Must precede BaseEstimator in the bases."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """State to save: attributes, and the version."""
+        """Return the state to save: attributes and version."""
         state: Any = super().__getstate__()
         return {**state, "_skae_version": __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over a saved state, and warn if another version saved it.
+        """Restore a saved state, and warn if another version saved it.
 
-        Parameters that there were not yet take their defaults.
+        Parameters that did not exist in that version get their default values.
         """
         state = dict(state)
         version = state.pop("_skae_version", None)

@@ -1,4 +1,4 @@
-"""Displays, in scikit-learn's conventions; Matplotlib is imported to plot only."""
+"""Displays with scikit-learn's conventions. Matplotlib is imported when plotting."""
 
 from skae.plotting._activation import ActivationDisplay
 from skae.plotting._comparison import ComparisonDisplay

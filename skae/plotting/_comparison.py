@@ -1,4 +1,4 @@
-"""A comparison with PCA: scores and variance against components, and the components."""
+"""Comparison of estimators with PCA: scores, variance explained and components."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-# Okabe and Ito's; PCA is grey, and what has one size is a line across.
+# Colours of Okabe and Ito. PCA is grey, the original features a horizontal line.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _PCA, _FEATURES = "0.35", "features as they are"
 
 
 class ComparisonDisplay:
-    """Scores and variance explained against components, and what the components are.
+    """Comparison of estimators with PCA.
 
-    It is recommended to use :meth:`~ComparisonDisplay.from_estimators`, or to draw
-    what :func:`skae.compare` has returned.
+    The display shows scores and variance explained against the number of components,
+    and images of the components. It is recommended to use
+    :meth:`~ComparisonDisplay.from_estimators`, or to draw the result of
+    :func:`skae.compare`.
 
     Parameters
     ----------
     comparison : Comparison
-        Of :func:`skae.compare`.
+        Result of :func:`skae.compare`.
 
     Attributes
     ----------
     axes_ : list of matplotlib Axes
-        The axes drawn in: scores, variance explained, and one for the components of
-        each estimator that is shown.
+        The axes of the scores, of the variance explained, and of the components of each
+        estimator that is shown.
 
     comparison_ : Comparison
-        What is drawn; it prints as a table.
+        The comparison, which can be printed as a table.
 
     figure_ : matplotlib Figure
-        The figure of the axes.
+        The figure with the axes.
 
     See Also
     --------
-    skae.compare : The table.
+    skae.compare : Compute the comparison.
     ComponentsDisplay : The components of one estimator.
 
     Examples
@@ -94,16 +96,16 @@ class ComparisonDisplay:
             Data.
 
         y : array-like of shape (n_samples,), default=None
-            Targets.
+            Labels or targets.
 
         n_shown : int, default=2
-            Of how many estimators components are drawn, PCA first.
+            Number of estimators whose components are drawn, PCA first.
 
         n_tiles : int, default=36
-            How many components of each, at most.
+            Maximal number of components that are drawn for each estimator.
 
         **params : dict
-            What else :func:`skae.compare` takes.
+            Other arguments of :func:`skae.compare`.
 
         Returns
         -------
@@ -121,10 +123,10 @@ class ComparisonDisplay:
         Parameters
         ----------
         n_shown : int, default=2
-            Of how many estimators components are drawn, PCA first.
+            Number of estimators whose components are drawn, PCA first.
 
         n_tiles : int, default=36
-            How many components of each, at most.
+            Maximal number of components that are drawn for each estimator.
 
         Returns
         -------
@@ -155,7 +157,7 @@ class ComparisonDisplay:
         return self
 
     def _shown(self) -> list[tuple[str, int]]:
-        """Name and largest size of what has components to be seen, PCA first."""
+        """Names and largest sizes of the estimators with components, PCA first."""
         largest: dict[str, int] = {}
         for name, size in self.comparison.fitted:
             model = self.comparison.fitted[name, size]
@@ -165,7 +167,7 @@ class ComparisonDisplay:
 
 
 def _components(model: Any) -> Any:
-    """What a unit adds to a reconstruction, or else what it looks for."""
+    """Decoder weights of the units or, if there are none, encoder weights."""
     own = getattr(model, "components_", None)
     return getattr(model, "decoder_components_", own)
 
@@ -177,7 +179,7 @@ def _curves(
     measure: str,
     error: str | None,
 ) -> None:
-    """A line of each estimator against its sizes, with bands of standard errors."""
+    """Draw a line for each estimator, with bands of one standard error."""
     names = list(dict.fromkeys(name for name, _ in folds))
     others = [name for name in names if name not in ("PCA", _FEATURES)]
     sizes = sorted({size for name, size in folds if name != _FEATURES})

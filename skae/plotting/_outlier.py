@@ -1,4 +1,4 @@
-"""Why a row is an outlier, and how far it stands out."""
+"""Scores of all rows, and the contributions of the features to one score."""
 
 from __future__ import annotations
 
@@ -20,53 +20,54 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.patches import StepPatch
 
-# Told from each other by every kind of colour vision.
+# These colours can be distinguished by colour-blind readers.
 _BLUE, _RED = "#0072B2", "#D55E00"
 
 
 class OutlierDisplay:
-    """The scores of all rows with the threshold, and what one row's is made of.
+    """Outlier scores of all rows, and contributions of the features to one score.
 
-    The scores are on a logarithmic axis, that of the row marked by a line. Beside
-    them are the features that contribute most to it. It is recommended to use
-    :meth:`~OutlierDisplay.from_estimator`.
+    On the left is a histogram of the scores on a logarithmic axis, with lines at the
+    threshold and at the score of the row that is explained. On the right are the
+    features that contribute most to this score. It is recommended to use
+    :meth:`~OutlierDisplay.from_estimator` to create the display.
 
     Parameters
     ----------
     scores : array-like of shape (n_samples,)
-        Scores of rows: the larger, the stranger.
+        Scores of the rows. Larger scores are more unusual.
 
     contributions : array-like of shape (n_features,)
-        What each feature contributes to the score of the row that is explained.
+        Contributions of the features to the score of the row that is explained.
 
     feature_names : sequence of str, default=None
-        Names of the features. None numbers them, from "x0".
+        Names of the features. None means "x0", "x1", ...
 
     threshold : float, default=None
-        The score above which rows are outliers. None marks none.
+        The score above which rows are outliers. None draws no threshold.
 
     row : int or str, default=None
-        Number or name of the row, for the title.
+        Number or name of the row that is explained, for the title.
 
     Attributes
     ----------
     axes_ : ndarray of shape (2,) of matplotlib Axes
-        The axes of the histogram and of the bars.
+        The axes of the histogram and of the contributions.
 
     figure_ : matplotlib Figure
-        The figure of the axes.
+        The figure with the axes.
 
     histogram_ : matplotlib StepPatch
-        Number of rows against score.
+        Histogram of the scores.
 
     threshold_line_ : matplotlib Line2D or None
-        The mark of the threshold.
+        Line at the threshold.
 
     row_line_ : matplotlib Line2D
-        The mark of the row's score.
+        Line at the score of the row that is explained.
 
     bars_ : matplotlib BarContainer
-        The contributions, the largest on top.
+        Bars of the contributions, the largest one on top.
 
     See Also
     --------
@@ -119,25 +120,26 @@ class OutlierDisplay:
         bins: int = 50,
         ax: Sequence[Axes] | npt.NDArray[np.object_] | None = None,
     ) -> Self:
-        """Score X, and draw why one of its rows is strange.
+        """Compute the scores of X, and draw the contributions to one of them.
 
         Parameters
         ----------
         estimator : object
-            A fitted `skae.ReconstructionOutlierDetector`, a pipeline that ends in
-            one, or a search for one.
+            A fitted `skae.ReconstructionOutlierDetector`, or a pipeline or search that
+            contains one as its last step.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         row : int, default=None
-            The place in X of the row to explain. None explains the strangest.
+            Position in X of the row to explain. None means the row with the largest
+            score.
 
         most : int, default=10
-            Number of features to show, those that contribute most.
+            Number of features to show. They are those with the largest contributions.
 
         bins : int, default=50
-            Number of bins for the scores.
+            Number of bins of the histogram.
 
         ax : sequence of two matplotlib Axes, default=None
             Axes to draw in. None makes a figure.
@@ -150,7 +152,7 @@ class OutlierDisplay:
         Raises
         ------
         ValueError
-            If the estimator has no ``feature_scores``, or row is not one of X.
+            If the estimator has no ``feature_scores``, or ``row`` is not a row of X.
         """
         final = last_step(estimator)
         if not hasattr(final, "feature_scores"):
@@ -202,10 +204,10 @@ class OutlierDisplay:
             Axes to draw in. None makes a figure.
 
         most : int, default=10
-            Number of features to show, those that contribute most.
+            Number of features to show. They are those with the largest contributions.
 
         bins : int, default=50
-            Number of bins for the scores.
+            Number of bins of the histogram.
 
         Returns
         -------
@@ -272,11 +274,11 @@ class OutlierDisplay:
         shown = (
             "" if len(largest) == len(parts) else f", {len(largest)} of {len(parts)}"
         )
-        ax.set(title=f"why {which}{shown}", xlabel="part of the score")
+        ax.set(title=f"why {which}{shown}", xlabel="contribution to the score")
 
 
 def _before_last(estimator: Any, X: Any) -> Any:
-    """What the last step is given of X."""
+    """The input of the last step for X."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     if isinstance(estimator, Pipeline):
         if len(estimator) > 1:
@@ -286,7 +288,7 @@ def _before_last(estimator: Any, X: Any) -> Any:
 
 
 def _one(rows: Any, place: int) -> Any:
-    """One row, as rows."""
+    """One row, as a table with one row."""
     if hasattr(rows, "iloc"):
         return rows.iloc[[place]]
     if issparse(rows):

@@ -1,4 +1,4 @@
-"""Scores and sparsity along a path, against the values of its parameter."""
+"""Scores and sparsity of codes against the values of a parameter."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 Values = Sequence[Any]
-_FEW = 8  # values that have room for their names on the axis
+_FEW = 8  # number of values with enough space for their labels on the axis
 _SCORES, _ZEROS, _CHOSEN = "#0072B2", "#D55E00", "0.3"
 
 
 class PathDisplay:
-    """Scores and sparsity of codes against a parameter, as of LassoCV's path.
+    """Scores and sparsity of codes against the values of a parameter.
+
+    The upper panel shows the scores, the lower panel the fraction of codes near zero.
+    Both are needed if the scores are those of the reconstruction: these are nearly
+    always best for the least sparse codes.
 
     It is recommended to use :meth:`~PathDisplay.from_search` or
-    :meth:`~PathDisplay.from_path`.
-
-    The lower panel is there because the upper one misleads where scores are those of
-    reconstruction: they are nearly always best where codes are the least sparse.
+    :meth:`~PathDisplay.from_path` to create the display.
 
     Parameters
     ----------
@@ -34,32 +35,32 @@ class PathDisplay:
         The values: numbers, or multiples of "scale".
 
     scores : array-like of shape (n_values,) or (n_folds, n_values)
-        A score of each value, or one for each fold.
+        Scores of the values, or scores of the values in each fold.
 
     near_zero : array-like of shape (n_values,) or (n_folds, n_values)
-        Share of codes near zero.
+        Fraction of codes near zero.
 
     param_name : str, default="parameter"
         Name of the parameter.
 
     score_name : str, default="score"
-        What the scores are.
+        Name of the score.
 
     best_index : int, default=None
-        Of the value chosen.
+        Index of the chosen value.
 
     Attributes
     ----------
     axes_ : ndarray of shape (2,) of matplotlib Axes
-        The axes drawn in: scores, and codes near zero.
+        The axes of the scores and of the fraction of codes near zero.
 
     figure_ : matplotlib Figure
-        The figure of the axes.
+        The figure with the axes.
 
     See Also
     --------
-    skae.autoencoder_path : Fits along a parameter.
-    skae.AutoencoderCV : Chooses its value.
+    skae.autoencoder_path : Fit an autoencoder for a sequence of values.
+    skae.AutoencoderCV : Choose a value by cross-validation.
 
     Examples
     --------
@@ -102,7 +103,7 @@ class PathDisplay:
         Parameters
         ----------
         search : AutoencoderCV
-            Fitted.
+            A fitted search.
 
         axes : sequence of two matplotlib Axes, default=None
             Axes to draw in. None makes a figure.
@@ -115,7 +116,7 @@ class PathDisplay:
         Raises
         ------
         ValueError
-            If it has no paths.
+            If the search is not fitted.
         """
         if not hasattr(search, "score_path_"):
             raise ValueError(
@@ -137,12 +138,12 @@ class PathDisplay:
 
     @classmethod
     def from_path(cls, path: Any, *, axes: Any = None) -> Self:
-        """Draw what autoencoder_path returns.
+        """Draw the result of autoencoder_path.
 
         Parameters
         ----------
         path : Bunch
-            Of :func:`skae.autoencoder_path`.
+            Result of :func:`skae.autoencoder_path`.
 
         axes : sequence of two matplotlib Axes, default=None
             Axes to draw in. None makes a figure.
@@ -162,7 +163,7 @@ class PathDisplay:
         return display.plot(axes)
 
     def plot(self, axes: Any = None) -> Self:
-        """Draw the scores above the share of codes near zero.
+        """Draw the scores and, below them, the fraction of codes near zero.
 
         Parameters
         ----------
@@ -204,7 +205,7 @@ class PathDisplay:
 
 
 def _sizes(values: Values, name: str) -> tuple[npt.NDArray[np.floating], str]:
-    """Where values stand on an axis, and what it is called."""
+    """Positions of the values on the axis, and the label of the axis."""
     of_scale = [isinstance(value, tuple | list) for value in values]
     if any(of_scale):
         sizes = [value[1] if isinstance(value, tuple | list) else 1 for value in values]
@@ -215,7 +216,7 @@ def _sizes(values: Values, name: str) -> tuple[npt.NDArray[np.floating], str]:
 
 
 def _draw(ax: Axes, sizes: npt.NDArray[Any], table: npt.ArrayLike, colour: str) -> None:
-    """A line of means, with a band of a standard error and thin lines of the folds."""
+    """Draw the means, a band of one standard error, and thin lines for the folds."""
     order = np.argsort(sizes)
     folds = np.atleast_2d(np.asarray(table, float))[:, order]
     folds = folds[~np.isnan(folds).all(axis=1)]

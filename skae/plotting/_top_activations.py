@@ -1,4 +1,4 @@
-"""What excites hidden units most: pictures, or names."""
+"""Samples that activate units most, as images or names."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure, SubFigure
 
-_COLUMNS = 4  # of units with names
-_LONGEST = 34  # letters of a name that are drawn
+_COLUMNS = 4  # number of columns for units with names
+_LONGEST = 34  # maximal number of letters of a name that are drawn
 
 
 class TopActivationsDisplay:
-    """The samples that excite each of some units most.
+    """Samples with the largest codes of some units.
 
-    A row of pictures for each unit or, where the samples have names such as words or
-    sentences, a bar chart of the codes of the named. It is recommended to use
-    :meth:`~TopActivationsDisplay.from_estimator`.
+    The display shows a row of images for each unit. If the samples have names, such as
+    words or sentences, it shows a bar chart of their codes instead. It is recommended
+    to use :meth:`~TopActivationsDisplay.from_estimator` to create the display.
 
     Parameters
     ----------
     tops : mapping of int to sequence of (int, float)
-        For each unit, index and code of samples, the largest code first.
+        For each unit, the indices and codes of samples, the largest code first.
 
     rows : array-like of shape (n_samples, n_features), default=None
-        The samples as pictures; one of ``rows`` and ``names`` is needed.
+        The samples, to be drawn as images. Either ``rows`` or ``names`` is needed.
 
     names : sequence of str, default=None
-        The samples' names, which are drawn in place of pictures.
+        The names of the samples, to be drawn instead of images.
 
     image_shape : tuple of int, default=None
-        Height and width of a picture, and 3 if it is in colour, channels last. None
-        takes a square, else three colours of a square, else the rectangle nearest to a
-        square.
+        Height and width of an image, followed by 3 for a colour image (channels last).
+        None uses a square if possible, otherwise a square with three colours if
+        possible, otherwise the rectangle nearest to a square.
 
     Attributes
     ----------
@@ -51,16 +51,16 @@ class TopActivationsDisplay:
         The axes of each unit.
 
     figure_ : matplotlib Figure
-        The figure of the axes.
+        The figure with the axes.
 
     artists_ : list
-        Of each unit, the matplotlib AxesImage of its pictures, or the BarContainer of
-        its names.
+        For each unit, the matplotlib AxesImage of the images or the BarContainer of the
+        bars.
 
     See Also
     --------
-    skae.inspection.top_samples : The samples as numbers.
-    ComponentsDisplay : What units add to a reconstruction.
+    skae.inspection.top_samples : Find these samples.
+    ComponentsDisplay : Draw the weights of the units.
 
     Examples
     --------
@@ -106,13 +106,13 @@ class TopActivationsDisplay:
         cmap: str | Colormap = "gray",
         ax: Sequence[Axes] | npt.NDArray[np.object_] | None = None,
     ) -> Self:
-        """Encode X and draw the samples of the largest codes.
+        """Encode X, and draw the samples with the largest codes.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with ``transform``: an autoencoder, ``DictionaryLearning``, ``NMF``,
-            or a pipeline that ends in one.
+            A fitted autoencoder, ``DictionaryLearning``, ``NMF``, another estimator
+            with ``transform``, or a pipeline that ends in one.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
@@ -121,16 +121,17 @@ class TopActivationsDisplay:
             Indices of the units to draw.
 
         n : int, default=8
-            Samples of each, at most: only those whose code is above zero are drawn.
+            Maximal number of samples for each unit. Only samples with a positive code
+            are drawn.
 
         names : sequence of str of length n_samples, default=None
-            The rows' names, such as words. None draws them as pictures.
+            Names of the rows, such as words. None draws the rows as images.
 
         image_shape : tuple of int, default=None
-            Of a picture: see the class.
+            Shape of an image, see the parameter of the class.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Colours of pictures, unless in RGB.
+            Colour map of the images, except for RGB images.
 
         ax : sequence of matplotlib Axes, default=None
             Axes to draw in, one for each unit. None makes a figure.
@@ -143,7 +144,7 @@ class TopActivationsDisplay:
         Raises
         ------
         ValueError
-            If there is no such unit, or names are not as many as rows.
+            If there is no such unit, or if the numbers of names and rows differ.
         """
         check_count("n", n)
         codes = checked(estimator.transform(X), "codes")
@@ -158,7 +159,7 @@ class TopActivationsDisplay:
             tops[int(unit)] = list(zip(indices.tolist(), values.tolist(), strict=True))
         rows = None
         if names is None:
-            # Only what is drawn is kept.
+            # Keep only the rows that are drawn.
             drawn = sorted({index for top in tops.values() for index, _ in top})
             place = {index: i for i, index in enumerate(drawn)}
             rows = dense(X[drawn]) if drawn else np.zeros((0, np.shape(X)[1]))
@@ -185,7 +186,7 @@ class TopActivationsDisplay:
             Axes to draw in, one for each unit. None makes a figure.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Colours of pictures, unless in RGB.
+            Colour map of the images, except for RGB images.
 
         Returns
         -------
@@ -231,7 +232,7 @@ class TopActivationsDisplay:
     def _draw_names(
         self, ax: Axes, unit: int, top: Sequence[tuple[int, float]], cmap: Any
     ) -> Any:
-        assert self.names is not None, "which plot has asked"
+        assert self.names is not None, "plot checks this"
         codes = [code for _, code in top]
         bars = ax.barh(np.arange(len(top)), codes)
         labels = [_shortened(str(self.names[index])) for index, _ in top]
@@ -255,7 +256,7 @@ class TopActivationsDisplay:
             return None
         tiles = as_tiles(rows, self.image_shape)[[index for index, _ in top]]
         tiles, (low, high) = in_range(tiles, float(rows.min()), float(rows.max()))
-        # As wide as that of a unit with the most, so that pictures are of one size.
+        # All units get the same width, so that all images have the same size.
         most = max(len(each) for each in self.tops.values())
         image = ax.imshow(mosaic(tiles, most), cmap=cmap, vmin=low, vmax=high)
         return image
