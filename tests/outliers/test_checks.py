@@ -1,6 +1,7 @@
 """scikit-learn's checks of outlier detectors, with several estimators inside."""
 
 import pytest
+import sklearn
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -35,7 +36,9 @@ def expected_failures(detector):
     if isinstance(detector.estimator, PCA):
         why = "PCA takes no weights, and is not given any silently"
         names = ["not_an_array", "list", "shape", "not_overwritten", "pandas_series"]
-        kinds = ["dense_data", "sparse_data"]
+        # Before 1.7, scikit-learn's check of sparse rows lets a TypeError pass.
+        recent = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 7)
+        kinds = ["dense_data", "sparse_data"] if recent else ["dense_data"]
         return {
             **{f"check_sample_weights_{name}": why for name in names},
             **{f"check_sample_weight_equivalence_on_{kind}": why for kind in kinds},
