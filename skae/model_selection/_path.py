@@ -136,10 +136,11 @@ def autoencoder_path(
 
     References
     ----------
-    .. [1] J. Friedman, T. Hastie and R. Tibshirani, Regularization paths for
+    .. [1] Jerome Friedman, Trevor Hastie and Rob Tibshirani, Regularization paths for
        generalized linear models via coordinate descent, Journal of Statistical
        Software 33 (2010).
-    .. [2] K. J. Geras and C. Sutton, Scheduled denoising autoencoders, ICLR 2015.
+    .. [2] Krzysztof J. Geras and Charles Sutton, Scheduled denoising autoencoders,
+       ICLR 2015.
 
     Examples
     --------

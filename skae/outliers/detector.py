@@ -182,7 +182,7 @@ class ReconstructionOutlierDetector(
        Mathematical Statistics 35, 1964.
     .. [2] S. Hawkins, H. He, G. Williams and R. Baxter, "Outlier detection using
        replicator neural networks", DaWaK 2002: errors of an autoencoder.
-    .. [3] J. W. Tukey, "Exploratory data analysis", 1977: the upper fence.
+    .. [3] John W. Tukey, "Exploratory data analysis", 1977: the upper fence.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Displays with scikit-learn's conventions. Matplotlib is imported when plotting."""
+"""Displays with scikit-learn's conventions; Matplotlib is imported only to plot."""
 
 from skae.plotting._activation import ActivationDisplay
 from skae.plotting._comparison import ComparisonDisplay
