@@ -245,6 +245,15 @@ def _name_of_score(downstream: Any) -> str:
 
 def _folds(cv: Any, X: Any, y: Any, downstream: Any) -> list[Any]:
     classifies = downstream is not None and is_classifier(downstream)
+    n_splits = 5 if cv is None else cv
+    if classifies and isinstance(n_splits, Integral) and np.ndim(y) == 1:
+        most = int(np.unique(y, return_counts=True)[1].max())
+        if most < n_splits:
+            raise ValueError(
+                f"The largest class of y has a size of {most}, too small for {n_splits} "
+                "folds; if y holds numbers, not classes, use downstream=Ridge(), "
+                "otherwise fewer folds, such as cv=2."
+            )
     if cv is None:
         kind = RepeatedStratifiedKFold if classifies else RepeatedKFold
         cv = kind(n_splits=5, n_repeats=2, random_state=0)

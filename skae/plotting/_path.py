@@ -153,6 +153,11 @@ class PathDisplay:
         PathDisplay
             The display, drawn.
         """
+        if not hasattr(path, "scores"):
+            raise ValueError(
+                "PathDisplay.from_path needs what autoencoder_path returns, got "
+                f"{type(path).__name__}; of a fitted AutoencoderCV use from_search."
+            )
         display = cls(
             path.param_range,
             path.scores,

@@ -266,6 +266,8 @@ def test_frame_says_what_it_needs(table, monkeypatch):
         ([SPARSE, LinearRegression()], {}, TypeError, "transformers"),
         ({"a": LinearRegression()}, {}, TypeError, "transformers"),
         ([("a", SPARSE)], {}, TypeError, "dict of name to estimator"),
+        (SPARSE, {"y": np.arange(178)}, ValueError, r"size of 1,.*downstream=Ridge"),
+        (SPARSE, {"y": Y, "cv": 72}, ValueError, "71, too small for 72 folds"),
         (SPARSE, {"scaler": True}, TypeError, "got scaler=True"),
         (SPARSE, {"X": np.where(X > 14, np.nan, X)}, ValueError, "scaler=SimpleImp"),
     ],

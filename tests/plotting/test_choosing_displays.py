@@ -63,6 +63,8 @@ def test_path_in_given_axes(plt):
 def test_search_must_be_fitted():
     with pytest.raises(ValueError, match="fitted AutoencoderCV"):
         PathDisplay.from_search(AutoencoderCV())
+    with pytest.raises(ValueError, match=r"got AutoencoderCV; .* use from_search"):
+        PathDisplay.from_path(AutoencoderCV())
 
 
 def test_comparison():
