@@ -250,8 +250,8 @@ def _folds(cv: Any, X: Any, y: Any, downstream: Any) -> list[Any]:
         most = int(np.unique(y, return_counts=True)[1].max())
         if most < n_splits:
             raise ValueError(
-                f"The largest class of y has a size of {most}, too small for {n_splits} "
-                "folds; if y holds numbers, not classes, use downstream=Ridge(), "
+                f"The largest class of y has a size of {most}, too small for {n_splits}"
+                " folds; if y holds numbers, not classes, use downstream=Ridge(), "
                 "otherwise fewer folds, such as cv=2."
             )
     if cv is None:
