@@ -248,7 +248,7 @@ def _folds(cv: Any, X: Any, y: Any, downstream: Any) -> list[Any]:
     n_splits = 5 if cv is None else cv
     if classifies and isinstance(n_splits, Integral) and np.ndim(y) == 1:
         most = int(np.unique(y, return_counts=True)[1].max())
-        if most < n_splits:
+        if most < int(n_splits):
             raise ValueError(
                 f"The largest class of y has a size of {most}, too small for {n_splits}"
                 " folds; if y holds numbers, not classes, use downstream=Ridge(), "
