@@ -6,6 +6,8 @@ other entries are scaled up.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -101,6 +103,18 @@ def spread(errors: Array, weights: Array | None = None) -> Array:
     sizes = np.abs(errors)
     share = np.nan_to_num(quantile(sizes, _SHARE, weights)) / _NORMAL_QUANTILE
     return np.maximum(share, _LEAST_OF_RMS * rms)
+
+
+def refuse_too_large(deviations: Array, dtype: Any) -> Array:
+    """The deviations, if their squares, which spreads are made of, are finite."""
+    most = float(np.nanmax(np.abs(deviations), initial=0.0))
+    if most > np.sqrt(np.finfo(dtype).max):
+        raise ValueError(
+            f"X has entries as far as {most:.1g} from the median of their column, and "
+            f"the squares of such distances overflow {np.dtype(dtype).name}. Divide X "
+            "by a constant, or correct these entries."
+        )
+    return deviations
 
 
 def or_one(scale: Array) -> Array:

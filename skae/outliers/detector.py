@@ -39,6 +39,7 @@ from skae.outliers._errors import (
     for_missing,
     or_one,
     quantile,
+    refuse_too_large,
     spread,
     upper_fence,
 )
@@ -268,7 +269,7 @@ class ReconstructionOutlierDetector(
             params = self._routed("fit", estimator, sample_weight, weights, fit_params)
             sample, of_sample = evenly(X, weights)
             self.center_ = np.nan_to_num(quantile(sample, 0.5, of_sample))
-            deviations = sample - self.center_
+            deviations = refuse_too_large(sample - self.center_, X.dtype)
             self.scale_ = or_one(spread(deviations, of_sample))
             kept, params = self._trimmed(X, weights, params)
             self.estimator_ = self._fitted(estimator, kept, params)

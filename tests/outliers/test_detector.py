@@ -209,6 +209,15 @@ def test_missing_entries():
         detector().fit(gaps)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("dtype", "value"), [(np.float64, 1e200), (np.float32, 1e30)])
+def test_numbers_without_a_square_are_refused_without_a_warning(dtype, value):
+    rows = X.astype(dtype)
+    rows[3, 2] = value
+    with pytest.raises(ValueError, match=r"overflow float.*Divide X by a constant"):
+        detector().fit(rows)
+
+
 @pytest.mark.parametrize(
     "estimator",
     [
