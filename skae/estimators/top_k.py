@@ -93,6 +93,8 @@ class TopKAutoencoder(
         Number k of non-zero codes of a row, in (0, n_components]. With
         ``selection="batch"`` this is the mean over the rows, and can be a fraction such
         as 7.5. With ``selection="row"`` this is the maximum for each row.
+        Choose it well below the number of features, such as a sixth of it, or many
+        units die.
 
     selection : {"batch", "row"}, default="batch"
         "batch" keeps the largest entries of a batch of rows, so that rows that are
