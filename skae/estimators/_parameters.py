@@ -98,9 +98,12 @@ def n_units(n_components, n_features):
     return n_features
 
 
-def n_codes(estimator, n_components):
+def n_codes(estimator, n_components, n_features):
     """``n_nonzero_coefs``, an int where it is whole, if there are so many units."""
     k = estimator.n_nonzero_coefs
+    if k == "auto":
+        # With more, few units reconstruct every row, and the others die.
+        return min(max(1, n_features // 6), 32, n_components)
     if k > n_components:
         raise ValueError(
             f"n_nonzero_coefs={k} exceeds n_components={n_components}; a row cannot "

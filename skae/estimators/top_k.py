@@ -41,6 +41,7 @@ from skae.training.top_k import HeldOutErrors, attributes, encoder_at, theta_of
 _MAX_SEED = np.iinfo(np.int32).max
 # Units for each feature where their number is not given.
 _EXPANSION = 8
+_AUTO = StrOptions({"auto"})
 _ROWS_TO_START = 1024
 # max_iter=None is the number of epochs with this many steps, but at least two.
 _STEPS, _LEAST_EPOCHS = 5000, 2
@@ -89,12 +90,13 @@ class TopKAutoencoder(
     n_components : int, default=None
         Number of units n. None means 8 units for each feature.
 
-    n_nonzero_coefs : int or float, default=32
+    n_nonzero_coefs : int, float or "auto", default="auto"
         Number k of non-zero codes of a row, in (0, n_components]. With
         ``selection="batch"`` this is the mean over the rows, and can be a fraction such
         as 7.5. With ``selection="row"`` this is the maximum for each row.
-        Choose it well below the number of features, such as a sixth of it, or many
-        units die.
+        "auto" is a sixth of the number of features, at least 1 and at most 32: with k
+        near the number of features, a few units reconstruct every row, and the others
+        die.
 
     selection : {"batch", "row"}, default="batch"
         "batch" keeps the largest entries of a batch of rows, so that rows that are
@@ -258,7 +260,7 @@ class TopKAutoencoder(
     def __init__(
         self,
         n_components: int | None = None,
-        n_nonzero_coefs: float = 32,
+        n_nonzero_coefs: float | str = "auto",
         *,
         selection: str = "batch",
         prefixes: Sequence[int] | None = None,
@@ -298,14 +300,11 @@ class TopKAutoencoder(
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "n_nonzero_coefs": [Interval(Real, 0, None, closed="neither")],
+        "n_nonzero_coefs": [Interval(Real, 0, None, closed="neither"), _AUTO],
         "selection": [StrOptions(set(SELECTIONS))],
         "prefixes": ["array-like", None],
         "auxiliary_weight": [Interval(Real, 0, None, closed="left")],
-        "dead_after": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
+        "dead_after": [Interval(Integral, 1, None, closed="left"), _AUTO],
         **{
             name: allowed
             for name, allowed in TRAINING_CONSTRAINTS.items()
@@ -548,7 +547,7 @@ class TopKAutoencoder(
         """Number of units, number of codes of a row, and the prefixes."""
         n = self.n_components
         n = _EXPANSION * n_features if n is None else int(n)
-        return n, n_codes(self, n), nested_prefixes(self.prefixes, n)
+        return n, n_codes(self, n, n_features), nested_prefixes(self.prefixes, n)
 
     def _epochs(self, n_rows):
         if self.max_iter is not None:

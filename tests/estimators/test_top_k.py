@@ -299,3 +299,14 @@ def test_callbacks_follow_every_epoch():
     rows = [row for row in monitor.get_logs().data if row["score"] is not None]
     assert rows[-1]["score"] == pytest.approx(model.score(X))
     assert len(rows) >= model.n_iter_
+
+
+@pytest.mark.parametrize(("n_features", "expected"), [(3, 1), (48, 8), (600, 32)])
+def test_auto_keeps_fewer_codes_than_there_are_features(n_features, expected):
+    rows = np.random.RandomState(0).standard_normal((40, n_features))
+    settings = {"n_components": 64, "selection": "row", "max_iter": 1}
+    model = TopKAutoencoder(**settings, random_state=0).fit(rows)
+    counts = np.diff(model.transform(rows).indptr)
+    assert counts.max() <= expected
+    same = TopKAutoencoder(**settings, n_nonzero_coefs=expected, random_state=0)
+    np.testing.assert_array_equal(same.fit(rows).components_, model.components_)
