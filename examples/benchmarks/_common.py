@@ -181,7 +181,7 @@ def not_converged():
 
 @dataclass
 class Watch:
-    """What the objective was asked during one fit of an estimator of skae."""
+    """The evaluations of the objective during one fit of an estimator of skae."""
 
     started: float = field(default_factory=time.perf_counter)
     start: np.ndarray | None = None  # θ of the first evaluation, in data's units

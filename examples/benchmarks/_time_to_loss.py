@@ -19,7 +19,7 @@ DRAWS = 3  # of the noise, for the expected loss
 class Task:
     """One objective on one kind of rows.
 
-    ``share`` is the part of the rows asked for that is used.
+    ``share`` is the fraction of ``--rows`` that is used.
     """
 
     rows: str

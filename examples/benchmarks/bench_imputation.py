@@ -13,7 +13,7 @@ about that of the column means. Accuracy is that of a LogisticRegression that le
 from the half filled in, on the other half. Seconds are of the processor, for fit and
 both halves.
 
-"trees" is IterativeImputer with ExtraTreesRegressor(10); it is asked for 20 % only.
+"trees" is IterativeImputer with ExtraTreesRegressor(10), run for 20 % only.
 
 A blank was not measured. The number of units, the share of entries masked and the
 number of autoencoders were chosen on wine, vehicle, pima, segment and sonar, with all

@@ -30,6 +30,7 @@ import json
 import sys
 import time
 import warnings
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -166,17 +167,21 @@ def dead(arguments):
     path = arguments.glove or _glove_of_package()
     X = np.load(path).astype(np.float32)
     X = X[: arguments.rows if arguments.rows < 100_000 else None]
-    print(f"Words: {X.shape[0]} x {X.shape[1]}, the defaults but n_components")
-    table = Table("rows", "units", "dead", "l0", "explained", "CPU s")
-    for name, shift in (("as they are", 0), ("and ten spreads", 10 * X.std())):
+    print(f"Words: {X.shape[0]} x {X.shape[1]}, otherwise the defaults")
+    table = Table("rows", "k", "units", "dead", "l0", "explained", "CPU s")
+    shifts = (("as they are", 0), ("and ten spreads", 10 * X.std()))
+    for k, (name, shift) in product(arguments.coefs, shifts):
         rows = X + np.float32(shift)
+        k = k if k == "auto" else float(k)
+        units = 8 * X.shape[1]
+        model = TopKAutoencoder(units, k, random_state=0, max_iter=arguments.max)
         began = time.process_time()
-        model = TopKAutoencoder(8 * X.shape[1], random_state=0, max_iter=arguments.max)
         model.fit(rows)
         spent = time.process_time() - began
         table.row(
             name,
-            len(model.components_),
+            k if k == "auto" else f"{k:g}",
+            units,
             f"{100 * model.dead_fraction_:.2f} %",
             f"{model.l0_:.2f}",
             f"{model.score(rows):.4f}",
@@ -479,6 +484,9 @@ def main():
     )
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--glove")
+    parser.add_argument(
+        "--coefs", nargs="+", default=["auto"], help="n_nonzero_coefs of the part dead"
+    )
     parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:

@@ -276,9 +276,8 @@ class HeldOutErrors:
         rows: LocalRows = self._held_out.local_rows
         parts = each_block(encoder.squared_errors, encoder, rows)
         errors = np.concatenate(list(parts))
-        return 1 - float(np.average(errors, weights=self._held_out.weights)) / (
-            self._unit
-        )
+        mean = float(np.average(errors, weights=self._held_out.weights))
+        return 1 - mean / self._unit
 
 
 def diverged(
