@@ -182,7 +182,9 @@ save(left, "l1_ratio")
 # missing pixels.
 
 values = [0.0, 0.1, 0.3, 0.5, 0.7]
-denoising = DenoisingAutoencoder(64, alpha=1.6e-4, tol=0.05, random_state=0)
+denoising = DenoisingAutoencoder(
+    64, corruption="masking", alpha=1.6e-4, tol=0.05, random_state=0
+)
 fitted = sweep(denoising, "corruption_level", values)
 noisy = fitted[2].corrupt(X_test, random_state=0)
 

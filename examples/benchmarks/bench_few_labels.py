@@ -70,7 +70,9 @@ def stacks(images, sizes, epochs, seed):
     }
     found = {"stack, no pre-training": (stack(sizes, seed, autoencoder=None), 0.0)}
     for name, autoencoder in {
-        "stack, denoising": DenoisingAutoencoder(corruption_level=NOISE, **by_adam),
+        "stack, denoising": DenoisingAutoencoder(
+            corruption="masking", corruption_level=NOISE, **by_adam
+        ),
         "stack, contractive": ContractiveAutoencoder(
             contraction_weight=CONTRACTION, **by_adam
         ),

@@ -68,7 +68,8 @@ def estimator(task, max_iter, **options):
         options |= {"sparsity": "kl", "sparsity_target": task.target}
         options["sparsity_weight"] = task.weight
     if task.level:
-        kind, options["corruption_level"] = skae.DenoisingAutoencoder, task.level
+        kind = skae.DenoisingAutoencoder
+        options |= {"corruption": "masking", "corruption_level": task.level}
     else:
         kind = skae.SparseAutoencoder
     return kind(task.k, **options)

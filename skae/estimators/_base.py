@@ -88,8 +88,11 @@ class BaseAutoencoder(
     }
 
     @abstractmethod
-    def _terms(self, data, scale, n_components, random_state):
+    def _terms(self, data, scale, n_components, random_state, first):
         """What the objective has beside loss and decay, and what that comes to.
+
+        ``first`` says whether ``scale`` is that of ``data``, and not of an earlier
+        piece of the rows.
 
         Returns
         -------
@@ -305,7 +308,8 @@ class BaseAutoencoder(
         data = data.filled_by(moments.mean)
         n_components = n_units(self.n_components, n_features)
         squares, absolute = self._decay(scale)
-        keywords, fitted = self._terms(data, scale, n_components, random_state)
+        first = moments is own
+        keywords, fitted = self._terms(data, scale, n_components, random_state, first)
         penalties = {"squares": [*squares], "absolute": [*absolute]}
         fitted = {"penalties_": penalties, **fitted}
         objective = data.X.autoencoder(

@@ -1,6 +1,7 @@
 """Greedy layer-wise pre-training: each autoencoder learns the codes of the last."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -19,7 +20,8 @@ from skae.estimators.denoising import DenoisingAutoencoder
 from skae.estimators.sparse import SparseAutoencoder
 
 _CLASSES = {
-    "denoising": DenoisingAutoencoder,
+    # Of codes in (0, 1) some are lost, as in stacked denoising autoencoders.
+    "denoising": partial(DenoisingAutoencoder, corruption="masking"),
     "sparse": SparseAutoencoder,
     "contractive": ContractiveAutoencoder,
 }

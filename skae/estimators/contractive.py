@@ -390,7 +390,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
                 f"{smooth}, or increase alpha, the weight decay."
             )
 
-    def _terms(self, data, scale, n_components, random_state):
+    def _terms(self, data, scale, n_components, random_state, first):
         weight = resolved(self, "contraction_weight", scale.contraction_weight)
         term = Contraction(weight, ACTIVATIONS[self.activation])
         return {"terms": [term]}, {"contraction_weight_": weight}

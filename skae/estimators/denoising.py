@@ -1,17 +1,30 @@
 """The denoising autoencoder."""
 
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from skae._sklearn import Interval, StrOptions
 from skae.core.corruptions import CORRUPTIONS, Custom, Noise
 from skae.estimators._base import BaseAutoencoder
-from skae.estimators._parameters import Seed, SparsityMixin, Strength
+from skae.estimators._parameters import (
+    STRENGTH,
+    Seed,
+    SparsityMixin,
+    Strength,
+    resolved,
+    strength,
+)
 from skae.rows.reading import MatrixLike
+
+# corruption_level="scale": of the entries, or of their standard deviation.
+_LEVEL = 0.3
+# Rows of which corruption="auto" counts the zeros.
+_A_FEW = 1000
 
 
 class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
@@ -43,23 +56,28 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         Number of hidden units, which is the length of a code. It may exceed the number
         of features. None uses the number of features, but at most 8192.
 
-    corruption : {"masking", "gaussian", "salt_and_pepper"}, callable, default="masking"
+    corruption : {"auto", "gaussian", "masking", "salt_and_pepper"} or callable, \
+            default="auto"
         The noise.
 
+        * "auto" is "masking" if at least half of the entries of X are zero, as in text
+          and in many images, or if ``emphasis`` is given. Otherwise it is "gaussian".
+        * "gaussian" adds N(0, σ²) to every entry.
         * "masking" sets a fraction of the entries to 0. Use it if 0 is a neutral value,
           as for pixels or centred data; scale other data first.
         * "salt_and_pepper" sets a fraction of the entries to the minimum or the maximum
           of the feature in the training data, with equal probability.
-        * "gaussian" adds N(0, σ²) to every entry.
         * A callable ``f(X, U)`` is given rows X and an array U of the same shape with
           random numbers that are uniform in (0, 1). It returns the corrupted rows. It
           is called for a part of the rows at a time and in several threads, so the
           result for a row may only depend on this row of X and of U.
 
-    corruption_level : float, default=0.3
-        The fraction of entries, in [0, 1], for "masking" and "salt_and_pepper"; the
-        standard deviation σ, in units of X and in [0, inf), for "gaussian". Not used by
-        a callable.
+    corruption_level : float, "scale" or ("scale", float), default="scale"
+        The standard deviation σ, in units of X and in [0, inf), for "gaussian"; the
+        fraction of entries, in [0, 1], for "masking" and "salt_and_pepper". "scale" is
+        0.3 s for "gaussian", where s is the root mean squared standard deviation of a
+        feature, and 0.3 for the others. ("scale", 2) is twice "scale". Not used by a
+        callable.
 
     emphasis : pair of float or None, default=None
         Weights of the loss on corrupted entries and on all other entries, non-negative
@@ -295,6 +313,12 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         depend on the units: it is 1/s for W, s for D with linear outputs, 1 for D with
         logistic outputs, and 1 for tied weights.
 
+    corruption_ : str or callable
+        The noise that was used: ``corruption``, or what "auto" was.
+
+    corruption_level_ : float
+        The level that was used.
+
     feature_range_ : ndarray of shape (2, n_features)
         Minimum and maximum of each feature in the training rows, without held-out rows.
         After ``partial_fit``: in the last piece.
@@ -360,12 +384,14 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
     True
     """
 
+    corruption_: str | Callable[[np.ndarray, np.ndarray], np.ndarray]
+    corruption_level_: float
     feature_range_: np.ndarray
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         **SparsityMixin._parameter_constraints,
-        "corruption": [StrOptions(set(CORRUPTIONS)), callable],
-        "corruption_level": [Interval(Real, 0, None, closed="left")],
+        "corruption": [StrOptions({"auto", *CORRUPTIONS}), callable],
+        "corruption_level": STRENGTH,
         "emphasis": [tuple, list, None],
         "redraw_every": [Interval(Integral, 1, None, closed="left"), None],
     }
@@ -374,8 +400,8 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         self,
         n_components: int | None = None,
         *,
-        corruption: str | Callable[[np.ndarray, np.ndarray], np.ndarray] = "masking",
-        corruption_level: float = 0.3,
+        corruption: str | Callable[[np.ndarray, np.ndarray], np.ndarray] = "auto",
+        corruption_level: Strength = "scale",
         emphasis: Sequence[float] | None = None,
         redraw_every: int | None = 20,
         activation: str = "logistic",
@@ -458,20 +484,23 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         """
         rows = self._rows(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        corruption = self._corruption(self.feature_range_.astype(rows.dtype))
-        return rows.corrupted(Noise(corruption, seed))
+        # A file of an earlier version has the parameters alone.
+        kind = getattr(self, "corruption_", self.corruption)
+        level = getattr(self, "corruption_level_", self.corruption_level)
+        feature_range = self.feature_range_.astype(rows.dtype)
+        return rows.corrupted(Noise(_corruption(kind, level, feature_range), seed))
 
     def _check_combinations(self):
         super()._check_combinations()
-        kind = Custom if callable(self.corruption) else CORRUPTIONS[self.corruption]
-        if kind.is_fraction and self.corruption_level > 1:
+        number, _ = strength(self, "corruption_level")
+        if not np.isfinite(number):
             raise ValueError(
-                f"corruption={self.corruption!r} takes corruption_level, a fraction of "
-                f"the entries, in [0, 1]; got corruption_level={self.corruption_level}."
+                f"corruption_level must be finite, got {self.corruption_level!r}."
             )
         if self.emphasis is None:
             return
-        if not kind.selects:
+        kind = self.corruption
+        if kind != "auto" and not callable(kind) and not CORRUPTIONS[kind].selects:
             raise ValueError(
                 "emphasis weighs corrupted against kept entries, but "
                 f"corruption={self.corruption!r} keeps none; use emphasis=None or "
@@ -489,16 +518,48 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
                 f"emphasis={self.emphasis!r}."
             )
 
-    def _corruption(self, feature_range):
-        if callable(self.corruption):
-            return Custom(self.corruption)
-        low, high = feature_range
-        return CORRUPTIONS[self.corruption](float(self.corruption_level), low, high)
+    def _kind_of_corruption(self, data):
+        """``corruption``, or what "auto" is for these rows."""
+        if self.corruption != "auto":
+            return self.corruption
+        # Gaussian noise leaves no entry to emphasise, and no sparse row sparse.
+        if self.emphasis is not None or _are_mostly_zero(data):
+            return "masking"
+        return "gaussian"
 
-    def _terms(self, data, scale, n_components, random_state):
+    def _level(self, kind, scale):
+        """``corruption_level`` as a number, for rows of that scale."""
+        is_fraction = not callable(kind) and CORRUPTIONS[kind].is_fraction
+        unit = 1.0 if is_fraction else scale.spread
+        level = resolved(self, "corruption_level", _LEVEL * unit)
+        if is_fraction and level > 1:
+            raise ValueError(
+                f"corruption={kind!r} takes corruption_level, a fraction of the "
+                f"entries, in [0, 1]; got corruption_level={self.corruption_level!r}."
+            )
+        return level
+
+    def _terms(self, data, scale, n_components, random_state, first):
         terms, fitted = self._sparsity(scale, n_components)
+        # Later pieces are corrupted as the first one is.
+        kind = self._kind_of_corruption(data) if first else self.corruption_
+        level = self._level(kind, scale)
         feature_range = data.X.ranges(data.weights)
         seed = random_state.randint(np.iinfo(np.int32).max)
-        noise = Noise(self._corruption(feature_range), seed)
+        noise = Noise(_corruption(kind, level, feature_range), seed)
         keywords = {"terms": terms, "noise": noise, "emphasis": self.emphasis}
+        fitted |= {"corruption_": kind, "corruption_level_": level}
         return keywords, {**fitted, "feature_range_": feature_range}
+
+
+def _corruption(kind, level, feature_range):
+    if callable(kind):
+        return Custom(kind)
+    return CORRUPTIONS[kind](float(level), *feature_range)
+
+
+def _are_mostly_zero(data):
+    """Whether at least half of the entries are zero, of up to a thousand rows."""
+    X = data.sample(_A_FEW).X.given
+    n = X.count_nonzero() if issparse(X) else np.count_nonzero(X)
+    return 2 * n <= np.prod(X.shape)

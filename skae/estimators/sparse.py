@@ -399,6 +399,6 @@ class SparseAutoencoder(SparsityMixin, BaseAutoencoder):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def _terms(self, data, scale, n_components, random_state):
+    def _terms(self, data, scale, n_components, random_state, first):
         terms, fitted = self._sparsity(scale, n_components)
         return {"terms": terms}, fitted

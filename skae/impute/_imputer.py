@@ -342,7 +342,9 @@ class AutoencoderImputer(
         if self.estimator is not None:
             return clone(self.estimator)
         n_components = max(2, round(_UNITS_A_COLUMN * n_columns))
-        return DenoisingAutoencoder(n_components, corruption_level=_MASKED)
+        return DenoisingAutoencoder(
+            n_components, corruption="masking", corruption_level=_MASKED
+        )
 
     def _predicted(self, rows):
         """What the autoencoders make of all columns of the rows, in their units."""

@@ -72,8 +72,8 @@ def autoencoder_path(
           with ``sparsity="l1"``;
         * for other weights from 100 times to 0.01 times "scale";
         * for "sparsity_target" from 1 / n_components, but at least 0.005, to 0.5;
-        * for "corruption_level" from 0.9 to 0.02 or, for Gaussian noise, from 3 times
-          to 0.05 times the spread of X.
+        * for "corruption_level" from 3 times to 1/15 of "scale", which is from 0.9 to
+          0.02 of the entries or, for Gaussian noise, of their standard deviation.
 
     y : array-like of shape (n_samples,), default=None
         Targets, for estimators that need them.

@@ -134,11 +134,7 @@ def _of_target(estimator: Any, X: Any) -> Ends:
 
 def _of_corruption(estimator: Any, X: Any) -> Ends:
     """From noise that leaves almost nothing of a row."""
-    if estimator.corruption != "gaussian":
-        return 0.9, 0.02
-    _, moments = _rows(estimator, X)
-    spread = float(moments.spread) or 1.0
-    return 3 * spread, 0.05 * spread
+    return 3.0, 1 / 15
 
 
 PARAMETERS = {
@@ -150,7 +146,7 @@ PARAMETERS = {
     "alpha": Parameter(_up, True, True, _of_decay, _always),
     "contraction_weight": Parameter(_up, True, True, _of_strength, _always),
     "dictionary_penalty": Parameter(_down, True, True, _of_strength, _always),
-    "corruption_level": Parameter(_down, True, False, _of_corruption, _has_level),
+    "corruption_level": Parameter(_down, True, True, _of_corruption, _has_level),
 }
 
 

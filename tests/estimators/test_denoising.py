@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -92,7 +93,9 @@ def test_converges_when_fresh_noise_gives_no_lower_loss():
 
 
 def test_corrupt_is_what_training_meets():
-    fit = DenoisingAutoencoder(4, corruption_level=0.4, max_iter=2).fit(TRAIN)
+    fit = DenoisingAutoencoder(
+        4, corruption="masking", corruption_level=0.4, max_iter=2
+    ).fit(TRAIN)
     before = TEST.copy()
     corrupted = fit.corrupt(TEST, random_state=0)
     np.testing.assert_array_equal(TEST, before)
@@ -131,7 +134,14 @@ def test_mean_activation_is_of_clean_rows():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"corruption_level": 1.2}, "corruption_level=1.2"),
+        ({"corruption": "masking", "corruption_level": 1.2}, "corruption_level=1.2"),
+        (
+            {"corruption": "masking", "corruption_level": ("scale", 4)},
+            "corruption_level",
+        ),
+        ({"corruption_level": "large"}, "'corruption_level' parameter"),
+        ({"corruption_level": ("scale", -1)}, "corruption_level="),
+        ({"corruption_level": ("times", 2)}, "corruption_level="),
         ({"corruption": "salt_and_pepper", "corruption_level": 7}, "corruption_level"),
         ({"corruption_level": -0.1}, "'corruption_level' parameter"),
         ({"corruption": "dropout"}, "'corruption' parameter"),
@@ -293,3 +303,49 @@ def test_a_sample_and_all_rows_meet_different_draws():
         rows.setdefault(draw, set()).add(n_rows)
     assert len({n for n_rows in rows.values() for n in n_rows}) > 1
     assert all(len(n_rows) == 1 for n_rows in rows.values())
+
+
+# -- noise that suits the rows -------------------------------------------------------
+
+
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
+@pytest.mark.parametrize(("zeros", "expected"), [(0.4, "gaussian"), (0.6, "masking")])
+def test_auto_masks_rows_that_are_mostly_zero(zeros, expected, container):
+    rng = np.random.RandomState(0)
+    X = rng.rand(90, 10) * (rng.rand(90, 10) > zeros)
+    fit = DenoisingAutoencoder(3, max_iter=2).fit(container(X))
+    assert fit.corruption_ == expected
+    kept_zeros = fit.corrupt(X, random_state=0)[X == 0] == 0
+    assert kept_zeros.all() == (expected == "masking")
+
+
+def test_auto_masks_where_entries_are_emphasised():
+    fit = DenoisingAutoencoder(3, emphasis=(1, 0.5), max_iter=2).fit(TRAIN[:90])
+    assert fit.corruption_ == "masking"
+
+
+def test_later_pieces_are_corrupted_as_the_first():
+    rng = np.random.RandomState(0)
+    X = rng.rand(200, 10)
+    sparser = X * (rng.rand(200, 10) > 0.7)
+    fit = DenoisingAutoencoder(3, solver="adam").partial_fit(X)
+    level = fit.corruption_level_
+    fit.partial_fit(sparser)
+    assert (fit.corruption_, fit.corruption_level_) == ("gaussian", level)
+    assert fit.fit(sparser).corruption_ == "masking"
+
+
+def test_the_level_has_the_units_of_the_rows():
+    X = TRAIN[:90]
+    fits = [
+        DenoisingAutoencoder(
+            3, corruption="gaussian", corruption_level=level, random_state=0
+        ).fit(rows)
+        for level, rows in (("scale", X), ("scale", 1024 * X), (("scale", 2), X))
+    ]
+    spread = np.sqrt(X.var(axis=0).mean())
+    for fit, times in zip(fits, (1, 1024, 2), strict=True):
+        np.testing.assert_allclose(fit.corruption_level_, 0.3 * spread * times)
+    np.testing.assert_allclose(fits[1].loss_, 1024**2 * fits[0].loss_, rtol=1e-6)
+    masking = DenoisingAutoencoder(3, corruption="masking", max_iter=2).fit(X)
+    assert masking.corruption_level_ == 0.3

@@ -249,12 +249,15 @@ def test_too_large():
 
 @pytest.mark.parametrize("level", [0.3, 1.0])
 def test_corrupt(level):
-    model = DenoisingAutoencoder(**SHORT, corruption_level=level).fit(X)
+    model = DenoisingAutoencoder(
+        **SHORT, corruption="masking", corruption_level=level
+    ).fit(X)
     masked = model.corrupt(SPARSE, random_state=3)
     assert scipy.sparse.issparse(masked)
     np.testing.assert_array_equal(masked.toarray(), model.corrupt(X, random_state=3))
     assert masked.nnz == np.count_nonzero(masked.toarray())
-    noisy = model.set_params(corruption="gaussian").corrupt(SPARSE, random_state=3)
+    model = model.set_params(corruption="gaussian").fit(X)
+    noisy = model.corrupt(SPARSE, random_state=3)
     np.testing.assert_allclose(noisy, model.corrupt(X, random_state=3))
 
 
