@@ -89,8 +89,8 @@ ESTIMATORS = {
     DenoisingAutoencoder: {
         **AUTOENCODER,
         **SPARSITY,
-        "corruption": ["masking", "gaussian", "salt_and_pepper"],
-        "corruption_level": [0.0, 0.3, 1.0],
+        "corruption": ["auto", "masking", "gaussian", "salt_and_pepper"],
+        "corruption_level": ["scale", ("scale", 2), 0.0, 0.3, 1.0],
         "emphasis": [None, None, (1, 0.5), (0, 1)],
         "redraw_every": [None, 1, 20],
     },
