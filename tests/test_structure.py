@@ -37,7 +37,10 @@ MAY_IMPORT = {
         *("model_selection", "estimators", "training", "engines", "rows", "core"),
         *("export", "_sklearn", "_version", "_warnings"),
     },
-    "outliers": {"outliers", "estimators", "rows", "export", "_sklearn"},
+    "outliers": {
+        *("outliers", "estimators", "engines", "rows", "core"),
+        *("export", "_sklearn"),
+    },
     "solvers": {"solvers"},
     "plotting": {
         *("plotting", "inspection", "model_selection", "core", "_sklearn", "_version"),

@@ -5,6 +5,7 @@ others are tables for classification, one class of which stands for the outliers
 usual in comparisons of detectors.
 """
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +32,7 @@ NAMES = sorted([*IMBALANCED, *BALANCED, *OF_SCIKIT_LEARN], key=str.lower)
 HALVES = {"chosen on": NAMES[::2], "unseen": NAMES[1::2]}
 
 
+@cache
 def load(name):
     """Rows, and whether each is an outlier."""
     if name in OF_SCIKIT_LEARN:

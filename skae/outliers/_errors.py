@@ -50,6 +50,29 @@ def huber(error: Array) -> Array:
 ERRORS = {"huber": huber, "squared": squared, "absolute": absolute}
 
 
+def sum_squared(error: Array) -> Array:
+    """Σ z² of each row."""
+    return np.vecdot(error, error)
+
+
+def sum_absolute(error: Array) -> Array:
+    """Σ |z| of each row."""
+    return np.dot(np.abs(error), np.ones(error.shape[1]))
+
+
+def sum_huber(error: Array) -> Array:
+    """Σ c (2 z − c) of each row, with c = z clipped to ±1.5."""
+    inner = np.clip(error, -_HUBER, _HUBER)
+    sums = np.vecdot(inner, error)
+    sums *= 2
+    sums -= np.vecdot(inner, inner)
+    return sums
+
+
+# Sums of the functions over each row, in fewer steps.
+SUMS = {"huber": sum_huber, "squared": sum_squared, "absolute": sum_absolute}
+
+
 def quantile(values: Array, share: float, weights: Array | None = None) -> Array:
     """Weighted quantile of each column.
 

@@ -15,7 +15,7 @@ from skae.rows.reading import read
 # Number of entries of a block of rows that is reconstructed at once.
 _BLOCK_NUMBERS = 2**19
 # Number of entries of the parts of a block that fit into a processor's cache.
-_CACHED_NUMBERS = 2**15
+_CACHED_NUMBERS = 2**14
 # Number of evenly spaced training rows for the spreads.
 _ROWS_OF_SCALES = 20_000
 
@@ -40,9 +40,9 @@ def blocks(X: Any) -> list[slice]:
     return _slices(X.shape, _BLOCK_NUMBERS)
 
 
-def cached(rows: Any) -> list[slice]:
+def cached(shape: tuple[int, int]) -> list[slice]:
     """Slices of a block so small that their arrays fit into a processor's cache."""
-    return _slices(rows.shape, _CACHED_NUMBERS)
+    return _slices(shape, _CACHED_NUMBERS)
 
 
 def _slices(shape: tuple[int, int], numbers: int) -> list[slice]:

@@ -36,7 +36,6 @@ from skae.export.versions import VersionedMixin
 from skae.outliers._errors import (
     ERRORS,
     LEAST_OF_FEATURE,
-    for_missing,
     or_one,
     quantile,
     refuse_too_large,
@@ -52,13 +51,11 @@ from skae.outliers._reconstruct import (
     weight_parameters,
 )
 from skae.outliers._rows import (
-    blocks,
     by_rows,
-    cached,
-    dense,
     evenly,
     read_chunks,
 )
+from skae.outliers._scoring import entry_scores, row_distances, row_scores
 from skae.rows.dask_collections import is_dask
 from skae.rows.reading import MatrixLike, validate_rows
 
@@ -359,9 +356,7 @@ class ReconstructionOutlierDetector(
             configuration, the result is a data frame with the names of the features.
         """
         rows = self._rows(X)
-        found = np.empty(rows.shape)
-        for block, contributions in self._contributions(rows):
-            found[block] = contributions
+        found = entry_scores(self, rows)
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = np.array([f"x{j}" for j in range(rows.shape[1])], dtype=object)
@@ -541,41 +536,10 @@ class ReconstructionOutlierDetector(
         return validate_rows(self, X).given
 
     def _scores(self, X):
-        """Score of each row, in float64."""
-        scores, ones = np.empty(X.shape[0]), np.ones(X.shape[1])
-        for block, contributions in self._contributions(X):
-            np.dot(contributions, ones, out=scores[block])
-        return scores
-
-    def _contributions(self, X):
-        """Slices of rows, and the contributions of their entries, in float64."""
-        rho = ERRORS[self.error]
-        per_error = 1 / self.error_scale_
-        for block in blocks(X):
-            rows = dense(X[block])
-            reconstruction = reconstruct(self.estimator_, X[block])
-            for part in cached(rows):
-                error = np.subtract(rows[part], reconstruction[part], dtype=np.float64)
-                error *= per_error
-                found = rho(error)
-                if self.distance_weight:
-                    found += self._distance(rows[part])
-                start = block.start + part.start
-                yield slice(start, start + len(found)), for_missing(found)
-
-    def _distance(self, rows):
-        deviation = np.subtract(rows, self.center_, dtype=np.float64)
-        deviation *= 1 / self.scale_
-        distance = ERRORS[self.error](deviation)
-        distance *= self.distance_weight or 1.0
-        return distance
+        return row_scores(self, X)
 
     def _distances(self, X):
-        far = np.empty(X.shape[0])
-        for block in blocks(X):
-            distance = self._distance(dense(X[block]))
-            far[block] = for_missing(distance).sum(axis=1)
-        return far
+        return row_distances(self, X)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "offset_")
