@@ -59,12 +59,21 @@ def takes(estimator: Any, kind: str) -> bool:
     itself say so only from scikit-learn 1.7 on. For other tags, the first step decides.
     """
     if isinstance(estimator, Pipeline):
-        steps = [
-            step for _, step in estimator.steps if step not in (None, "passthrough")
-        ]
+        steps = _steps(estimator)
         first = steps if kind == "sparse" else steps[:1]
         return all(takes(step, kind) for step in first)
     return bool(getattr(get_tags(estimator).input_tags, kind))
+
+
+def first_name(estimator: Any) -> str:
+    """The name of the class of an estimator, or of the first step of a pipeline."""
+    if isinstance(estimator, Pipeline) and _steps(estimator):
+        return first_name(_steps(estimator)[0])
+    return type(estimator).__name__
+
+
+def _steps(pipeline: Pipeline) -> list[Any]:
+    return [step for _, step in pipeline.steps if step not in (None, "passthrough")]
 
 
 def fit_arguments(estimator: Any, X: Any) -> tuple[Any, ...]:

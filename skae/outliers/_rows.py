@@ -9,8 +9,9 @@ from scipy.sparse import issparse
 
 from skae._sklearn import check_sample_weight
 from skae.estimators._lazy import computed
+from skae.outliers._reconstruct import first_name
 from skae.rows.dask_collections import is_dask, lazily
-from skae.rows.reading import read
+from skae.rows.reading import read, validate_rows
 
 # Number of entries of a block of rows that is reconstructed at once.
 _BLOCK_NUMBERS = 2**19
@@ -18,6 +19,28 @@ _BLOCK_NUMBERS = 2**19
 _CACHED_NUMBERS = 2**14
 # Number of evenly spaced training rows for the spreads.
 _ROWS_OF_SCALES = 20_000
+
+
+def read_rows(detector: Any, X: Any, reset: bool) -> Any:
+    """Validated rows: an array or a CSR matrix.
+
+    Raises
+    ------
+    ValueError
+        Among others, if X contains NaN and the estimator in the detector accepts none.
+    """
+    try:
+        return validate_rows(detector, X, reset=reset).given
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        name = first_name(detector.estimator)
+        raise ValueError(
+            f"X contains NaN, which the estimator of the detector, {name}, does not "
+            "accept. Fill in the missing entries first, for instance with "
+            "AutoencoderImputer; or use an estimator that accepts them, such as "
+            "SparseAutoencoder."
+        ) from error
 
 
 def read_chunks(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> Any:

@@ -54,10 +54,11 @@ from skae.outliers._rows import (
     by_rows,
     evenly,
     read_chunks,
+    read_rows,
 )
 from skae.outliers._scoring import entry_scores, row_distances, row_scores
 from skae.rows.dask_collections import is_dask
-from skae.rows.reading import MatrixLike, validate_rows
+from skae.rows.reading import MatrixLike
 
 # The least fraction of the training rows that contamination="auto" calls outliers.
 _FEWEST = 0.01
@@ -453,7 +454,7 @@ class ReconstructionOutlierDetector(
         if self.estimator is not None and not reconstructs(self.estimator):
             raise ValueError(f"{NEEDS}; got estimator={self.estimator!r}.")
         if not is_dask(X):
-            rows = validate_rows(self, X, reset=reset).given
+            rows = read_rows(self, X, reset)
             return rows, check_sample_weight(sample_weight, rows)
         return read_chunks(self, X, sample_weight, reset)
 
@@ -533,7 +534,7 @@ class ReconstructionOutlierDetector(
 
     def _rows(self, X):
         check_is_fitted(self)
-        return validate_rows(self, X).given
+        return read_rows(self, X, reset=False)
 
     def _scores(self, X):
         return row_scores(self, X)

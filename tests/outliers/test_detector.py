@@ -211,8 +211,16 @@ def test_missing_entries():
     row[0, [1, 3]] = np.nan
     expected = whole[[0, 2, 4]] * 5 / 3
     np.testing.assert_allclose(found.feature_scores(row)[0, [0, 2, 4]], expected)
-    with pytest.raises(ValueError, match="NaN"):
-        detector().fit(gaps)
+
+
+@pytest.mark.parametrize("wrapped", [LINE, make_pipeline("passthrough", LINE)])
+def test_what_takes_no_missing_entries_is_named(wrapped):
+    row = X[:1].copy()
+    row[0, 1] = np.nan
+    with pytest.raises(ValueError, match=r"NaN, .* PCA, .*AutoencoderImputer"):
+        detector(wrapped).fit(np.vstack([X, row]))
+    with pytest.raises(ValueError, match=r"NaN, .* PCA, .*AutoencoderImputer"):
+        detector(wrapped).fit(X).score_samples(row)
 
 
 @pytest.mark.filterwarnings("error")
