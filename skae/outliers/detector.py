@@ -60,6 +60,11 @@ from skae.outliers._scoring import entry_scores, row_distances, row_scores
 from skae.rows.dask_collections import is_dask
 from skae.rows.reading import MatrixLike
 
+# Of the default autoencoder: the least number of units, of which there are otherwise as
+# many as features, and ``sparsity_target`` and ``tol``. With the defaults of these two,
+# fits take five times as long, and mean AUCs in examples/benchmarks/bench_outliers.py
+# are the same up to 0.01.
+_LEAST_UNITS, _TARGET, _TOL = 32, 0.1, 0.3
 # The least fraction of the training rows that contamination="auto" calls outliers.
 _FEWEST = 0.01
 # The number of rows that all earlier calls of partial_fit count as, at most.
@@ -102,8 +107,8 @@ class ReconstructionOutlierDetector(
         ``NMF``, ``KernelPCA(fit_inverse_transform=True)``, or a pipeline of a scaler
         and one of these. A regressor such as ``MLPRegressor`` is fitted with the rows
         as its targets. A clone of the estimator is fitted. None means a
-        ``StandardScaler`` and a `SparseAutoencoder` with half as many units as
-        features, ``sparsity_target=0.1`` and ``tol=0.3``.
+        ``StandardScaler`` and a `SparseAutoencoder` with as many units as
+        features, but at least 32, ``sparsity_target=0.1`` and ``tol=0.3``.
 
     contamination : "auto" or float, default="auto"
         The fraction of the training rows to call outliers, in (0, 0.5]. It sets
@@ -462,12 +467,10 @@ class ReconstructionOutlierDetector(
     def _given_or_default(self, n_features=1, with_mean=False):
         if self.estimator is not None:
             return self.estimator
-        # Chosen on half of the sets of examples/benchmarks/bench_outliers.py. As many
-        # units as features and a smaller tol take five times as long.
         autoencoder = SparseAutoencoder(
-            -(-n_features // 2),
-            sparsity_target=0.1,
-            tol=0.3,
+            None if n_features > _LEAST_UNITS else _LEAST_UNITS,
+            sparsity_target=_TARGET,
+            tol=_TOL,
             random_state=self.random_state,
         )
         steps = StandardScaler(with_mean=with_mean), autoencoder
