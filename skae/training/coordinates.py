@@ -110,6 +110,8 @@ class Coordinates:
 
     def _multiplied(self, theta: np.ndarray) -> list[tuple[np.ndarray, Factor]]:
         """(W, K) of each layer that has a K, W a view of ``theta``."""
+        if not self.factors:
+            return []
         pairs = zip(self._layers(theta), self.factors, strict=False)
         return [(W, K) for (W, _), K in pairs if K is not None]
 
