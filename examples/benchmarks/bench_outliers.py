@@ -259,7 +259,8 @@ def table_of_blame(results, arguments):
         shares = [results.found[k] for k in keys if results.found[k] is not None]
         cells = "".join(f"{share:8.3f}" for share in np.mean(shares, axis=0))
         print(f"{method:<28}{cells}")
-    print(f"Means over {len(shares)} sets")
+    n_sets = len({k[2] for k in keys if results.found[k] is not None})
+    print(f"Means over {n_sets} sets, with {len(shares) // n_sets} draws of each")
 
 
 def draw_ranks(path, ranks, methods, n_sets):

@@ -55,7 +55,7 @@ class LayerScores:
     ):
         self._layers, self._error, self._weight = layers, error, weight
         self._center, self._per_scale = _Tiled(center), _Tiled(1 / scale)
-        self._ratio = _Tiled(scale / error_scale)
+        self._ratio, self._error_scale = _Tiled(scale / error_scale), error_scale
         self._biases = [_Tiled(b) for _, b, _ in layers]
 
     @property
@@ -67,6 +67,11 @@ class LayerScores:
     def multiplications_per_row(self) -> float:
         """Of the matrix products."""
         return sum(W.size for W, _, _ in self._layers)
+
+    def write_errors(self, X: Any, out: Array) -> None:
+        """Reconstruction errors of the entries of X."""
+        for part in self._parts(X):
+            np.multiply(self._deviations(X[part])[1], self._error_scale, out=out[part])
 
     def write_contributions(self, X: Any, out: Array) -> None:
         """Contributions of the entries of X, an array of the same shape."""
@@ -128,7 +133,7 @@ class _Tiled:
 def through_layers(
     detector: Any, X: Any, method: str, shape: int | tuple[int, int]
 ) -> Array | None:
-    """Scores or contributions of all rows, by a method of ``LayerScores``.
+    """Scores, contributions or errors of all rows, by a method of ``LayerScores``.
 
     None if the estimator of the detector is no autoencoder or pipeline of a scaler and
     one, if X is not dense, or if entries of X are missing.

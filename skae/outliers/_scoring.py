@@ -16,6 +16,17 @@ from skae.outliers._rows import blocks, cached, dense
 Array = npt.NDArray[np.floating]
 
 
+def entry_errors(detector: Any, X: Array, dtype: Any) -> Array:
+    """Reconstruction errors of dense rows of float64.
+
+    Estimators for which there is no faster way are given the rows in ``dtype``.
+    """
+    errors = through_layers(detector, X, "write_errors", X.shape)
+    if errors is None:
+        return X - reconstruct(detector.estimator_, X.astype(dtype))
+    return errors
+
+
 def row_scores(detector: Any, X: Any) -> Array:
     """Score of each row, in float64."""
     scores = through_layers(detector, X, "write_scores", X.shape[0])

@@ -45,7 +45,6 @@ from skae.outliers._errors import (
 from skae.outliers._reconstruct import (
     NEEDS,
     fit_arguments,
-    reconstruct,
     reconstructs,
     takes,
     weight_parameters,
@@ -56,7 +55,7 @@ from skae.outliers._rows import (
     read_chunks,
     read_rows,
 )
-from skae.outliers._scoring import entry_scores, row_distances, row_scores
+from skae.outliers._scoring import entry_errors, entry_scores, row_distances, row_scores
 from skae.rows.dask_collections import is_dask
 from skae.rows.reading import MatrixLike
 
@@ -277,7 +276,8 @@ class ReconstructionOutlierDetector(
             self.scale_ = or_one(spread(deviations, of_sample))
             kept, params = self._trimmed(X, weights, params)
             self.estimator_ = self._fitted(estimator, kept, params)
-            errors = sample - reconstruct(self.estimator_, sample.astype(X.dtype))
+            self.error_scale_ = self.scale_  # until it is known
+            errors = entry_errors(self, sample, X.dtype)
             self.error_scale_ = self._error_scale(errors, of_sample)
             self.offset_ = self._offset(X, weights)
             self._n_earlier = 0.0
@@ -338,7 +338,8 @@ class ReconstructionOutlierDetector(
             self.center_ = mean("center_", middle)
             scale = spread(sample - self.center_, of_sample)
             self.scale_ = or_one(mean("scale_", scale))
-            errors = sample - reconstruct(estimator, sample.astype(X.dtype))
+            self.error_scale_ = self.scale_  # until it is known
+            errors = entry_errors(self, sample, X.dtype)
             scale = self._error_scale(errors, of_sample)
             self.error_scale_ = mean("error_scale_", scale)
             self.offset_ = mean("offset_", self._offset(X, weights))
