@@ -123,7 +123,8 @@ def parse_arguments():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--blame-seeds", type=int, default=1, help="of attribution")
     parser.add_argument("--sets", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=[*METHODS])
+    usual = [method for method in METHODS if method != DENOISING]
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=usual)
     parser.add_argument("--results", type=Path, help="where scores are kept")
     parser.add_argument("--figure", type=Path, help="of the mean ranks")
     parser.add_argument("--only-run", action="store_true", help="print no table")
