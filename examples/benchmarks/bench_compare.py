@@ -1,4 +1,4 @@
-"""Autoencoders beside PCA on eight data sets, with intervals: ``skae.compare``.
+"""Autoencoders beside PCA on eleven data sets, with intervals: ``skae.compare``.
 
 Every method has the same components and otherwise its defaults; nothing is tuned, for
 anyone. Scores are accuracies of a logistic regression on standardised codes (of
@@ -15,6 +15,7 @@ import warnings
 import numpy as np
 from _common import blas_threads, parse_arguments, print_header
 from bench_autoencoder_cv import photographs
+from bench_in_a_pipeline import keel
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -48,6 +49,9 @@ def problems(arguments):
     yield "diabetes", load_diabetes(return_X_y=True), [4, 20]
     yield "digits", load_digits(return_X_y=True), [16, 64, 256]
     yield "photographs", photographs(1000), [16, 64]
+    yield "ionosphere", keel("ionosphere"), [8, 32]
+    yield "sonar", keel("sonar"), [15, 60]
+    yield "vehicle", keel("vehicle"), [9, 36]
     mnist = arguments.data
     fashion = None if mnist is None else mnist.with_name("fashion_mnist.npz")
     yield "MNIST", images(mnist, 1500), [50, 200]
