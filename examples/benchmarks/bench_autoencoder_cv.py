@@ -8,9 +8,9 @@ times, with three random states of the autoencoder.
 "picks" are the multiples of "scale" chosen with each. "best" is the score of
 GridSearchCV's choice, with its standard error over the folds, and "path's" the score of
 AutoencoderCV's choice, both fitted from random weights; "within" counts how often the
-latter is at most a standard error of their difference lower. The best of ten scores is
-partly so by chance. "new starts" are therefore the scores of both choices with the
-other random states, and the standard error of their difference. "along" is the score of
+latter is at most that error lower. The best of ten scores is partly so by chance. "new
+starts" are therefore the scores of both choices with the other random states, and the
+standard error of their difference. "along" is the score of
 AutoencoderCV's choice along its own paths. "share" is AutoencoderCV's CPU seconds by
 GridSearchCV's, in one thread, the models downstream included; all are means over the
 random states. "same bits" is whether two processes give the same scores and codes as
@@ -121,8 +121,8 @@ def summary(found):
     picks = np.array([one["picks"] for one in found])
     grids, paths = (scores[states, :, of] for of in picks.T)
     best, ours = grids.mean(), paths.mean()
-    margins = [error(g - p) for g, p in zip(grids, paths, strict=True)]
-    within = grids.mean(axis=1) - paths.mean(axis=1) <= np.array(margins) + 1e-12
+    errors = np.array([error(g) for g in grids])
+    within = grids.mean(axis=1) - paths.mean(axis=1) <= errors + 1e-12
     # Of each choice with each of the other states, (pairs, folds).
     others = [(s, t) for s in states for t in states if s != t]
     new = np.array([[scores[t][:, of] for of in picks[s]] for s, t in others])
@@ -132,7 +132,7 @@ def summary(found):
     return (
         ", ".join(f"{values[of]:.2g}" for of in picks[:, 0]),
         ", ".join(f"{values[of]:.2g}" for of in picks[:, 1]),
-        f"{best:.3f} ± {np.mean([error(g) for g in grids]):.3f}",
+        f"{best:.3f} ± {errors.mean():.3f}",
         f"{ours:.3f}",
         f"{within.sum()} of {len(found)}",
         f"{of_grid:.3f} {of_path:.3f} ± {error(difference):.3f}",
