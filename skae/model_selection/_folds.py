@@ -32,6 +32,8 @@ class Plan:
     scorer : callable
         ``scorer(fitted, X, y, **score_params)``, of the autoencoder or of
         ``downstream``.
+    scoring : str, callable or None
+        What the scorer was made from, for messages.
     downstream : estimator or None
         The model that is fitted to the codes.
     fit_params, score_params, downstream_params : dict
@@ -49,6 +51,7 @@ class Plan:
     X: Any
     y: Any
     scorer: Any
+    scoring: Any
     downstream: Any
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
@@ -93,7 +96,7 @@ def score_fold(plan: Plan, train: Indices, test: Indices) -> Fold:
             # Other processes may use other numbers of threads, which changes the bits.
             with single_threaded_blas():
                 judged.fit(np.asarray(fitted.transform(X)), y, **downstream_params)
-        scores[index] = plan.scorer(judged, rows, y_test, **score_params)
+        scores[index] = _score(plan, judged, rows, y_test, score_params)
         if plan.task is not None:
             plan.task.subtask("value").begin().end()
         return plan.interrupted is not None and plan.interrupted()
@@ -104,6 +107,22 @@ def score_fold(plan: Plan, train: Indices, test: Indices) -> Fold:
     if plan.task is not None:
         plan.task.end()
     return Fold(scores, zeros, seconds, interrupted)
+
+
+def _score(plan: Plan, judged: Any, rows: Any, y: Any, params: dict[str, Any]) -> float:
+    """The score of a model. Errors name ``scoring``, and the model it does not suit."""
+    if plan.scoring is None:
+        return float(plan.scorer(judged, rows, y, **params))
+    try:
+        return float(plan.scorer(judged, rows, y, **params))
+    except (AttributeError, TypeError, ValueError) as error:
+        role = "estimator" if plan.downstream is None else "downstream"
+        raise ValueError(
+            f"scoring={plan.scoring!r} does not suit {role}={judged!r}; use the name "
+            "of a scorer for such a model, a function scoring(fitted, X, y) that "
+            "returns a number, or scoring=None, which calls the method score. The "
+            f"error: {error}"
+        ) from error
 
 
 def score_folds(

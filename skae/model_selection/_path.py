@@ -122,7 +122,8 @@ def autoencoder_path(
         If the estimator does not have this parameter, if the parameter has no effect,
         or if there are fewer than two values or invalid ones.
     TypeError
-        If the estimator is not an autoencoder of this package.
+        If the estimator is not an autoencoder of this package or has no such parameter,
+        or if ``callback`` is not callable.
 
     See Also
     --------
@@ -156,6 +157,11 @@ def autoencoder_path(
     >>> bool(path.losses[-1] < path.losses[0])
     True
     """
+    if callback is not None and not callable(callback):
+        raise TypeError(
+            "callback must be a function callback(value, fitted) or None, got "
+            f"{callback!r}."
+        )
     path = path_values(estimator, X, param_name, param_range)
     values = path.given
     given = {"sample_weight": sample_weight} if sample_weight is not None else {}

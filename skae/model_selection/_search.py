@@ -12,6 +12,7 @@ from sklearn.base import (
     BaseEstimator,
     MetaEstimatorMixin,
     is_classifier,
+    is_regressor,
 )
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
@@ -271,9 +272,12 @@ class AutoencoderCV(
             )
         if self.downstream is not None and y is None:
             raise ValueError(
-                f"downstream={self.downstream!r} is fitted to codes and y, got y=None; "
-                "pass y, or use downstream=None to score reconstructions."
+                f"downstream={self.downstream!r} requires y to be passed, but the "
+                "target y is None; pass y, or use downstream=None to score "
+                "reconstructions."
             )
+        if self.downstream is None:
+            self._check_named_scorer(estimator, y)
         values = path_values(estimator, X, self.param_name, self.param_range)
         X, y = indexable(X, y)
         routed = self._routed(params)
@@ -287,7 +291,7 @@ class AutoencoderCV(
         with fit_task(self, X, y, weights, n_parts, sequential=False) as task:
             plan = Plan(
                 *(estimator, self.param_name, values.given, values.order, X, y),
-                *(self.scorer_, self.downstream),
+                *(self.scorer_, self.scoring, self.downstream),
                 routed.estimator.fit,
                 routed.scorer.score,
                 routed.downstream.fit,
@@ -298,6 +302,20 @@ class AutoencoderCV(
                 interrupted |= self._refit(plan)
         validate_data(self, X, skip_check_array=True)
         return interrupted
+
+    def _check_named_scorer(self, estimator, y):
+        """Scorers with a name compare y with predictions, here with reconstructions."""
+        predicts_y = is_classifier(estimator) or is_regressor(estimator)
+        if not isinstance(self.scoring, str) or predicts_y:
+            return
+        if y is None or np.ndim(y) < 2:
+            raise ValueError(
+                f"scoring={self.scoring!r} compares predictions with y, but those of "
+                f"{type(estimator).__name__} are reconstructions of X; set downstream, "
+                "such as LogisticRegression() or Ridge(), to score a model of codes "
+                "and y, or use scoring=None, HeldOutEntriesScorer() or a function "
+                "scoring(fitted, X, y)."
+            )
 
     def _check_folds(self, folds):
         smallest = min((len(test) for _, test in folds), default=0)

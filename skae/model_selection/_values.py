@@ -18,6 +18,7 @@ from skae.estimators._base import BaseAutoencoder
 from skae.estimators._parameters import n_units, strength
 from skae.estimators._stack import BaseStack
 from skae.estimators.coding import SparseCoding
+from skae.estimators.top_k import TopKAutoencoder
 from skae.rows.moments import Moments
 from skae.rows.reading import read
 from skae.training.scale import Scale
@@ -153,6 +154,11 @@ PARAMETERS = {
 def check_path(estimator: Any, param_name: Any) -> Parameter:
     """The parameter of that name, if a path along it is possible."""
     kinds = BaseAutoencoder, SparseCoding, BaseStack
+    if isinstance(estimator, TopKAutoencoder):
+        raise TypeError(
+            "TopKAutoencoder has no parameter along which a path is possible, got "
+            f"{estimator!r}; use GridSearchCV for n_nonzero_coefs or n_components."
+        )
     if not isinstance(estimator, kinds):
         raise TypeError(
             "A path needs an autoencoder of skae, such as SparseAutoencoder(), got "
@@ -241,7 +247,7 @@ def _sizes(
     if len(kinds) > 1:
         raise ValueError(
             "param_range must be either numbers or multiples of 'scale', not both, "
-            f" got param_range={list(values)!r}."
+            f"got param_range={list(values)!r}."
         )
     if len(sizes) < 2 or len(set(sizes)) < len(sizes):
         raise ValueError(

@@ -225,6 +225,7 @@ NO_PENALTY = SparseAutoencoder(sparsity=None)
             {"param_name": "sparsity_target", "param_range": [0.1, 1.5]},
             *(ValueError, "sparsity_target.*Got 1.5"),
         ),
+        (SPARSE, {"callback": 3}, TypeError, "callback .* got 3"),
         (LinearRegression(), {}, TypeError, "autoencoder of skae"),
         (make_pipeline(SPARSE), {}, TypeError, "takes AutoencoderCV as a step"),
     ],

@@ -25,6 +25,7 @@ from skae import (
     HeldOutEntriesScorer,
     SparseAutoencoder,
     StackedAutoencoderClassifier,
+    TopKAutoencoder,
     autoencoder_path,
 )
 from skae._sklearn import HAS_CALLBACKS
@@ -292,15 +293,49 @@ def test_verbose_prints_a_line_for_each_fold(capsys):
         ({"cv": []}, ValueError, "no folds"),
         ({"estimator": Ridge()}, TypeError, "autoencoder of skae"),
         ({"estimator": make_pipeline(SPARSE)}, TypeError, "as a step"),
-        ({"downstream": CLASSIFIER}, ValueError, "pass y, or use downstream=None"),
+        ({"downstream": CLASSIFIER}, ValueError, "requires y .* pass y, or use"),
         ({"one_standard_error": "yes"}, ValueError, "one_standard_error"),
         ({"scoring": "entries"}, ValueError, "scoring"),
+        ({"scoring": "accuracy"}, ValueError, "scoring='accuracy' .* set downstream"),
+        (
+            {"scoring": lambda *args: "high"},
+            ValueError,
+            "does not suit estimator=Sparse",
+        ),
+        ({"estimator": TopKAutoencoder(4)}, TypeError, "GridSearchCV for n_nonzero"),
         ({"scoring": lambda *args: np.nan}, ValueError, "All scores are nan"),
     ],
 )
 def test_bad_input_is_named(params, error, message):
     with pytest.raises(error, match=message):
         search(**params).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "downstream"),
+    [
+        ("accuracy", Ridge()),
+        ("roc_auc", Ridge()),
+        ("neg_log_loss", CLASSIFIER),
+        (HeldOutEntriesScorer(), CLASSIFIER),
+    ],
+    ids=str,
+)
+def test_scorer_of_other_models_is_named_with_the_model(scoring, downstream):
+    message = rf"scoring=.* does not suit downstream={type(downstream).__name__}\(\)"
+    with pytest.raises(ValueError, match=message):
+        search(downstream=downstream, scoring=scoring).fit(X, Y)
+
+
+def test_named_scorer_compares_reconstructions_with_y_of_their_shape():
+    """The weakest penalty reconstructs best, by a scorer of scikit-learn's as well."""
+    fitted = search(scoring="neg_mean_squared_error").fit(X, X)
+    own = search(one_standard_error=False).fit(X)
+    assert fitted.best_value_ == own.best_value_
+    train, test = next(KFold(2).split(X))
+    path = autoencoder_path(SPARSE, X[train], param_range=RANGE, return_estimators=True)
+    errors = [np.mean((X[test] - e.predict(X[test])) ** 2) for e in path.estimators]
+    assert np.allclose(fitted.score_path_[0], np.negative(errors))
 
 
 def test_dask_rows_are_refused():
