@@ -1,0 +1,139 @@
+"""Linear prediction of missing entries: conditional means of a Gaussian.
+
+For rows x ~ N(μ, Σ) of which the entries o are observed and m are missing, the best
+prediction is linear in what was observed, and different for each pattern of missing
+entries,
+
+    E(x_m | x_o) = μ_m − Λ_mm⁻¹ Λ_mo (x_o − μ_o),   Λ = Σ⁻¹.
+
+μ and Σ are found by expectation maximisation (Dempster, Laird & Rubin 1977). There are
+often fewer rows than a covariance needs, so that correlations are shrunk towards zero,
+R → (1 − λ) R + λ I, by the estimate of the best factor (Schäfer & Strimmer 2005, with
+the number of rows in which both columns were observed),
+
+    λ = Σ_{i≠j} Var(r_ij) / Σ_{i≠j} r_ij²,   Var(r_ij) ≈ (1 − r_ij²)² / n_ij.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+_MAX_ITER, _TOL = 100, 1e-2
+_LEAST_SHRINKAGE, _LEAST_VARIANCE = 1e-6, 1e-6
+# Multiplications that one iteration may take for its inverses: with more, it learns
+# from fewer rows, but at least from twice as many as there are columns.
+_MULTIPLICATIONS = 1e9
+# Numbers that the blocks of rows in which as many entries are missing may have.
+_NUMBERS_AT_A_TIME = 2**20
+
+
+class Gaussian(NamedTuple):
+    """Mean and covariance of complete rows."""
+
+    mean: np.ndarray  # (d,)
+    covariance: np.ndarray  # (d, d)
+
+
+def learn(X: np.ndarray) -> Gaussian:
+    """The Gaussian of rows X, (n, d), of columns with mean 0 and variance 1, with NaN.
+
+    Each column must have an observed entry.
+    """
+    factor = shrinkage(X)
+    X = _some_rows(X)
+    n, d = X.shape
+    missing = np.isnan(X)
+    gaussian, last = Gaussian(np.zeros(d), np.eye(d)), np.inf
+    for _ in range(_MAX_ITER):
+        filled, uncertain = _expected(X, gaussian)
+        change = np.square(filled - last).sum() if np.ndim(last) else np.inf
+        if change <= _TOL**2 * np.count_nonzero(missing):
+            break
+        mean = filled.mean(axis=0)
+        deviations = filled - mean
+        covariance = (deviations.T @ deviations + uncertain) / n
+        gaussian = Gaussian(mean, _shrunk(covariance, factor))
+        last = filled
+    return gaussian
+
+
+def fill(X: np.ndarray, gaussian: Gaussian) -> np.ndarray:
+    """A copy of the rows, with conditional means in place of missing entries."""
+    return _expected(X, gaussian, with_covariance=False)[0]
+
+
+def shrinkage(X: np.ndarray) -> float:
+    """The factor λ by which correlations of the columns of X, with NaN, are shrunk.
+
+    Columns have mean 0 and variance 1. Correlations are those of the rows in which both
+    columns were observed.
+    """
+    observed = ~np.isnan(X)
+    counts = observed.astype(np.float64)
+    values = np.where(observed, X, 0.0)
+    pairs = counts.T @ counts
+    variances = np.square(values).T @ counts
+    scale = np.sqrt(variances * variances.T)
+    known = (pairs > 1) & (scale > 0)
+    np.fill_diagonal(known, False)
+    products = values.T @ values
+    squares = np.square(np.minimum(1, np.abs(products[known]) / scale[known]))
+    variance = np.sum(np.square(1 - squares) / pairs[known])
+    total = squares.sum()
+    if variance >= total:
+        return 1.0
+    return max(_LEAST_SHRINKAGE, float(variance / total))
+
+
+def _some_rows(X: np.ndarray) -> np.ndarray:
+    """All rows, or as many at equal distances as the time allows."""
+    n, d = X.shape
+    each = np.mean(np.isnan(X).sum(axis=1, dtype=np.float64) ** 3)
+    most = max(2 * d, int(_MULTIPLICATIONS / max(1.0, each)))
+    return X if n <= most else X[np.linspace(0, n - 1, most).astype(int)]
+
+
+def _shrunk(covariance: np.ndarray, factor: float) -> np.ndarray:
+    """The covariance with all but its diagonal times 1 − ``factor``."""
+    out = (1 - factor) * covariance
+    np.fill_diagonal(out, np.maximum(np.diag(covariance), _LEAST_VARIANCE))
+    return out
+
+
+def _expected(
+    X: np.ndarray, gaussian: Gaussian, with_covariance: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Conditional means, and the sum over all rows of conditional covariances."""
+    mean, covariance = gaussian
+    d = len(mean)
+    precision = np.linalg.inv(covariance)
+    filled = np.array(X, np.float64)
+    uncertain = np.zeros(d * d)
+    for rows, columns in _alike(np.isnan(X)):
+        values = X[rows] - mean
+        each = np.arange(len(rows))[:, np.newaxis]
+        values[each, columns] = 0
+        # Λ_mo (x_o − μ_o), as what is missing counts as zero.
+        known = (values @ precision)[each, columns]
+        block = precision[columns[:, :, np.newaxis], columns[:, np.newaxis]]
+        if with_covariance:
+            block = np.linalg.inv(block)
+            predicted = np.vecdot(block, known[:, np.newaxis])
+            places = columns[:, :, np.newaxis] * d + columns[:, np.newaxis]
+            uncertain += np.bincount(places.ravel(), block.ravel(), d * d)
+        else:
+            predicted = np.linalg.solve(block, known[:, :, np.newaxis])[:, :, 0]
+        filled[rows[:, np.newaxis], columns] = mean[columns] - predicted
+    return filled, uncertain.reshape(d, d)
+
+
+def _alike(missing: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows with equally many missing entries, and the columns of these, (rows, m)."""
+    counts = missing.sum(axis=1)
+    for m in np.unique(counts[counts > 0]):
+        rows = np.flatnonzero(counts == m)
+        columns = np.nonzero(missing[rows])[1].reshape(len(rows), m)
+        step = max(1, _NUMBERS_AT_A_TIME // (m * m))
+        for start in range(0, len(rows), step):
+            yield rows[start : start + step], columns[start : start + step]
