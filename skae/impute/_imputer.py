@@ -25,7 +25,7 @@ from skae.rows.masked import refuse_masked
 
 _MAX_SEED = np.iinfo(np.int32).max
 # Default autoencoder: units for each column, standard deviation of the noise, and tol.
-_UNITS_A_COLUMN, _NOISE, _TOL = 2.0, 0.5, 0.03
+_UNITS_A_COLUMN, _NOISE, _TOL = 2.0, 0.5, 0.1
 
 
 class AutoencoderImputer(
@@ -46,7 +46,7 @@ class AutoencoderImputer(
         and its ``predict(X)`` must return rows without NaN. Use an autoencoder of this
         package or a :class:`StackedAutoencoder`. None means a
         :class:`DenoisingAutoencoder` with two units for each column, Gaussian noise
-        with a standard deviation of 0.5 and ``tol=0.03``.
+        with a standard deviation of 0.5, and ``tol=0.1``.
 
     initial_fill : {"linear"} or None, default="linear"
         What the estimators get in place of missing entries, in ``fit`` and
@@ -63,7 +63,7 @@ class AutoencoderImputer(
           hundreds of columns, for instance with
           ``estimator=DenoisingAutoencoder(corruption_level=0.35)``.
 
-    n_estimators : int, default=5
+    n_estimators : int, default=3
         Number of estimators, which are fitted from different random weights. The mean
         of their predictions usually has a smaller error than that of a single one. The
         time is proportional to this number.
@@ -196,7 +196,7 @@ class AutoencoderImputer(
         estimator: BaseEstimator | None = None,
         *,
         initial_fill: str | None = "linear",
-        n_estimators: int = 5,
+        n_estimators: int = 3,
         clip: bool = True,
         round_integers: bool = False,
         missing_values: float = np.nan,
