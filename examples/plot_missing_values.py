@@ -133,7 +133,7 @@ for weight in weights:
     for name, scoring in scores.items():
         found_here = cross_val_score(sparse, combined, scoring=scoring, cv=3)
         of_weights[name].append(found_here.mean())
-    used = (sparse.fit_transform(combined) > 1e-2).any(axis=0)
+    used = (sparse.fit_transform(combined) > 1e-2).mean(axis=0) > 0.01
     units = sparse.decoder_components_[used]
     units /= np.linalg.norm(units, axis=1, keepdims=True)
     n_used.append(used.sum())
