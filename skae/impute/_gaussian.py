@@ -15,7 +15,7 @@ the number of rows in which both columns were observed),
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,12 +44,14 @@ def learn(X: np.ndarray) -> Gaussian:
     X = _some_rows(X)
     n, d = X.shape
     missing = np.isnan(X)
-    gaussian, last = Gaussian(np.zeros(d), np.eye(d)), np.inf
+    gaussian = Gaussian(np.zeros(d), np.eye(d))
+    last: Any = None
     for _ in range(_MAX_ITER):
         filled, uncertain = _expected(X, gaussian)
-        change = np.square(filled - last).sum() if np.ndim(last) else np.inf
-        if change <= _TOL**2 * np.count_nonzero(missing):
-            break
+        if last is not None:
+            change = np.square(filled - last).sum()
+            if change <= _TOL**2 * np.count_nonzero(missing):
+                break
         mean = filled.mean(axis=0)
         deviations = filled - mean
         covariance = (deviations.T @ deviations + uncertain) / n
