@@ -65,6 +65,20 @@ def fill(X: np.ndarray, gaussian: Gaussian) -> np.ndarray:
     return _expected(X, gaussian, with_covariance=False)[0]
 
 
+def error(X: np.ndarray, gaussian: Gaussian) -> float:
+    """Root mean square error that conditional means of missing entries should have.
+
+    Of complete rows, that of a single missing entry.
+    """
+    X = _some_rows(X)
+    n_missing = np.count_nonzero(np.isnan(X))
+    if n_missing:
+        variance = np.trace(_expected(X, gaussian)[1]) / n_missing
+    else:
+        variance = np.mean(1 / np.diag(np.linalg.inv(gaussian.covariance)))
+    return float(np.sqrt(variance))
+
+
 def shrinkage(X: np.ndarray) -> float:
     """The factor λ by which correlations of the columns of X, with NaN, are shrunk.
 

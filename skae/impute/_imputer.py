@@ -24,8 +24,11 @@ from skae.impute import _gaussian
 from skae.rows.masked import refuse_masked
 
 _MAX_SEED = np.iinfo(np.int32).max
-# Default autoencoder: units for each column, standard deviation of the noise, and tol.
-_UNITS_A_COLUMN, _NOISE, _TOL = 2.0, 0.5, 0.1
+# Default autoencoder after linear predictions: units for each column, noise in units of
+# their error, and tol.
+_UNITS_A_COLUMN, _NOISE, _TOL = 2.0, 0.7, 0.1
+# The same for rows with NaN: units for each column, and the fraction masked.
+_UNITS_WITH_NAN, _MASKED = 1.0, 0.35
 
 
 class AutoencoderImputer(
@@ -46,7 +49,9 @@ class AutoencoderImputer(
         and its ``predict(X)`` must return rows without NaN. Use an autoencoder of this
         package or a :class:`StackedAutoencoder`. None means a
         :class:`DenoisingAutoencoder` with two units for each column, Gaussian noise
-        with a standard deviation of 0.5, and ``tol=0.1``.
+        0.7 times as large as the error of the linear predictions, and ``tol=0.1``; with
+        ``initial_fill=None``, one with a unit for each column, of which a fraction of
+        0.35 is masked.
 
     initial_fill : {"linear"} or None, default="linear"
         What the estimators get in place of missing entries, in ``fit`` and
@@ -60,8 +65,7 @@ class AutoencoderImputer(
           some hundred columns.
         - None: NaN. The estimator must accept NaN, as the autoencoders of this package
           do. Their loss is then a sum over the observed entries. Use it with many
-          hundreds of columns, for instance with
-          ``estimator=DenoisingAutoencoder(corruption_level=0.35)``.
+          hundreds of columns.
 
     n_estimators : int, default=3
         Number of estimators, which are fitted from different random weights. The mean
@@ -103,6 +107,10 @@ class AutoencoderImputer(
     location_ : ndarray of shape (n_columns,) or None
         The estimated means of these scaled columns. They differ from 0 if entries are
         not missing completely at random. None if ``initial_fill=None``.
+
+    linear_error_ : float or None
+        Expected root mean square error of the linear predictions of missing entries, in
+        standard deviations of the columns. None if ``initial_fill=None``.
 
     mean_ : ndarray of shape (n_features_in_,)
         Means of the observed entries; 0 for columns without observed entries.
@@ -243,9 +251,11 @@ class AutoencoderImputer(
             if self.add_indicator:
                 self.indicator_ = MissingIndicator(error_on_new=False).fit(rows)
             scaled = self._scaled(rows)
-            self.location_ = self.covariance_ = None
+            self.location_ = self.covariance_ = self.linear_error_ = None
             if self.initial_fill is not None and scaled.shape[1]:
-                self.location_, self.covariance_ = _gaussian.learn(scaled)
+                gaussian = _gaussian.learn(scaled)
+                self.location_, self.covariance_ = gaussian
+                self.linear_error_ = _gaussian.error(scaled, gaussian)
             self._fit_estimators(self._initially_filled(scaled))
         return self
 
@@ -388,10 +398,13 @@ class AutoencoderImputer(
     def _estimator(self, n_columns):
         if self.estimator is not None:
             return clone(self.estimator)
+        if self.linear_error_ is None:
+            n_components = max(2, round(_UNITS_WITH_NAN * n_columns))
+            return DenoisingAutoencoder(n_components, corruption_level=_MASKED)
         return DenoisingAutoencoder(
             max(2, round(_UNITS_A_COLUMN * n_columns)),
             corruption="gaussian",
-            corruption_level=_NOISE,
+            corruption_level=_NOISE * self.linear_error_,
             tol=_TOL,
         )
 

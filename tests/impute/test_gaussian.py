@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from skae.impute import _gaussian
-from skae.impute._gaussian import Gaussian, fill, learn, shrinkage
+from skae.impute._gaussian import Gaussian, error, fill, learn, shrinkage
 
 RNG = np.random.default_rng(0)
 D = 6
@@ -41,6 +41,19 @@ def test_what_is_filled_in_is_the_conditional_mean():
         weights = np.linalg.solve(SIGMA[np.ix_(o, o)], SIGMA[np.ix_(o, m)])
         np.testing.assert_allclose(got[m], MU[m] + (x[o] - MU[o]) @ weights, rtol=1e-8)
         np.testing.assert_array_equal(got[o], x[o])
+
+
+@pytest.mark.parametrize("share", [0, 0.3])
+def test_the_error_is_that_of_rows_drawn_from_the_gaussian(share):
+    rng = np.random.default_rng(4)
+    complete = rng.multivariate_normal(MU, SIGMA, 20_000)
+    missing = rng.uniform(size=complete.shape) < share
+    if not share:  # one of each row
+        missing[np.arange(20_000), rng.integers(D, size=20_000)] = True
+    X = np.where(missing, np.nan, complete)
+    gaussian = Gaussian(MU, SIGMA)
+    found = np.sqrt(np.mean((fill(X, gaussian) - complete)[missing] ** 2))
+    assert error(X if share else complete, gaussian) == pytest.approx(found, rel=0.03)
 
 
 def test_the_likelihood_of_observed_entries_has_its_maximum_there(monkeypatch):
