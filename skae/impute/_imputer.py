@@ -400,7 +400,9 @@ class AutoencoderImputer(
             return clone(self.estimator)
         if self.linear_error_ is None:
             n_components = max(2, round(_UNITS_WITH_NAN * n_columns))
-            return DenoisingAutoencoder(n_components, corruption_level=_MASKED)
+            return DenoisingAutoencoder(
+                n_components, corruption="masking", corruption_level=_MASKED
+            )
         return DenoisingAutoencoder(
             max(2, round(_UNITS_A_COLUMN * n_columns)),
             corruption="gaussian",

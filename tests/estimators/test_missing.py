@@ -209,7 +209,7 @@ def test_scores_are_of_observed_entries(name):
 
 
 def test_corrupted_rows_miss_what_they_missed():
-    model = DenoisingAutoencoder(4, max_iter=2, random_state=0).fit(X)
+    model = DenoisingAutoencoder(4, corruption="masking", **SHORT).fit(X)
     low, high = model.feature_range_
     np.testing.assert_array_equal(low, np.nanmin(X, axis=0))
     np.testing.assert_array_equal(high, np.nanmax(X, axis=0))
