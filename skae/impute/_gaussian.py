@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_MAX_ITER, _TOL = 100, 1e-2
+_MAX_ITER, _TOL = 30, 1e-2
 _LEAST_SHRINKAGE, _LEAST_VARIANCE = 1e-6, 1e-6
-# Multiplications that one iteration may take for its inverses: with more, it learns
-# from fewer rows, but at least from twice as many as there are columns.
-_MULTIPLICATIONS = 1e9
+# Multiplications that one iteration may take, half a second or so: with more, it learns
+# from fewer rows, but at least from four times as many as there are columns.
+_MULTIPLICATIONS, _OF_EACH_ROW = 5e8, 1000
 # Numbers that the blocks of rows in which as many entries are missing may have.
 _NUMBERS_AT_A_TIME = 2**20
 
@@ -40,8 +40,8 @@ def learn(X: np.ndarray) -> Gaussian:
 
     Each column must have an observed entry.
     """
-    factor = shrinkage(X)
     X = _some_rows(X)
+    factor = shrinkage(X)  # which depends on how many rows there are
     n, d = X.shape
     missing = np.isnan(X)
     gaussian = Gaussian(np.zeros(d), np.eye(d))
@@ -105,8 +105,9 @@ def shrinkage(X: np.ndarray) -> float:
 def _some_rows(X: np.ndarray) -> np.ndarray:
     """All rows, or as many at equal distances as the time allows."""
     n, d = X.shape
-    each = np.mean(np.isnan(X).sum(axis=1, dtype=np.float64) ** 3)
-    most = max(2 * d, int(_MULTIPLICATIONS / max(1.0, each)))
+    of_inverse = np.mean(np.isnan(X).sum(axis=1, dtype=np.float64) ** 3)
+    each = of_inverse + d * d + _OF_EACH_ROW
+    most = max(4 * d, int(_MULTIPLICATIONS / each))
     return X if n <= most else X[np.linspace(0, n - 1, most).astype(int)]
 
 
