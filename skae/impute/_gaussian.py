@@ -12,6 +12,10 @@ R → (1 − λ) R + λ I, by the estimate of the best factor (Schäfer & Strimm
 the number of rows in which both columns were observed),
 
     λ = Σ_{i≠j} Var(r_ij) / Σ_{i≠j} r_ij²,   Var(r_ij) ≈ (1 − r_ij²)² / n_ij.
+
+Of rows that are far from Gaussian the predictions may still vary too much. They are
+multiplied, about the mean, by a slope: that of entries that were hidden, on predictions
+from rows in which they were.
 """
 
 from collections.abc import Iterator
@@ -24,15 +28,18 @@ _LEAST_SHRINKAGE, _LEAST_VARIANCE = 1e-6, 1e-6
 # Multiplications that one iteration may take, half a second or so: with more, it learns
 # from fewer rows, but at least from four times as many as there are columns.
 _MULTIPLICATIONS, _OF_EACH_ROW = 5e8, 1000
+# How often entries are hidden to find the slope.
+_N_HIDDEN = 2
 # Numbers that the blocks of rows in which as many entries are missing may have.
 _NUMBERS_AT_A_TIME = 2**20
 
 
 class Gaussian(NamedTuple):
-    """Mean and covariance of complete rows."""
+    """Mean and covariance of complete rows, and by what predictions are multiplied."""
 
     mean: np.ndarray  # (d,)
     covariance: np.ndarray  # (d, d)
+    slope: float = 1.0
 
 
 def learn(X: np.ndarray) -> Gaussian:
@@ -61,8 +68,34 @@ def learn(X: np.ndarray) -> Gaussian:
 
 
 def fill(X: np.ndarray, gaussian: Gaussian) -> np.ndarray:
-    """A copy of the rows, with conditional means in place of missing entries."""
-    return _expected(X, gaussian, with_covariance=False)[0]
+    """A copy of the rows, with linear predictions in place of missing entries."""
+    filled = _expected(X, gaussian, with_covariance=False)[0]
+    if gaussian.slope == 1:
+        return filled
+    shrunk = gaussian.mean + gaussian.slope * (filled - gaussian.mean)
+    return np.where(np.isnan(X), shrunk, filled)
+
+
+def slope(X: np.ndarray, random_state: np.random.RandomState) -> float:
+    """Of entries of X that are hidden on their conditional means, in [0, 1].
+
+    In each row those are hidden that are missing in another row, so that they are
+    missing in the way in which entries are.
+    """
+    X = _some_rows(X)
+    missing = np.isnan(X)
+    products = squares = 0.0
+    for _ in range(_N_HIDDEN):
+        hidden = missing[random_state.permutation(len(X))] & ~missing
+        hidden[:, (~missing & ~hidden).sum(axis=0) < 2] = False
+        if not hidden.any():
+            continue
+        left = np.where(hidden, np.nan, X)
+        gaussian = learn(left)
+        predicted = (fill(left, gaussian) - gaussian.mean)[hidden]
+        products += float(predicted @ (X - gaussian.mean)[hidden])
+        squares += float(predicted @ predicted)
+    return min(1.0, max(0.0, products / squares)) if squares else 1.0
 
 
 def error(X: np.ndarray, gaussian: Gaussian) -> float:
@@ -122,7 +155,7 @@ def _expected(
     X: np.ndarray, gaussian: Gaussian, with_covariance: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Conditional means, and the sum over all rows of conditional covariances."""
-    mean, covariance = gaussian
+    mean, covariance = gaussian.mean, gaussian.covariance
     d = len(mean)
     precision = np.linalg.inv(covariance)
     filled = np.array(X, np.float64)

@@ -60,7 +60,8 @@ class AutoencoderImputer(
         - "linear": the best linear prediction from the observed entries of the row. It
           is the conditional mean of a Gaussian, whose covariance is estimated by
           expectation maximisation [1]_ and shrunk towards a diagonal matrix [2]_. Every
-          pattern of missing entries has its own linear prediction. The time for a row
+          pattern of missing entries has its own linear prediction, which is multiplied
+          by ``linear_slope_``, about the mean. The time for a row
           grows with the cube of the number of its missing entries. This is fast up to
           some hundred columns.
         - None: NaN. The estimator must accept NaN, as the autoencoders of this package
@@ -111,6 +112,11 @@ class AutoencoderImputer(
     linear_error_ : float or None
         Expected root mean square error of the linear predictions of missing entries, in
         standard deviations of the columns. None if ``initial_fill=None``.
+
+    linear_slope_ : float or None
+        What the linear predictions are multiplied by, about ``location_``, in [0, 1].
+        It is below 1 if entries that are hidden during ``fit`` are predicted better by
+        smaller deviations from the mean. None if ``initial_fill=None``.
 
     mean_ : ndarray of shape (n_features_in_,)
         Means of the observed entries; 0 for columns without observed entries.
@@ -251,12 +257,15 @@ class AutoencoderImputer(
             if self.add_indicator:
                 self.indicator_ = MissingIndicator(error_on_new=False).fit(rows)
             scaled = self._scaled(rows)
-            self.location_ = self.covariance_ = self.linear_error_ = None
+            random_state = check_random_state(self.random_state)
+            self.location_ = self.covariance_ = None
+            self.linear_error_ = self.linear_slope_ = None
             if self.initial_fill is not None and scaled.shape[1]:
                 gaussian = _gaussian.learn(scaled)
-                self.location_, self.covariance_ = gaussian
+                self.location_, self.covariance_, _ = gaussian
                 self.linear_error_ = _gaussian.error(scaled, gaussian)
-            self._fit_estimators(self._initially_filled(scaled))
+                self.linear_slope_ = _gaussian.slope(scaled, random_state)
+            self._fit_estimators(self._initially_filled(scaled), random_state)
         return self
 
     def transform(self, X: npt.ArrayLike) -> Any:
@@ -381,14 +390,15 @@ class AutoencoderImputer(
         """What the estimators get: the scaled rows, filled unless they take NaN."""
         if self.covariance_ is None:
             return scaled
-        gaussian = _gaussian.Gaussian(self.location_, self.covariance_)
+        gaussian = _gaussian.Gaussian(
+            self.location_, self.covariance_, self.linear_slope_
+        )
         return _gaussian.fill(scaled, gaussian).astype(scaled.dtype)
 
-    def _fit_estimators(self, scaled):
+    def _fit_estimators(self, scaled, random_state):
         self.estimators_ = []
         if not scaled.shape[1]:
             return
-        random_state = check_random_state(self.random_state)
         for _ in range(self.n_estimators):
             estimator = self._estimator(scaled.shape[1])
             if "random_state" in estimator.get_params():

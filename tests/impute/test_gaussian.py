@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from skae.impute import _gaussian
-from skae.impute._gaussian import Gaussian, error, fill, learn, shrinkage
+from skae.impute._gaussian import Gaussian, error, fill, learn, shrinkage, slope
 
 RNG = np.random.default_rng(0)
 D = 6
@@ -62,7 +62,7 @@ def test_the_likelihood_of_observed_entries_has_its_maximum_there(monkeypatch):
     monkeypatch.setattr(_gaussian, "_TOL", 1e-8)
     monkeypatch.setattr(_gaussian, "_MAX_ITER", 2000)
     X = incomplete(60, 0.2)
-    mean, covariance = learn(X)
+    mean, covariance, _ = learn(X)
     rng = np.random.default_rng(2)
     for _ in range(4):
         v, R = rng.standard_normal(D), rng.standard_normal((D, D))
@@ -118,3 +118,26 @@ def test_so_many_rows_that_some_are_enough(monkeypatch):
     monkeypatch.setattr(_gaussian, "_MULTIPLICATIONS", 5e5)
     some = learn(X).covariance
     assert 0 < np.abs(some - every).max() < 0.3
+
+
+def test_the_slope_is_small_where_columns_only_seem_to_depend_on_each_other():
+    """Of Gaussian rows it is one; not of those with a few far out in all columns."""
+    random_state = np.random.RandomState(0)
+    assert slope(incomplete(300, 0.2), random_state) > 0.95
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal((100, 30))
+    rows *= rng.standard_t(1.2, size=(100, 1))
+    rows[rng.uniform(size=rows.shape) < 0.2] = np.nan
+    rows = (rows - np.nanmean(rows, axis=0)) / np.nanstd(rows, axis=0)
+    assert slope(rows, random_state) < 0.7
+    assert slope(np.nan_to_num(rows), random_state) == 1  # nothing was missing
+
+
+def test_predictions_are_multiplied_by_the_slope():
+    X = RNG.standard_normal((20, D))
+    X[RNG.uniform(size=X.shape) < 0.4] = np.nan
+    whole, half = (fill(X, Gaussian(MU, SIGMA, b)) for b in (1.0, 0.5))
+    there = ~np.isnan(X)
+    means = np.broadcast_to(MU, X.shape)
+    np.testing.assert_allclose((half + half - whole)[~there], means[~there])
+    np.testing.assert_array_equal(half[there], X[there])

@@ -91,7 +91,8 @@ def test_the_mean_of_several(initial_fill):
         for row in scaled:
             o, m = np.flatnonzero(~np.isnan(row)), np.flatnonzero(np.isnan(row))
             known, cross = covariance[np.ix_(o, o)], covariance[np.ix_(o, m)]
-            row[m] = mean[m] + (row[o] - mean[o]) @ np.linalg.solve(known, cross)
+            change = (row[o] - mean[o]) @ np.linalg.solve(known, cross)
+            row[m] = mean[m] + imputer.linear_slope_ * change
     mean = sum(e.predict(scaled) for e in (first, second, third)) / 3
     expected = mean * np.nanstd(X, axis=0) + np.nanmean(X, axis=0)
     np.testing.assert_allclose(imputer.transform(X)[HOLES], expected[HOLES], rtol=1e-9)
