@@ -158,10 +158,15 @@ class AutoencoderObjective(AutoencoderModel):
             "dense": lambda rows: (rows, d),  # of sparse rows
             "filled": lambda rows: (rows, d),  # of incomplete ones
             "observed": lambda rows: (rows, d),
-            "gathered": lambda rows: (rows, d),
+            "gathered": lambda rows: (rows, self.block_width),
             "spare": lambda rows: (2, rows, d),
         }
         return Workspace(self, shapes, max_rows)
+
+    @property
+    def block_width(self) -> int:
+        """Numbers of a row as blocks have them."""
+        return self.n_features
 
     def kept_shape(self, rows: int) -> tuple[int, int]:
         """Of the codes of so many rows, which are what a block may keep."""

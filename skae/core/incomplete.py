@@ -167,6 +167,59 @@ class IncompleteAutoencoder(_IncompleteRows, AutoencoderObjective):
         )
 
 
+class WeightedAutoencoder(IncompleteAutoencoder):
+    """Loss and gradient of an autoencoder on rows whose entries have weights.
+
+    The loss of a row is Σ_j w_ij ℓ(x_ij, x̂_ij). Blocks have the rows and the weights
+    side by side, (rows, 2 n_features); an entry of weight zero is NaN, and missing.
+
+    Parameters are those of ``IncompleteAutoencoder``.
+    """
+
+    @property
+    def block_width(self) -> int:
+        """Numbers of a row as blocks have them: its entries and their weights."""
+        return 2 * self.n_features
+
+    def _complete(self, block: Block, workspace: Workspace) -> np.ndarray:
+        if block.given is not None:
+            rows: np.ndarray = block.X
+            return rows
+        entries = replace(block, X=block.X[:, : self.n_features])
+        return super()._complete(entries, workspace)
+
+    def _targets_of(self, block: Block, workspace: Workspace) -> np.ndarray:
+        """The rows, which were completed last; ``workspace`` has the weights then."""
+        rows = len(block.X)
+        both = block.X if block.given is None else block.given
+        workspace["observed", rows][:] = both[:, self.n_features :]
+        if block.given is None:
+            return workspace["filled", rows]
+        targets: np.ndarray = block.X
+        return targets
+
+    def _losses_of_observed(
+        self,
+        loss: Any,
+        output: Any,
+        Z: np.ndarray,
+        X: np.ndarray,
+        workspace: Workspace,
+        entry_weights: np.ndarray | None = None,
+    ) -> np.ndarray:
+        weights = workspace["observed", len(Z)]
+        spare = workspace["spare", len(Z)]
+        if loss.is_quadratic and output.is_linear and entry_weights is None:
+            Z -= X
+            weighted = np.multiply(Z, weights, out=spare[0])
+            losses: np.ndarray = 0.5 * np.vecdot(weighted, Z)
+            np.copyto(Z, weighted)
+            return losses
+        weights = weights * (1 if entry_weights is None else entry_weights)
+        losses = loss.rows(Z, X, output, spare, weights)
+        return losses
+
+
 class IncompleteNetwork(_IncompleteRows, NetworkObjective):
     """Loss and gradient of a network on rows with missing entries.
 

@@ -107,6 +107,7 @@ class BaseAutoencoder(
         X: MatrixLike,
         y: object = None,
         sample_weight: npt.ArrayLike | None = None,
+        entry_weight: npt.ArrayLike | None = None,
     ) -> Self:
         """Learn the weights from X.
 
@@ -123,6 +124,10 @@ class BaseAutoencoder(
             Non-negative weights of the rows. A row of weight two counts twice
             (but gets the noise of a denoising autoencoder only once), and a row of
             weight zero is ignored.
+        entry_weight : array-like of shape (n_samples, n_features), optional
+            Non-negative weights of the entries of dense X in memory. The loss of an
+            entry is multiplied by its weight. An entry of weight zero is missing, as if
+            it were NaN.
 
         Returns
         -------
@@ -132,7 +137,7 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If a parameter, X or sample_weight has a value that is not allowed. The
+            If a parameter, X or a weight has a value that is not allowed. The
             message names it.
 
         Notes
@@ -168,14 +173,14 @@ class BaseAutoencoder(
           ``scoring={"score": lambda estimator, X, y: estimator.score(X)}``.
         """
         with unchanged_on_error(self), single_threaded_blas():
-            trained = self._learn(X, sample_weight)
+            trained = self._learn(X, sample_weight, entry_weight)
         warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
 
-    def _learn(self, X, sample_weight=None):
+    def _learn(self, X, sample_weight=None, entry_weight=None):
         """Fit, warn of nothing, and return what training gave."""
         continues = self.warm_start and hasattr(self, "components_")
-        data, given = self._read(X, sample_weight, reset=not continues)
+        data, given = self._read(X, sample_weight, entry_weight, not continues)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(_MAX_SEED, size=int(self.n_init))
         held_out = None
@@ -208,6 +213,7 @@ class BaseAutoencoder(
         X: MatrixLike,
         y: object = None,
         sample_weight: npt.ArrayLike | None = None,
+        entry_weight: npt.ArrayLike | None = None,
     ) -> Self:
         """Train for one epoch of Adam on these rows, in mini-batches.
 
@@ -230,6 +236,8 @@ class BaseAutoencoder(
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative weights of the rows.
+        entry_weight : array-like of shape (n_samples, n_features), optional
+            Non-negative weights of the entries; see ``fit``.
 
         Returns
         -------
@@ -241,18 +249,18 @@ class BaseAutoencoder(
         AttributeError
             If ``solver`` is not "adam".
         ValueError
-            If a parameter, X or sample_weight has a value that is not allowed. The
+            If a parameter, X or a weight has a value that is not allowed. The
             message names it.
         """
         with unchanged_on_error(self), single_threaded_blas():
-            trained = self._partial_fit(X, sample_weight)
+            trained = self._partial_fit(X, sample_weight, entry_weight)
         if trained.fault or trained.status == "interrupted":  # and not for one epoch
             warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
 
-    def _partial_fit(self, X, sample_weight):
+    def _partial_fit(self, X, sample_weight, entry_weight):
         continues = hasattr(self, "components_")
-        data, _ = self._read(X, sample_weight, reset=not continues)
+        data, _ = self._read(X, sample_weight, entry_weight, not continues)
         random_state = check_random_state(self.random_state)
         seed = random_state.randint(_MAX_SEED)
         weight = total_weight(data.n_rows, data.weights)
@@ -283,11 +291,13 @@ class BaseAutoencoder(
         both = [moments, data.moments], [collected, weight]
         return Moments.combined(*both), collected + weight
 
-    def _read(self, X, sample_weight, reset):
+    def _read(self, X, sample_weight, entry_weight, reset):
         """Validate parameters and data: ``Data``, and what was given."""
         validate_params(self)
         self._check_combinations()
         given = read(self, X, sample_weight, reset=reset)
+        if entry_weight is not None:
+            given.weigh_entries(entry_weight)
         check_works(self, given, self.solver)
         data = given.data()
         self._check_data(data)

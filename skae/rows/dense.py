@@ -106,13 +106,13 @@ class DenseRows(LocalRows):
 
     def batches(self, n_rows: int) -> Callable[[np.ndarray], np.ndarray]:
         """What hands out rows here and there, each time in the same array."""
-        buffer = np.empty((n_rows, self.shape[1]), self.dtype)
+        buffer = np.empty((n_rows, self.X.shape[1]), self.dtype)
         release = self.release()
         return lambda index: release.take(index, buffer[: len(index)])
 
     def picked(self, index: np.ndarray) -> LocalRows:
         """A copy of some rows."""
-        rows = np.empty((len(index), self.shape[1]), self.dtype)
+        rows = np.empty((len(index), self.X.shape[1]), self.dtype)
         return DenseRows(self.release().take(index, rows))
 
     def deviations(

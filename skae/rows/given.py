@@ -19,6 +19,7 @@ from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments
 from skae.rows.protocols import Compute, Encode
 from skae.rows.source import source
+from skae.rows.weighted import weighted
 
 
 class Given(ABC):
@@ -45,6 +46,13 @@ class Given(ABC):
     @abstractmethod
     def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and the targets ``encode(y)``, an array (rows, n_outputs)."""
+
+    def weigh_entries(self, entry_weight: Any) -> None:
+        """Give the entries of the rows weights, of the shape of X."""
+        raise ValueError(
+            "entry_weight needs X in this process, got a dask collection; use "
+            "X.compute()."
+        )
 
     @property
     @abstractmethod
@@ -94,6 +102,10 @@ class Arrays(Given):
         return Data(
             self.rows, self.weights, None if targets is None else DenseRows(targets)
         )
+
+    def weigh_entries(self, entry_weight: Any) -> None:
+        """Give the entries of the rows weights, of the shape of X."""
+        self.rows = weighted(self.rows, entry_weight)
 
     @property
     def y_ndim(self) -> int:

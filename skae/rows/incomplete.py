@@ -146,7 +146,7 @@ class IncompleteRows(_Incomplete, DenseRows):
 
     def complete(self) -> LocalRows:
         """A copy of the rows, filled."""
-        return DenseRows(filled(self.X, self.fill))
+        return DenseRows(filled(self.given, self.fill))
 
     def in_blocks(
         self,
@@ -168,7 +168,7 @@ class IncompleteRows(_Incomplete, DenseRows):
     def corrupted(self, noise: Noise) -> np.ndarray:
         """A corrupted copy; what is missing stays so."""
         out: np.ndarray = self.complete().corrupted(noise)
-        np.copyto(out, np.nan, where=np.isnan(self.X))
+        np.copyto(out, np.nan, where=np.isnan(self.given))
         return out
 
 

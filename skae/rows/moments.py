@@ -164,7 +164,10 @@ def _mean_of_observed(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 @np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
 def incomplete_moments(
-    n_rows: int, weights: np.ndarray | None, parts: Callable[[], Iterator[Part]]
+    n_rows: int,
+    weights: np.ndarray | None,
+    parts: Callable[[], Iterator[Part]],
+    entry_weights: np.ndarray | None = None,
 ) -> Moments:
     """Weighted moments of rows with missing entries, in float64.
 
@@ -176,23 +179,31 @@ def incomplete_moments(
         Of the rows.
     parts : callable
         ``parts()`` yields (slice, rows) of all parts of them, arrays with NaN.
+    entry_weights : ndarray of shape (n_rows, n_features), optional
+        Of the entries, zero where they are NaN.
     """
     if weights is None:
         weights = np.broadcast_to(np.ones(1), n_rows)
     weights = weights.astype(np.float64, copy=False)
+
+    def weighted(values: Any, rows: slice) -> Any:
+        return values if entry_weights is None else values * entry_weights[rows]
+
     counts: Any = 0.0
     sums: Any = 0.0
     for b, X in parts():
         there = ~np.isnan(X) & (weights[b] > 0)[:, np.newaxis]
-        counts = counts + weights[b] @ there
-        sums = sums + weights[b] @ np.where(there, X, 0).astype(np.float64)
+        counts = counts + weights[b] @ weighted(there, b)
+        values = np.where(there, X, 0).astype(np.float64)
+        sums = sums + weights[b] @ weighted(values, b)
     mean = _mean_of_observed(np.asarray(sums), np.asarray(counts))
     mean = np.where(np.isfinite(mean), mean, np.inf)  # sums that overflow
     squares = 0.0
     for b, X in parts():
         there = ~np.isnan(X) & (weights[b] > 0)[:, np.newaxis]
         deviations = np.where(there, X - mean, 0)
-        squares += float(weights[b] @ np.vecdot(deviations, deviations))
+        lengths = np.vecdot(weighted(deviations, b), deviations)
+        squares += float(weights[b] @ lengths)
     total = weights.sum()
     return Moments(mean, squares / total, np.asarray(counts) / total)
 

@@ -162,8 +162,18 @@ def validate_rows(
     else:
         _check_needs_no_copy(estimator, X, order, "X", DTYPES)
         options |= {"ensure_all_finite": False}  # a block at a time below
-    with np.errstate(invalid="ignore"):  # of sums of infinities, which it refuses
-        checked = validate_data(estimator, X, **options)
+    try:
+        with np.errstate(invalid="ignore"):  # of sums of infinities, which it refuses
+            checked = validate_data(estimator, X, **options)
+    except ValueError as error:
+        if _takes_nan(estimator) or "Input X contains NaN" not in str(error):
+            raise
+        raise ValueError(
+            f"Input X contains NaN, but {type(estimator).__name__} needs complete "
+            "rows; fill them in, for instance with "
+            "AutoencoderImputer().fit_transform(X), or use an estimator that learns "
+            "from incomplete rows, such as SparseAutoencoder."
+        ) from error
     if isinstance(checked, tuple):
         X, y = checked
         return _rows(estimator, _without_duplicates(X), "X"), y

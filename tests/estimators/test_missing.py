@@ -5,9 +5,11 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
 from skae import (
+    AutoencoderImputer,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     SparseAutoencoder,
@@ -15,6 +17,7 @@ from skae import (
     StackedAutoencoder,
     StackedAutoencoderClassifier,
     StackedAutoencoderRegressor,
+    TopKAutoencoder,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:(Training|Fine-tuning) stopped")
@@ -206,7 +209,7 @@ def test_scores_are_of_observed_entries(name):
 
 
 def test_corrupted_rows_miss_what_they_missed():
-    model = DenoisingAutoencoder(4, max_iter=2, random_state=0).fit(X)
+    model = DenoisingAutoencoder(4, corruption="masking", **SHORT).fit(X)
     low, high = model.feature_range_
     np.testing.assert_array_equal(low, np.nanmin(X, axis=0))
     np.testing.assert_array_equal(high, np.nanmax(X, axis=0))
@@ -269,9 +272,34 @@ def test_a_column_without_an_entry_is_refused(name):
 def test_tags():
     for model in {**MODELS, **SUPERVISED}.values():
         assert get_tags(model).input_tags.allow_nan
-    assert not get_tags(SparseCoding()).input_tags.allow_nan
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        SparseCoding(4).fit(X)
+
+
+@pytest.mark.parametrize(
+    "model", [SparseCoding(4, max_iter=2), TopKAutoencoder(8, max_iter=2)]
+)
+def test_models_of_complete_rows_name_a_remedy(model):
+    assert not get_tags(model).input_tags.allow_nan
+    match = rf"X contains NaN, but {type(model).__name__}.*AutoencoderImputer"
+    fitted = clone(model).fit(DIGITS)
+    for method in (model.fit, model.partial_fit, fitted.transform, fitted.predict):
+        with pytest.raises(ValueError, match=match):
+            method(X)
+    filled = AutoencoderImputer(clone(MODELS["sparse"]), n_estimators=1)
+    make_pipeline(filled, model).fit(X)
+
+
+@pytest.mark.filterwarnings("ignore:No dask.distributed client")
+@pytest.mark.parametrize("name", ["sparse", "deep"])
+def test_dask_maps_incomplete_rows_but_does_not_learn_from_them(name):
+    da = pytest.importorskip("dask.array")
+    chunks, model = da.from_array(X, chunks=(150, -1)), clone(MODELS[name]).fit(X)
+    for method in ("transform", "predict"):
+        expected = getattr(model, method)(X)
+        got = np.asarray(getattr(model, method)(chunks))
+        np.testing.assert_allclose(got, expected, rtol=1e-10)
+    for method in (model.fit, model.score):
+        with pytest.raises(ValueError, match=r"not in dask.*fit on X\.compute\(\)"):
+            method(chunks)
 
 
 def test_rows_in_which_nothing_was_observed_have_no_score():

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
+from scipy.optimize import linear_sum_assignment
+from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -101,3 +102,43 @@ def test_entries_held_out_choose_the_planted_rank():
     assert by_rows.best_params_ == {"n_components": 12}
     # As it is with PCA of complete rows, whose reconstruction is best with all of them.
     assert PCA(12).fit(rows).score(rows) > PCA(4).fit(rows).score(rows)
+
+
+def test_entries_held_out_choose_the_weight_that_finds_planted_atoms():
+    """Ten atoms, and twice as many units: those that are not needed are switched off.
+
+    By rows the least weight is best, with all units and atoms that are none of those.
+    """
+    rng = np.random.default_rng(0)
+    atoms = rng.standard_normal((10, 20))
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    codes = rng.exponential(size=(400, 10)) * (rng.uniform(size=(400, 10)) < 0.2)
+    rows = codes @ atoms
+    rows += 0.3 * rows.std() * rng.standard_normal(rows.shape)
+    sparse = SparseAutoencoder(
+        20, activation="relu", sparsity="l1", alpha=1e-3, random_state=0
+    )
+    search = GridSearchCV(
+        sparse,
+        {"sparsity_weight": [0.0, 0.1, 0.5, 1.5]},
+        scoring={
+            "entries": HeldOutEntriesScorer(0.2),
+            "rows": lambda model, X, y=None: model.score(X),
+        },
+        refit=False,
+        cv=2,
+    ).fit(rows)
+    found = {}
+    for name in ("entries", "rows"):
+        best = np.argmax(search.cv_results_[f"mean_test_{name}"])
+        model = clone(sparse).set_params(**search.cv_results_["params"][best])
+        active = (model.fit_transform(rows) > 1e-2).mean(axis=0)
+        alive = np.flatnonzero(active > 0.01)
+        units = model.decoder_components_[alive]
+        units /= np.linalg.norm(units, axis=1, keepdims=True)
+        cosines = units @ atoms.T
+        nearest = cosines[linear_sum_assignment(-cosines)]
+        found[name] = model.sparsity_weight, len(alive), nearest.min()
+    assert found["entries"][:2] == (0.5, 10) and found["entries"][2] > 0.98
+    assert found["rows"][0] == 0 and found["rows"][1] > 15
+    assert found["rows"][2] < 0.8

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -77,17 +78,42 @@ def test_units_do_not_matter():
     np.testing.assert_allclose((other - shift) / units, one, rtol=1e-6)
 
 
-def test_the_mean_of_several():
+@pytest.mark.parametrize("initial_fill", ["linear", None])
+def test_the_mean_of_several(initial_fill):
     """Each from a seed of its own; the same where the imputer's is the same."""
-    imputer = quick(n_estimators=3, clip=False).fit(X)
+    options = {"n_estimators": 3, "clip": False, "initial_fill": initial_fill}
+    imputer = quick(**options).fit(X)
     first, second, third = imputer.estimators_
     assert not np.array_equal(first.components_, second.components_)
     scaled = (X - np.nanmean(X, axis=0)) / np.nanstd(X, axis=0)
+    if initial_fill == "linear":
+        mean, covariance = imputer.location_, imputer.covariance_
+        for row in scaled:
+            o, m = np.flatnonzero(~np.isnan(row)), np.flatnonzero(np.isnan(row))
+            known, cross = covariance[np.ix_(o, o)], covariance[np.ix_(o, m)]
+            change = (row[o] - mean[o]) @ np.linalg.solve(known, cross)
+            row[m] = mean[m] + imputer.linear_slope_ * change
     mean = sum(e.predict(scaled) for e in (first, second, third)) / 3
     expected = mean * np.nanstd(X, axis=0) + np.nanmean(X, axis=0)
     np.testing.assert_allclose(imputer.transform(X)[HOLES], expected[HOLES], rtol=1e-9)
-    again = quick(n_estimators=3, clip=False).fit(X)
+    again = quick(**options).fit(X)
     np.testing.assert_array_equal(again.transform(X), imputer.transform(X))
+
+
+def test_linear_predictions_let_any_estimator_of_rows_fill_in():
+    class Copy(BaseEstimator):
+        def fit(self, X, y=None):
+            assert np.isfinite(X).all()
+            return self
+
+        def predict(self, X):
+            return X
+
+    filled = quick(estimator=Copy()).fit_transform(X)
+    means = SimpleImputer().fit_transform(X)
+    assert error(filled) < 0.3 * error(means)
+    with pytest.raises(AssertionError):
+        quick(estimator=Copy(), initial_fill=None).fit(X)
 
 
 def test_clip():
@@ -175,6 +201,7 @@ def test_before_a_classifier():
     [
         ({"n_estimators": 0}, "n_estimators"),
         ({"estimator": "sparse"}, "estimator"),
+        ({"initial_fill": "mean"}, "initial_fill"),
         ({"clip": 3}, "clip"),
         ({"add_indicator": "yes"}, "add_indicator"),
         ({"missing_values": "?"}, "missing_values"),
