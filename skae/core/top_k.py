@@ -5,30 +5,26 @@ In the notation of the user guide, with n units and rows x of d features,
     h = ReLU(top-k(W (x − c) + b)),        x̂ = Dᵀ h + c,        ‖D_j‖ = 1.
 
 The codes that are kept, the *support*, are given by flat indices into the (rows, n)
-matrix of pre-activations; all that follows takes them alone. Products of such codes are
-those of a sparse matrix of SciPy's, which the core never imports: whoever makes the
-objective hands over the class.
+matrix of pre-activations; all that follows takes them alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from skae.core.layers import Layers
 from skae.core.layout import Layout
+from skae.core.top_k_codes import (
+    UNITS_AT_A_TIME,
+    Codes,
+    products_of,
+    take_parallel_part,
+)
 from skae.core.top_k_selection import Selection
-
-# A multiplication of one code by one atom against one of a dense product, in time.
-_DEARER = 5
-# Numbers of a matrix so small that a sparse one takes longer to make.
-_SMALL = 2**15
-# Which stay in cache.
-_ATOMS_AT_A_TIME = 256
 
 
 @dataclass
@@ -40,97 +36,6 @@ class Evaluated:
     terms: dict[str, float]
     fired: np.ndarray  # bool, (n_components,): units with a code that is not zero
     least: float | None  # the smallest code kept; None where there is none
-
-
-class Codes:
-    """Codes of a batch by their non-zeros.
-
-    Parameters
-    ----------
-    support : ndarray of int
-        Flat indices into (rows, n_components), ascending.
-    values : ndarray
-        The codes there.
-    shape : tuple of int
-        (rows, n_components).
-    matrix : type
-        Of SciPy's ``csr_array``, or like it.
-    """
-
-    def __init__(
-        self,
-        support: np.ndarray,
-        values: np.ndarray,
-        shape: tuple[int, int],
-        matrix: Callable[..., Any],
-    ) -> None:
-        rows, units = shape
-        self.values, self.shape, self._matrix = values, shape, matrix
-        ends = np.searchsorted(support, np.arange(rows + 1) * units)
-        self.indptr = ends.astype(np.int32)
-        in_row = np.repeat(np.arange(rows) * units, np.diff(ends))
-        self.columns = (support - in_row).astype(np.int32)
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether products of dense matrices are faster."""
-        size = self.shape[0] * self.shape[1]
-        return size < max(_SMALL, _DEARER * len(self.values))
-
-    def sparse(self, values: np.ndarray) -> Any:
-        """A sparse matrix with such values at the places of the codes."""
-        return self._matrix((values, self.columns, self.indptr), shape=self.shape)
-
-    def with_values(self, values: np.ndarray) -> Any:
-        """The same, dense where that is faster."""
-        if not self.is_dense:
-            return self.sparse(values)
-        out = np.zeros(self.shape, values.dtype)
-        out[self._rows, self.columns] = values
-        return out
-
-    def transposed(self, values: np.ndarray) -> Any:
-        """The transpose of that, by rows: each row of a product is summed in cache."""
-        transposed = self.with_values(values).T
-        return transposed if self.is_dense else transposed.tocsr()
-
-    def within(self, first: int, last: int) -> tuple[np.ndarray, Codes]:
-        """Which codes are of the units first … last − 1, and these codes alone."""
-        chosen = (self.columns >= first) & (self.columns < last)
-        part = object.__new__(Codes)
-        part.values, part._matrix = self.values[chosen], self._matrix
-        part.shape = self.shape[0], last - first
-        part.columns = self.columns[chosen] - np.int32(first)
-        counted = np.concatenate([[0], np.cumsum(chosen)])
-        part.indptr = counted[self.indptr].astype(np.int32)
-        return chosen, part
-
-    def dot(self, E: np.ndarray, D: np.ndarray) -> np.ndarray:
-        """⟨E_i, D_j⟩ at the places (i, j) of the codes.
-
-        Row by row, with the few atoms of the row gathered in a cache; where the codes
-        are not few, all products at once are faster.
-        """
-        if self.is_dense:
-            return (E @ D.T)[self._rows, self.columns]
-        out = np.empty(len(self.values), E.dtype)
-        most = int(self.counts.max(initial=0))
-        atoms = np.empty((most, D.shape[1]), D.dtype)
-        for i, (start, stop) in enumerate(pairwise(self.indptr.tolist())):
-            columns = self.columns[start:stop]
-            # mode="clip" writes to out directly; the indices are always valid.
-            few = np.take(D, columns, axis=0, out=atoms[: stop - start], mode="clip")
-            np.matmul(few, E[i], out=out[start:stop])
-        return out
-
-    @property
-    def _rows(self) -> np.ndarray:
-        return np.repeat(np.arange(self.shape[0]), self.counts)
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Non-zeros of each row."""
-        return np.diff(self.indptr)
 
 
 class TopKObjective:
@@ -199,6 +104,7 @@ class TopKObjective:
         n, d = n_components, n_features
         self.layout = Layout(W=(n, d), b=(n,), D=(n, d), c=(d,), threshold=(1,))
         self._gradient = np.zeros(self.layout.size, self.dtype)
+        self._P = np.empty((0, n), self.dtype)
 
     def start(
         self,
@@ -234,7 +140,8 @@ class TopKObjective:
         P = A @ at.D.T
         support = self.selection.of_batch(P, weights, 0.0)
         codes = Codes(support, P.ravel()[support], P.shape, self.matrix)
-        guess = codes.with_values(codes.values) @ at.D
+        products = products_of(codes, (self.n_components,), self.n_features)
+        guess = products.residuals(at.D, np.zeros_like(A))[:, 0]
         s = 1.0 if weights is None else weights[:, np.newaxis]
         squares = float(np.vdot(guess * s, guess))
         factor = float(np.vdot(guess * s, A)) / squares if squares else 1.0
@@ -244,9 +151,11 @@ class TopKObjective:
     def normalise(self, theta: np.ndarray) -> np.ndarray:
         """Give each atom the length one, in place; returns θ."""
         D = self.layout.views(theta).D
-        lengths = np.sqrt(np.vecdot(D, D))
-        lengths[lengths == 0] = 1
-        D /= lengths[:, np.newaxis]
+        for start in range(0, len(D), UNITS_AT_A_TIME):
+            atoms = D[start : start + UNITS_AT_A_TIME]
+            lengths = np.sqrt(np.vecdot(atoms, atoms))
+            lengths[lengths == 0] = 1
+            atoms *= (1 / lengths)[:, np.newaxis]
         return theta
 
     def evaluate(
@@ -280,12 +189,15 @@ class TopKObjective:
         """
         at, slope = self.layout.views(theta), self.layout.views(self._gradient)
         A = X - at.c
-        P = A @ at.W.T
+        if len(self._P) < len(A):  # pages are touched once only
+            self._P = np.empty((len(A), self.n_components), self.dtype)
+        P = np.matmul(A, at.W.T, out=self._P[: len(A)])
         P += at.b
         selection = selection or self.selection
         support = selection.of_batch(P, weights, float(at.threshold[0]))
         codes = Codes(support, P.ravel()[support], P.shape, self.matrix)
-        s = 1.0 if weights is None else weights[:, np.newaxis]
+        s = np.ones(len(A)) if weights is None else weights
+        s = s.astype(self.dtype)
 
         errors, E = self._decode(at, slope, codes, A, s, weight_sum)
         auxiliary = 0.0
@@ -293,7 +205,6 @@ class TopKObjective:
             auxiliary = self._revive(at, slope, P[:, dead], dead, A, E, s)
         # The encoder sees x − c.
         slope.c -= slope.b @ at.W
-        _take_parallel_part(slope.D, at.D)
         fired = np.zeros(self.n_components, bool)
         fired[codes.columns[codes.values > 0]] = True
         return Evaluated(
@@ -305,33 +216,23 @@ class TopKObjective:
         )
 
     def _decode(
-        self, at: Any, slope: Any, codes: Codes, A: np.ndarray, s: Any, S: float
+        self, at: Any, slope: Any, codes: Codes, A: np.ndarray, s: np.ndarray, S: float
     ) -> tuple[float, np.ndarray]:
         """Loss of the reconstructions and its gradient, and x̂ − x of all units."""
-        starts = (0, *self.prefixes[:-1])
-        parts = [codes.within(*p) for p in zip(starts, self.prefixes, strict=True)]
-        loss, E, slopes = 0.0, -A, []
-        for (_, part), (first, last) in zip(
-            parts, zip(starts, self.prefixes, strict=True), strict=True
-        ):
-            E = E + part.with_values(part.values) @ at.D[first:last]
-            weighted = E * s
-            loss += float(np.vdot(weighted, E))
-            weighted *= 2 / (len(parts) * S)
-            slopes.append(weighted)
-        # A unit is part of every reconstruction from its own prefix on.
-        for inner, outer in zip(slopes[-2::-1], slopes[:0:-1], strict=True):
-            inner += outer
-        delta = np.empty_like(codes.values)
-        for (chosen, part), (first, last), back in zip(
-            parts, zip(starts, self.prefixes, strict=True), slopes, strict=True
-        ):
-            slope.D[first:last] = part.transposed(part.values) @ back
-            delta[chosen] = part.dot(back, at.D[first:last])
-        slope.W[:] = codes.transposed(delta) @ A
-        slope.b[:] = np.bincount(codes.columns, delta, self.n_components)
-        slope.c[:] = slopes[0].sum(axis=0)
-        return loss / (len(parts) * S), E
+        products = products_of(codes, self.prefixes, self.n_features)
+        R = products.residuals(at.D, A)
+        # Each of R holds the errors of one prefix and of all after it.
+        errors = R
+        if len(self.prefixes) > 1:
+            errors = R.copy()
+            errors[:, :-1] -= R[:, 1:]
+        squares = np.vecdot(errors, errors).sum(axis=1)
+        loss = float(np.vdot(s, squares)) / (len(self.prefixes) * S)
+        s = s * np.asarray(2 / (len(self.prefixes) * S), self.dtype)
+        back = R * s[:, np.newaxis, np.newaxis]
+        slope.b[:] = products.backward(back, s, at.D, A, slope.D, slope.W)
+        slope.c[:] = back[:, 0].sum(axis=0)
+        return loss, R[:, -1]
 
     def _revive(
         self,
@@ -341,13 +242,12 @@ class TopKObjective:
         dead: np.ndarray,
         A: np.ndarray,
         E: np.ndarray,
-        s: Any,
+        s: np.ndarray,
     ) -> float:
         """Loss of what dead units, of pre-activations U, make of −E; adds its slope."""
-        weights = np.broadcast_to(s, (len(E), 1))[:, 0]
         # Negative all the same: the mean of what is to be explained.
-        mean = weights @ E / weights.sum()
-        variance = float(weights @ np.square(E - mean).sum(axis=1))
+        mean = s @ E / s.sum()
+        variance = float(s @ np.square(E - mean).sum(axis=1))
         if not variance:
             return 0.0
         n_units = U.shape[1]
@@ -360,22 +260,17 @@ class TopKObjective:
         R = U @ D
         R += E
         factor = self.auxiliary_weight * self.unit / variance
-        weighted = R * s
+        weighted = R * s[:, np.newaxis]
         value = factor * float(np.vdot(weighted, R))
         weighted *= 2 * factor
-        slope.D[dead] += U.T @ weighted
+        across = U.T @ weighted
+        take_parallel_part(across, D, np.vecdot(across, D))
+        slope.D[dead] += across
         delta = weighted @ D.T
         delta[U == 0] = 0
         slope.W[dead] += delta.T @ A
         slope.b[dead] += delta.sum(axis=0)
         return value
-
-
-def _take_parallel_part(slope: np.ndarray, D: np.ndarray) -> None:
-    """Leave of each row of the slope what is orthogonal to the atom, in place."""
-    for start in range(0, len(D), _ATOMS_AT_A_TIME):
-        part, atoms = (a[start : start + _ATOMS_AT_A_TIME] for a in (slope, D))
-        part -= np.vecdot(part, atoms)[:, np.newaxis] * atoms
 
 
 class TopKLayers(Layers):

@@ -14,6 +14,8 @@ import numpy as np
 
 # Below the last batch's threshold so far the search for the next one begins.
 _SLACK = 0.9
+# Of each row, the largest entries of groups bound the search, if groups are not small.
+_GROUPS_PER_CODE, _LEAST_GROUP = 2, 4
 
 
 class Selection(Protocol):
@@ -57,16 +59,34 @@ class RowSelection:
 
     def of_rows(self, P: np.ndarray, threshold: float) -> np.ndarray:
         """Those of each row; it has no use for a threshold."""
-        units = P.shape[1]
-        place = units - self.k
-        least = np.partition(P, place, axis=1)[:, place, np.newaxis]
-        kept = least <= P
-        kept &= P > 0
-        for row in np.flatnonzero(np.count_nonzero(kept, axis=1) > self.k):
-            last_come = np.flatnonzero(kept[row] & (P[row] == least[row]))
-            excess = np.count_nonzero(kept[row]) - self.k
-            kept[row, last_come[len(last_come) - excess :]] = False
-        return np.flatnonzero(kept)
+        rows, units = P.shape
+        # The k-th largest of the largest of groups is no larger than that of all.
+        groups = _GROUPS_PER_CODE * self.k
+        width = units // groups
+        if width < _LEAST_GROUP:
+            largest = P
+        else:
+            largest = P[:, : width * groups].reshape(rows, width, groups).max(axis=1)
+        place = largest.shape[1] - self.k
+        least = np.partition(largest, place, axis=1)[:, place, np.newaxis]
+        candidates = places(P >= np.maximum(least, np.nextafter(P.dtype.type(0), 1)))
+        ends = np.searchsorted(candidates, np.arange(rows + 1) * units)
+        counts = np.diff(ends)
+        if counts.max(initial=0) <= self.k:
+            return candidates
+        # Those of each row, side by side.
+        there = np.arange(counts.max()) < counts[:, np.newaxis]
+        table = np.full(there.shape, -np.inf, P.dtype)
+        table[there] = values = P.ravel()[candidates]
+        place = table.shape[1] - self.k
+        least = np.partition(table, place, axis=1)[:, place]
+        kept = values >= np.repeat(least, counts)
+        excess = np.count_nonzero(table >= least[:, np.newaxis], axis=1) - self.k
+        for row in np.flatnonzero((excess > 0) & (counts > self.k)):
+            start = ends[row]
+            ties = np.flatnonzero(values[start : ends[row + 1]] == least[row])
+            kept[start + ties[len(ties) - excess[row] :]] = False
+        return candidates[kept]
 
 
 class BatchSelection:
@@ -101,9 +121,9 @@ class BatchSelection:
         if weights is not None:
             return self._of_weighted(flat, weights, P.shape[1])
         n_kept = max(1, round(self.k * len(P)))
-        candidates = np.flatnonzero(flat > max(0.0, _SLACK * threshold))
+        candidates = places(flat > max(0.0, _SLACK * threshold))
         if threshold > 0 and len(candidates) < n_kept:
-            candidates = np.flatnonzero(flat > 0)
+            candidates = places(flat > 0)
         if len(candidates) <= n_kept:
             return candidates
         values = flat[candidates]
@@ -127,7 +147,20 @@ class BatchSelection:
 
     def of_rows(self, P: np.ndarray, threshold: float) -> np.ndarray:
         """All above the threshold."""
-        return np.flatnonzero(P.ravel() > max(0.0, threshold))
+        return places(P > max(0.0, threshold))
+
+
+def places(mask: np.ndarray) -> np.ndarray:
+    """Flat indices of what is true, ascending: faster where little is."""
+    flat = mask.ravel()
+    head = len(flat) // 8 * 8
+    # Eight at a time, most of which are all false.
+    words = flat[:head].view(np.uint64)
+    there = np.flatnonzero(words != 0)
+    within = np.flatnonzero(words[there].view(bool))
+    found = there[within >> 3] * 8 + (within & 7)
+    tail = head + np.flatnonzero(flat[head:])
+    return np.concatenate([found, tail]) if len(tail) else found
 
 
 SELECTIONS = {"batch": BatchSelection, "row": RowSelection}

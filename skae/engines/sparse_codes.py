@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from skae.core.top_k import Codes, SparseEncoder
+from skae.core.top_k import SparseEncoder
+from skae.core.top_k_codes import Codes
 from skae.engines.row_map import RowEngine
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS
 from skae.rows.data import LocalRows

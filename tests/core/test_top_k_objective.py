@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from skae.core.top_k import Codes, TopKObjective
-from skae.core.top_k_selection import BatchSelection, RowSelection
+from skae.core.top_k import TopKObjective
+from skae.core.top_k_codes import Codes, DenseProducts, SparseProducts, products_of
+from skae.core.top_k_selection import BatchSelection, RowSelection, places
 
 N, D, ROWS = 9, 5, 12
 
@@ -154,25 +155,57 @@ def test_weighted_rows_are_repeated_rows():
     assert P.ravel()[found].min() >= least
 
 
-@pytest.mark.parametrize("many", [5, 20_000])  # by rows, and all at once
-def test_products_at_the_codes_are_those_of_dense_matrices(many):
-    random = np.random.RandomState(3)
-    E, A = random.standard_normal((7, D)), random.standard_normal((6000, D))
-    support = np.sort(random.permutation(7 * 6000)[:many])
-    codes = Codes(support, np.ones(many), (7, 6000), csr_array)
-    assert codes.is_dense == (many > 5)
-    assert codes.dot(E, A) == pytest.approx((E @ A.T).ravel()[support])
-
-
+@pytest.mark.parametrize("kind", [SparseProducts, DenseProducts])
 @pytest.mark.parametrize("prefixes", [(N,), (2, 5, N)])
-def test_sparse_and_dense_products_have_one_gradient(prefixes, monkeypatch):
-    objective, theta, X, _ = problem(prefixes)
-    dense = objective.evaluate(theta, X, None, ROWS, np.array([1]))
-    loss, gradient = dense.loss, dense.gradient.copy()
-    monkeypatch.setattr(Codes, "is_dense", False)
-    sparse = objective.evaluate(theta, X, None, ROWS, np.array([1]))
-    assert sparse.loss == pytest.approx(loss)
-    assert sparse.gradient == pytest.approx(gradient)
+def test_loss_and_gradient_do_not_depend_on_the_kind_of_products(
+    prefixes, kind, monkeypatch
+):
+    objective, theta, X, random = problem(prefixes)
+    s = random.uniform(0.5, 2, ROWS)
+    expected = objective.evaluate(theta, X, s, ROWS, np.array([1]))
+    loss, gradient = expected.loss, expected.gradient.copy()
+    monkeypatch.setattr(
+        "skae.core.top_k.products_of", lambda codes, prefixes, d: kind(codes, prefixes)
+    )
+    found = objective.evaluate(theta, X, s, ROWS, np.array([1]))
+    assert found.loss == pytest.approx(loss)
+    assert found.gradient == pytest.approx(gradient)
+
+
+@pytest.mark.parametrize("kind", [SparseProducts, DenseProducts])
+def test_residuals_of_prefixes_add_up_those_of_larger_ones(kind):
+    random = np.random.RandomState(3)
+    A, atoms = random.standard_normal((7, D)), random.standard_normal((N, D))
+    H = random.uniform(0.5, 1, (7, N)) * (random.uniform(size=(7, N)) < 0.4)
+    H[2] = 0
+    support = np.flatnonzero(H)
+    codes = Codes(support, H.ravel()[support], H.shape, csr_array)
+    found = kind(codes, (2, 5, N)).residuals(atoms, A)
+    errors = [H[:, :p] @ atoms[:p] - A for p in (2, 5, N)]
+    for g in range(3):
+        assert found[:, g] == pytest.approx(sum(errors[g:]))
+
+
+def test_products_are_sparse_where_codes_are_few():
+    few = Codes(np.arange(1000), np.ones(1000), (1000, 5000), csr_array)
+    assert isinstance(products_of(few, (5000,), 50), SparseProducts)
+    many = Codes(np.arange(250_000), np.ones(250_000), (100, 5000), csr_array)
+    assert isinstance(products_of(many, (5000,), 50), DenseProducts)
+
+
+@pytest.mark.parametrize("n", [0, 7, 8, 1001])
+def test_places_are_those_of_what_is_true(n):
+    mask = np.random.RandomState(n).uniform(size=n) < 0.1
+    assert places(mask).tolist() == np.flatnonzero(mask).tolist()
+
+
+@pytest.mark.parametrize("levels", [3, 10_000])  # with many ties, and with none
+def test_row_selection_by_groups_is_that_of_a_stable_sort(levels):
+    P = np.floor(np.random.RandomState(5).uniform(-0.5, 1, (30, 200)) * levels)
+    order = np.argsort(-P, axis=1, kind="stable")[:, :7]
+    kept = np.zeros(P.shape, bool)
+    kept[np.arange(30)[:, np.newaxis], order] = True
+    assert (RowSelection(7).of_rows(P, 0.0) == np.flatnonzero(kept & (P > 0))).all()
 
 
 def test_start_scales_the_encoder_to_the_best_reconstruction():
