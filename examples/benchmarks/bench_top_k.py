@@ -340,21 +340,33 @@ def peers(arguments):
     """Variance unexplained against CPU seconds."""
     d, n, k = arguments.size
     l0 = 3 * k // 8
-    X = sums_of_features(arguments.rows + 4096, 2 * n // 3, l0, d, 0)[0]
+    if arguments.words:
+        n, k, X = 400, 8, np.load(arguments.glove or _glove_of_package())
+        order = np.random.RandomState(0).permutation(len(X))
+        X, what = X[order[: arguments.rows + 4096]].astype(np.float32), "words"
+        d = X.shape[1]
+    else:
+        X = sums_of_features(arguments.rows + 4096, 2 * n // 3, l0, d, 0)[0]
+        what = f"rows that sum {l0} of {2 * n // 3} features\n"
+    # The mean length that SAELens gives rows.
+    X *= np.float32(d**0.5 / np.linalg.norm(X, axis=1).mean())
     X, held_out = X[:-4096], X[-4096:]
     print(
-        f"Variance unexplained of rows held out; {len(X)} rows that sum {l0} of "
-        f"{2 * n // 3} features\nin {d} dimensions, {n} units, k = {k}, one thread"
+        f"Fraction of variance unexplained (FVU) of rows held out; {len(X)} {what}"
+        f" in {d} dimensions, {n} units, k = {k}, one thread"
     )
     table = Table("", "CPU s", "steps", "FVU", "l0", "dead")
+    found = {}
 
     def row(name, spent, steps, codes, D, c):
         silent = np.mean((codes != 0).sum(axis=0) == 0)
+        fvu = unexplained(held_out, codes, D, c)
+        found.setdefault(name.partition(",")[0], []).append((spent, fvu))
         table.row(
             name,
             f"{spent:.0f}",
             steps,
-            f"{unexplained(held_out, codes, D, c):.4f}",
+            f"{fvu:.4f}",
             f"{codes.nnz / len(held_out):.1f}",
             f"{100 * silent:.1f} %",
         )
@@ -380,6 +392,14 @@ def peers(arguments):
 
     train_saelens(X, n, k, arguments.marks, of("SAELens' BatchTopK"))
     train_hypothesaes(X, n, k, arguments.marks, of("hypothesaes"))
+    print("\nCPU seconds to the lowest FVU of each")
+    own = found.pop("skae")
+    table = Table("", "FVU", "CPU s", "skae: CPU s")
+    for name, points in found.items():
+        spent, fvu = min(points, key=lambda point: point[1])
+        as_good = [seconds for seconds, own_fvu in own if own_fvu <= fvu]
+        ours = f"{min(as_good):.0f}" if as_good else "never"
+        table.row(name, f"{fvu:.4f}", f"{spent:.0f}", ours)
 
 
 def recovery(arguments):
@@ -478,6 +498,7 @@ def main():
     parser.add_argument("--marks", type=float, nargs="+", default=[30, 60, 120])
     parser.add_argument("--max", type=int, help="epochs in place of the default")
     parser.add_argument("--longer", type=float, default=1.0, help="times our seconds")
+    parser.add_argument("--words", action="store_true", help="in peers")
     parser.add_argument("--size", type=int, nargs=3, default=[D, N, K], help="of peers")
     parser.add_argument(
         "--features", type=int, nargs=3, default=[96, 1024, 8], help="of recovery"

@@ -160,7 +160,9 @@ class SparseProducts:
         # The codes' order by units, from numbers in their order by rows.
         by_unit = codes.sparse(np.arange(len(delta), dtype=np.int32)).T.tocsr()
         order, where, indptr = by_unit.data, by_unit.indices, by_unit.indptr
-        places = where * self._n_groups + self._groups[order]
+        places = where
+        if self._n_groups > 1:
+            places = where * self._n_groups + self._groups[order]
         by_unit = codes.values[order], places, indptr
         shape = units, rows * self._n_groups
         slope_D[:] = codes.matrix(by_unit, shape=shape) @ R.reshape(-1, R.shape[2])

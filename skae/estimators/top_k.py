@@ -46,6 +46,8 @@ _ROWS_TO_START = 1024
 # max_iter=None is the number of epochs with this many steps, but at least two.
 _STEPS, _LEAST_EPOCHS = 5000, 2
 _LARGEST_BATCH, _SMALLEST_BATCH, _BATCHES = 1024, 64, 16
+# A fraction of dead units that is worth a warning.
+_MANY_DEAD = 0.25
 # A unit of average use is active once in n/k rows. Dead units miss this many times.
 _TURNS_MISSED = 256
 
@@ -233,6 +235,10 @@ class TopKAutoencoder(
 
     If all rows are equal, they are reconstructed by c, and all codes are zero.
 
+    ``fit`` warns if more than a quarter of the units are dead. This happens if there
+    are too few rows for so many units, if k is near the number of features, or if
+    training was short.
+
     References
     ----------
     .. [1] L. Gao, T. Dupré la Tour, H. Tillman, G. Goh, R. Troll, A. Radford,
@@ -353,8 +359,9 @@ class TopKAutoencoder(
         """
         with unchanged_on_error(self), single_threaded_blas():
             trained = self._learn(X, sample_weight)
+        fault = trained.fault or self._fault_of_dead_units(trained.status)
         # With a rate that decreases to zero, max_iter is the planned end of training.
-        warn_if_cut_short(self, trained.status, fault=trained.fault)
+        warn_if_cut_short(self, trained.status, fault=fault)
         return self
 
     def _learn(self, X, sample_weight):
@@ -615,6 +622,22 @@ class TopKAutoencoder(
         A = (X.toarray() if issparse(X) else X) - mean
         return objective.start(
             np.random.RandomState(seed), mean, A.astype(objective.dtype), sample.weights
+        )
+
+    def _fault_of_dead_units(self, status):
+        """What makes too many of them, in words, or None."""
+        # Equal rows have no codes; whoever ends training early knows.
+        nothing_to_learn = not self.l0_
+        ended = status in ("stopped", "interrupted")
+        if self.dead_fraction_ <= _MANY_DEAD or nothing_to_learn or ended:
+            return None
+        n, n_features = self.components_.shape
+        k, epochs = self._selection[1], self.n_iter_
+        return (
+            f"has left {self.dead_fraction_:.0%} of the {n} units dead: they are "
+            f"active on no row of X. Lower n_components, or n_nonzero_coefs, which is "
+            f"{k:g} for {n_features} features; or train longer than max_iter={epochs} "
+            "epochs."
         )
 
     def _keep(self, problem, trained):

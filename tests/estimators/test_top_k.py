@@ -1,5 +1,7 @@
 """TopKAutoencoder: codes, what they reconstruct, what is counted, and bad input."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array, csr_matrix, isspmatrix
@@ -189,6 +191,7 @@ def planted(n_rows, seed=0, shift=0.0):
     return (codes @ atoms + shift).astype(np.float32), atoms
 
 
+@pytest.mark.filterwarnings("ignore:Training of TopK.*dead")
 @BOTH
 def test_a_planted_dictionary_is_found(selection):
     rows, atoms = planted(3000)
@@ -200,7 +203,8 @@ def test_a_planted_dictionary_is_found(selection):
 def test_dead_units_are_revived_also_far_from_zero():
     settings = {"max_iter": 60, "learning_rate_init": 0.1, "random_state": 0}
     model = TopKAutoencoder(128, 4, **settings)
-    without = clone(model).set_params(auxiliary_weight=0).fit(X)
+    with pytest.warns(ConvergenceWarning, match="units dead"):
+        without = clone(model).set_params(auxiliary_weight=0).fit(X)
     revived = clone(model).fit(X)
     assert revived.dead_fraction_ < without.dead_fraction_ / 2
     far = X + 10 * X.std()
@@ -278,6 +282,26 @@ def test_steps_that_are_too_long_are_told_of():
         TopKAutoencoder(**SHORT, learning_rate_init=100.0).fit(X)
 
 
+def test_many_dead_units_are_told_of_with_what_to_change():
+    rows = np.random.RandomState(0).standard_normal((80, 10))
+    model = TopKAutoencoder(200, 5, max_iter=20, random_state=0)
+    with pytest.warns(ConvergenceWarning) as record:
+        model.fit(rows)
+    silent = np.mean(model.transform(rows).sum(axis=0) == 0)
+    assert silent > 0.25
+    (message,) = (str(warning.message) for warning in record)
+    assert f"left {silent:.0%} of the 200 units dead" in message
+    assert "n_nonzero_coefs, which is 5 for 10 features" in message
+    assert "max_iter=20" in message
+
+
+def test_few_dead_units_are_not_worth_a_warning(model):
+    assert 0 <= model.dead_fraction_ <= 0.25
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        clone(model).fit(X)
+
+
 def test_dask_is_refused_where_it_does_not_fit():
     da = pytest.importorskip("dask.array")
     rows = da.from_array(X, chunks=(200, -1))
@@ -301,6 +325,7 @@ def test_callbacks_follow_every_epoch():
     assert len(rows) >= model.n_iter_
 
 
+@pytest.mark.filterwarnings("ignore:Training of TopK.*dead")
 @pytest.mark.parametrize(("n_features", "expected"), [(3, 1), (48, 8), (600, 32)])
 def test_auto_keeps_fewer_codes_than_there_are_features(n_features, expected):
     rows = np.random.RandomState(0).standard_normal((40, n_features))
