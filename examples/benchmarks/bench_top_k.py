@@ -30,6 +30,7 @@ import json
 import sys
 import time
 import warnings
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -38,6 +39,7 @@ import numpy as np
 from _common import Table, print_header
 from _resident import MB, in_new_process, peak, resident
 from scipy.sparse import csr_array
+from sklearn.exceptions import ConvergenceWarning
 
 from skae import TopKAutoencoder
 from skae.core.top_k import TopKObjective
@@ -176,7 +178,9 @@ def dead(arguments):
         units = 8 * X.shape[1]
         model = TopKAutoencoder(units, k, random_state=0, max_iter=arguments.max)
         began = time.process_time()
-        model.fit(rows)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the table tells
+            model.fit(rows)
         spent = time.process_time() - began
         table.row(
             name,
@@ -252,8 +256,8 @@ def train_hypothesaes(X, n, k, marks, report):
     train_until(one, len(X), 512, marks, lambda *a: report(state(), *a))
 
 
-def train_saelens(X, n, k, marks, report, prefixes=None):
-    """SAELens' BatchTopK, its training step: batches of 1024, rate 3e-4.
+def train_saelens(X, n, k, marks, report, prefixes=None, rate=3e-4):
+    """SAELens' BatchTopK, its training step: batches of 1024; its rate is 3e-4.
 
     Also its Matryoshka kind, which adds up the losses of the prefixes.
     """
@@ -269,7 +273,7 @@ def train_saelens(X, n, k, marks, report, prefixes=None):
     parameters = [W_enc, b_enc, W_dec, b_dec]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.Adam(parameters, lr=3e-4)
+    optimizer = torch.optim.Adam(parameters, lr=rate)
     silent, threshold = torch.zeros(n), torch.zeros((), dtype=torch.double)
 
     def one(index):
@@ -336,6 +340,27 @@ def train_until(one, n_rows, batch, marks, report):
                     return
 
 
+def remembered(arguments, part, name, compute):
+    """``compute()``, a list of rows, or what --results holds of it from earlier runs.
+
+    The latter is printed as if it had just been found; None is neither there nor among
+    what --only has named.
+    """
+    path, key = arguments.results, [part, name, arguments.settings]
+    if path is not None and path.exists():
+        for line in path.read_text().splitlines():
+            known, found = json.loads(line)
+            if known == key:
+                return found
+    if arguments.only and not any(only in str(name) for only in arguments.only):
+        return None
+    found = compute()
+    if path is not None:
+        with path.open("a") as file:
+            file.write(json.dumps([key, found]) + "\n")
+    return found
+
+
 def peers(arguments):
     """Variance unexplained against CPU seconds."""
     d, n, k = arguments.size
@@ -355,23 +380,13 @@ def peers(arguments):
         f"Fraction of variance unexplained (FVU) of rows held out; {len(X)} {what}"
         f" in {d} dimensions, {n} units, k = {k}, one thread"
     )
-    table = Table("", "CPU s", "steps", "FVU", "l0", "dead")
-    found = {}
 
-    def row(name, spent, steps, codes, D, c):
+    def measured(spent, steps, codes, D, c):
         silent = np.mean((codes != 0).sum(axis=0) == 0)
         fvu = unexplained(held_out, codes, D, c)
-        found.setdefault(name.partition(",")[0], []).append((spent, fvu))
-        table.row(
-            name,
-            f"{spent:.0f}",
-            steps,
-            f"{fvu:.4f}",
-            f"{codes.nnz / len(held_out):.1f}",
-            f"{100 * silent:.1f} %",
-        )
+        return float(spent), steps, float(fvu), codes.nnz / len(held_out), float(silent)
 
-    for epochs in arguments.epochs:
+    def own(epochs):
         began = time.process_time()
         model = TopKAutoencoder(n, k, max_iter=epochs, random_state=0)
         model.fit(X)
@@ -379,27 +394,51 @@ def peers(arguments):
         codes = csr_array(model.transform(held_out))
         steps = epochs * -(-len(X) // model._batch(len(X)))
         atoms, c = model.decoder_components_, model.intercept_visible_
-        row(f"skae, {epochs} epochs", spent, steps, codes, atoms, c)
+        return [measured(spent, steps, codes, atoms, c)]
 
-    def of(name):
+    def other(train):
+        rows = []
+
         def report(state, spent, steps):
             W, b, D, c, threshold = state
             P = held_out @ W.T + b
             codes = csr_array(np.where(P > threshold, P, 0))
-            row(name, spent, steps, codes, D, c)
+            rows.append(measured(spent, steps, codes, D, c))
 
-        return report
+        train(X, n, k, arguments.marks, report)
+        return rows
 
-    train_saelens(X, n, k, arguments.marks, of("SAELens' BatchTopK"))
-    train_hypothesaes(X, n, k, arguments.marks, of("hypothesaes"))
+    tasks = {
+        f"skae, {epochs} epochs": partial(own, epochs) for epochs in arguments.epochs
+    }
+    tasks |= {
+        "SAELens' BatchTopK": partial(other, train_saelens),
+        "SAELens', rate 3e-3": partial(other, partial(train_saelens, rate=3e-3)),
+        "hypothesaes": partial(other, train_hypothesaes),
+    }
+    table = Table("", "CPU s", "steps", "FVU", "l0", "dead")
+    found = {}
+    for name, task in tasks.items():
+        rows = remembered(arguments, "peers", name, task) or []
+        found.setdefault(name.partition(",")[0], []).extend(rows)
+        for spent, steps, fvu, codes, silent in rows:
+            table.row(
+                name,
+                f"{spent:.1f}",
+                steps,
+                f"{fvu:.4f}",
+                f"{codes:.1f}",
+                f"{100 * silent:.1f} %",
+            )
     print("\nCPU seconds to the lowest FVU of each")
     own = found.pop("skae")
     table = Table("", "FVU", "CPU s", "skae: CPU s")
-    for name, points in found.items():
-        spent, fvu = min(points, key=lambda point: point[1])
-        as_good = [seconds for seconds, own_fvu in own if own_fvu <= fvu]
-        ours = f"{min(as_good):.0f}" if as_good else "never"
-        table.row(name, f"{fvu:.4f}", f"{spent:.0f}", ours)
+    for name, rows in found.items():
+        if rows:
+            spent, _, fvu, *_ = min(rows, key=lambda row: row[2])
+            as_good = [row[0] for row in own if row[2] <= fvu]
+            ours = f"{min(as_good):.1f}" if as_good else "never"
+            table.row(name, f"{fvu:.4f}", f"{spent:.1f}", ours)
 
 
 def recovery(arguments):
@@ -411,55 +450,70 @@ def recovery(arguments):
         f"{arguments.rows} rows; as many units"
     )
     table = Table("", "seed", "MCC", "F1", "FVU", "l0", "dead", "CPU s")
+    kinds = {
+        "skae batch": {},
+        "skae row": {"selection": "row"},
+        "skae prefixes": {"prefixes": prefixes},
+    }
+    others = {"SAELens' BatchTopK": None, "SAELens' Matryoshka": prefixes}
     for seed in range(arguments.seeds):
         X, truth, atoms = sums_of_features(
             arguments.rows, n_features, l0, d, seed, zipf=0.5
         )
         few, fires = X[:8192], truth[:8192].toarray() > 0
 
-        def row(name, codes, D, c, spent, seed=seed, atoms=atoms, few=few, fires=fires):
+        def measured(codes, D, c, spent, atoms=atoms, few=few, fires=fires):
             features, units, cosines = matched_units(atoms, D)
-            active = csr_array(codes).toarray()[:, units] > 0
+            active = codes.toarray()[:, units] > 0
             hits = (active & fires[:, features]).sum(axis=0)
             total = active.sum(axis=0) + fires[:, features].sum(axis=0)
-            f1 = np.mean(2 * hits / np.maximum(total, 1))
-            table.row(
-                name,
-                seed,
-                f"{np.mean(cosines):.3f}",
-                f"{f1:.3f}",
-                f"{unexplained(few, codes, D, c):.3f}",
-                f"{csr_array(codes).nnz / len(few):.1f}",
-                f"{100 * np.mean((codes != 0).sum(axis=0) == 0):.1f} %",
-                f"{spent:.0f}",
+            return (
+                float(np.mean(cosines)),
+                float(np.mean(2 * hits / np.maximum(total, 1))),
+                float(unexplained(few, codes, D, c)),
+                codes.nnz / len(few),
+                float(np.mean((codes != 0).sum(axis=0) == 0)),
+                float(spent),
             )
 
-        spent = 0.0
-        for name, more in (
-            ("skae batch", {}),
-            ("skae row", {"selection": "row"}),
-            ("skae prefixes", {"prefixes": prefixes}),
-        ):
+        def own(more, seed=seed, X=X, few=few, measured=measured):
             began = time.process_time()
             model = TopKAutoencoder(n_features, l0, random_state=seed, **more)
             model.set_params(max_iter=arguments.max).fit(X)
-            spent = max(spent, time.process_time() - began)
-            atoms_found, c = model.decoder_components_, model.intercept_visible_
-            took = time.process_time() - began
-            row(name, csr_array(model.transform(few)), atoms_found, c, took)
+            spent = time.process_time() - began
+            D, c = model.decoder_components_, model.intercept_visible_
+            return [measured(csr_array(model.transform(few)), D, c, spent)]
 
-        for name, nested in (
-            ("SAELens' BatchTopK", None),
-            ("SAELens' Matryoshka", prefixes),
-        ):
+        def other(nested, spent, X=X, few=few, measured=measured):
+            rows = []
 
-            def report(state, took, steps, name=name, row=row, few=few):
+            def report(state, seconds, steps):
                 W, b, D, c, threshold = state
                 P = few @ W.T + b
-                row(name, csr_array(np.where(P > threshold, P, 0)), D, c, took)
+                codes = csr_array(np.where(P > threshold, P, 0))
+                rows.append(measured(codes, D, c, seconds))
 
             marks = [arguments.longer * spent]
             train_saelens(X, n_features, l0, marks, report, nested)
+            return rows
+
+        tasks = {name: partial(own, more) for name, more in kinds.items()}
+        spent = 0.0
+        for name in (*kinds, *others):
+            task = tasks.get(name) or partial(other, others[name], spent)
+            for row in remembered(arguments, "recovery", [name, seed], task) or []:
+                mcc, f1, fvu, codes, silent, took = row
+                spent = max(spent, took) if name in kinds else spent
+                table.row(
+                    name,
+                    seed,
+                    f"{mcc:.3f}",
+                    f"{f1:.3f}",
+                    f"{fvu:.3f}",
+                    f"{codes:.1f}",
+                    f"{100 * silent:.1f} %",
+                    f"{took:.0f}",
+                )
 
 
 def choice(arguments):
@@ -468,19 +522,35 @@ def choice(arguments):
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     print(f"Words of length one: {X.shape[0]} x {X.shape[1]}, 30 epochs")
     table = Table("units", "k", "explained", "alike", "dead", "CPU s")
-    for n_components in (100, 400, 1600):
-        for k in (2, 4, 8, 16, 32):
-            began = time.process_time()
-            model = TopKAutoencoder(n_components, k, max_iter=30, random_state=0)
+
+    def measured(n_components, k):
+        began = time.process_time()
+        model = TopKAutoencoder(n_components, k, max_iter=30, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # of dead units
             model.fit(X)
-            spent = time.process_time() - began
-            alike = monosemanticity(model.transform(X), X - X.mean(axis=0))
+        spent = time.process_time() - began
+        alike = monosemanticity(model.transform(X), X - X.mean(axis=0))
+        return [
+            (
+                float(model.score(X)),
+                float(np.nanmedian(alike)),
+                model.dead_fraction_,
+                spent,
+            )
+        ]
+
+    for n, k in product((100, 400, 1600), (2, 4, 8, 16, 32)):
+        task = partial(measured, n, k)
+        for score, alike, silent, spent in (
+            remembered(arguments, "choice", [n, k], task) or ()
+        ):
             table.row(
-                n_components,
+                n,
                 k,
-                f"{model.score(X):.3f}",
-                f"{np.nanmedian(alike):.3f}",
-                f"{100 * model.dead_fraction_:.1f} %",
+                f"{score:.3f}",
+                f"{alike:.3f}",
+                f"{100 * silent:.1f} %",
                 f"{spent:.0f}",
             )
 
@@ -506,6 +576,10 @@ def main():
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--glove")
     parser.add_argument(
+        "--results", type=Path, help="file for results of peers, recovery, choice"
+    )
+    parser.add_argument("--only", nargs="+", help="which of them are to run now")
+    parser.add_argument(
         "--coefs", nargs="+", default=["auto"], help="n_nonzero_coefs of the part dead"
     )
     parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
@@ -513,6 +587,9 @@ def main():
     if arguments.child:
         print(json.dumps(measured_memory(*arguments.child)))
         return
+    # What results depend on.
+    names = "rows", "marks", "max", "longer", "size", "words", "features"
+    arguments.settings = [vars(arguments)[name] for name in names]
     print_header("TopKAutoencoder")
     for part in arguments.parts or PARTS:
         print()
