@@ -84,8 +84,9 @@ class TopKAutoencoder(
 
     The solver is Adam, on batches of rows. The atoms D_j are normalised to length one
     after each step, and the component of the gradient along them is removed. All matrix
-    products except that of the encoder use only the non-zero codes. ``transform``
-    returns the codes as a CSR matrix, so a dense matrix of all codes is never formed.
+    products except that of the encoder use only the non-zero codes where this is
+    faster. ``transform`` returns the codes as a CSR matrix, so a dense matrix of all
+    codes is never formed.
 
     Parameters
     ----------
