@@ -33,10 +33,10 @@ from skae.estimators._parameters import (
 from skae.estimators._reconstruction import ReconstructionMixin
 from skae.rows.masked import refuse_masked
 from skae.rows.reading import DTYPES, MatrixLike, read
+from skae.training import top_k
 from skae.training.early_stopping import hold_out
 from skae.training.problem import Problem, Settings
 from skae.training.run import fit
-from skae.training.top_k import HeldOutErrors, attributes, encoder_at, theta_of
 
 _MAX_SEED = np.iinfo(np.int32).max
 # Units for each feature where their number is not given.
@@ -46,8 +46,6 @@ _ROWS_TO_START = 1024
 # max_iter=None is the number of epochs with this many steps, but at least two.
 _STEPS, _LEAST_EPOCHS = 5000, 2
 _LARGEST_BATCH, _SMALLEST_BATCH, _BATCHES = 1024, 64, 16
-# A fraction of dead units that is worth a warning.
-_MANY_DEAD = 0.25
 # A unit of average use is active once in n/k rows. Dead units miss this many times.
 _TURNS_MISSED = 256
 
@@ -360,7 +358,7 @@ class TopKAutoencoder(
         """
         with unchanged_on_error(self), single_threaded_blas():
             trained = self._learn(X, sample_weight)
-        fault = trained.fault or self._fault_of_dead_units(trained.status)
+        fault = trained.fault or top_k.fault_of_dead_units(trained, vars(self))
         # With a rate that decreases to zero, max_iter is the planned end of training.
         warn_if_cut_short(self, trained.status, fault=fault)
         return self
@@ -377,7 +375,7 @@ class TopKAutoencoder(
         problem = self._problem(data, self._epochs(data.n_rows))
         if held_out is not None:
             unit = held_out.moments.variance or 1.0
-            validate = HeldOutErrors(problem.objective, held_out, unit)
+            validate = top_k.HeldOutErrors(problem.objective, held_out, unit)
             problem = replace(problem, validate=validate)
         with fit_task(self, *given.shown, problem.settings.max_iter) as task:
             problem = replace(problem, task=task, goes_on=continues)
@@ -617,7 +615,7 @@ class TopKAutoencoder(
                     f"{self.components_.shape}, but X and n_components now ask for "
                     f"{shape}; use warm_start=False, or clone, to start afresh."
                 )
-            return theta_of(objective, vars(self))
+            return top_k.theta_of(objective, vars(self))
         sample, mean = data.sample(_ROWS_TO_START), data.moments.mean
         X = sample.X.given
         A = (X.toarray() if issparse(X) else X) - mean
@@ -625,26 +623,10 @@ class TopKAutoencoder(
             np.random.RandomState(seed), mean, A.astype(objective.dtype), sample.weights
         )
 
-    def _fault_of_dead_units(self, status):
-        """What makes too many of them, in words, or None."""
-        # Equal rows have no codes; whoever ends training early knows.
-        nothing_to_learn = not self.l0_
-        ended = status in ("stopped", "interrupted")
-        if self.dead_fraction_ <= _MANY_DEAD or nothing_to_learn or ended:
-            return None
-        n, n_features = self.components_.shape
-        k, epochs = self._selection[1], self.n_iter_
-        return (
-            f"has left {self.dead_fraction_:.0%} of the {n} units dead: they are "
-            f"active on no row of X. Lower n_components, or n_nonzero_coefs, which is "
-            f"{k:g} for {n_features} features; or train longer than max_iter={epochs} "
-            "epochs."
-        )
-
     def _keep(self, problem, trained):
         """Set the fitted attributes, in one step."""
         objective, data = problem.objective, problem.data
-        encoder = encoder_at(objective, trained.theta)
+        encoder = top_k.encoder_at(objective, trained.theta)
         frequency = firing(encoder, data.X, data.weights, objective.n_components)
         vars(self).update(
             {
@@ -662,4 +644,4 @@ class TopKAutoencoder(
 
 def _fitted(objective, own, theta, n_iter):
     """Attributes of an estimator whose training stops at θ."""
-    return {**attributes(objective, theta), **own, "n_iter_": n_iter}
+    return {**top_k.attributes(objective, theta), **own, "n_iter_": n_iter}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from typing import Any
 
@@ -23,6 +23,8 @@ _BATCHES_OF_THRESHOLD = 100
 _RECENT = 100  # steps
 # Of the steps of a fit, those on which codes are chosen as is best at first.
 _AT_FIRST = 0.2
+# A fraction of dead units that is worth a warning.
+_MANY_DEAD = 0.25
 # So many times the loss of the column means is no fit at all.
 _DIVERGED = 2
 
@@ -297,6 +299,20 @@ def diverged(
         "has diverged: constant predictions would be better. Steps with "
         f"learning_rate_init={problem.settings.learning_rate_init} are too long; "
         "lower it."
+    )
+
+
+def fault_of_dead_units(trained: Trained, fitted: Mapping[str, Any]) -> str | None:
+    """Whether too many units are dead after training, in words."""
+    dead, (n, n_features) = fitted["dead_fraction_"], fitted["components_"].shape
+    # Equal rows have no codes; whoever ends training early knows.
+    if dead <= _MANY_DEAD or dead == 1 or trained.status in ("stopped", "interrupted"):
+        return None
+    return (
+        f"has left {dead:.0%} of the {n} units dead: they are active on no row of X. "
+        "Lower n_components, or n_nonzero_coefs, which is "
+        f"{fitted['_selection'][1]:g} for {n_features} features; or train longer than "
+        f"max_iter={trained.n_iter} epochs."
     )
 
 
