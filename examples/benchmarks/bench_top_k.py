@@ -13,10 +13,10 @@ Give one part, or all in turn:
               few of many features, for this package and, in PyTorch on
               one thread, hypothesaes (its own class) and SAELens' BatchTopK (its
               training step, written down here, for the package needs a GPU stack)
-    recovery  features found again: 1,024 in 96 dimensions, Zipf-distributed, as
-              SynthSAEBench has them (arXiv:2602.14687), scaled down. MCC is the mean
-              cosine of matched features, F1 that of a unit as a detector of its feature
-
+    recovery  features found again: 1,024 in 96 dimensions, Zipf-distributed, after
+              SynthSAEBench (arXiv:2602.14687), scaled down and without its correlations
+              and its hierarchy. MCC is the mean cosine of matched features, F1 that of
+              a unit as a detector of its feature
     choice    k and the number of units, on the 20,000 most frequent of those words, of
               length one: what is explained, and how alike the words are that excite a
               unit (skae.inspection.monosemanticity), the median of all units
