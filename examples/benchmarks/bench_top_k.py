@@ -467,9 +467,9 @@ def recovery(arguments):
     }
     others = {
         "SAELens' BatchTopK": (None, 3e-4),
-        "the same, rate 3e-3": (None, 3e-3),
+        "SAELens', rate 3e-3": (None, 3e-3),
         "SAELens' Matryoshka": (prefixes, 3e-4),
-        "and that, rate 3e-3": (prefixes, 3e-3),
+        "Matryoshka, rate 3e-3": (prefixes, 3e-3),
     }
     for seed in range(arguments.seeds):
         X, truth, atoms = sums_of_features(
