@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skae.core.arrays import number, on_host
 from skae.core.autoencoder_model import AutoencoderModel, AutoencoderParameters
 from skae.core.blocks import Block, Sums, Workspace
 from skae.core.losses import LOSSES, check_output
@@ -161,7 +162,7 @@ class AutoencoderObjective(AutoencoderModel):
             "gathered": lambda rows: (rows, self.block_width),
             "spare": lambda rows: (2, rows, d),
         }
-        return Workspace(self, shapes, max_rows)
+        return Workspace(self, shapes, max_rows, self.like)
 
     @property
     def block_width(self) -> int:
@@ -317,7 +318,7 @@ class AutoencoderObjective(AutoencoderModel):
         losses = self._losses(Z, forward, workspace)  # Z is δ from here on
         if forward.weights is not None:
             losses = losses * forward.weights
-        return Z, float(losses.sum(dtype=np.float64))
+        return Z, number(losses.sum(dtype=np.float64))
 
     def _losses(
         self, Z: np.ndarray, forward: Forward, workspace: Workspace
@@ -423,17 +424,28 @@ class AutoencoderObjective(AutoencoderModel):
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
         D, its_gradient = parameters.decoder[:-1], gradient.decoder[:-1]
-        decay = add_decay(self.alpha[0], parameters.encoder, gradient.encoder)
-        decay += add_decay(self.alpha[1], D, its_gradient)
-        means = {name: value / weight_sum for name, value in total.terms.items()}
+        # Each of them, under a key of its own, before any is asked for.
+        parts: dict[Any, Any] = {("sum", t): sums for t, sums in total.terms.items()}
+        parts["decay", 0] = add_decay(
+            self.alpha[0], parameters.encoder, gradient.encoder
+        )
+        parts["decay", 1] = add_decay(self.alpha[1], D, its_gradient)
+        if mean is not None:
+            parts |= {("mean", t): t.value(mean) for t in self._mean_terms}
+        if any(self.l1):
+            parts |= {("l1", 0): absolute_sum(parameters.encoder)}
+            parts |= {("l1", 1): absolute_sum(D)}
+        parts = on_host(parts)
+        decay = parts["decay", 0]
+        decay += parts["decay", 1]
+        means = {name: parts["sum", name] / weight_sum for name in total.terms}
         if mean is not None:
             for term in self._mean_terms:
-                means[term.name] += term.value(mean)
+                means[term.name] += parts["mean", term]
         # In this order everywhere: floating-point sums depend on it.
         terms = {"reconstruction": means.pop("reconstruction"), "decay": decay, **means}
         if any(self.l1):
-            sums = map(absolute_sum, (parameters.encoder, D))
-            terms["l1"] = sum(l1 * a for l1, a in zip(self.l1, sums, strict=True))
+            terms["l1"] = sum(l1 * parts["l1", i] for i, l1 in enumerate(self.l1))
         return sum(terms.values()), total.gradient, terms
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.arrays import to_host
 from skae.engines.batches import BatchEngine, shuffled_batches
 from skae.solvers import Adam, Iteration, Result, minimize_adam
 from skae.solvers.result import Callback
@@ -79,7 +80,8 @@ class MiniBatches:
         self._adam = Adam(
             objective.layout.size,
             objective.dtype,
-            scale=coordinates.scale,
+            scale=to_host(coordinates.scale),
+            like=coordinates.scale,
             unit=coordinates.unit,
         )
         self._engine = BatchEngine(

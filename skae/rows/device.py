@@ -1,0 +1,111 @@
+"""Rows of an array on a device, which stays there; their weights are on the host.
+
+Blocks are large, as a device is only busy with large ones: there are so many rows in
+one that its temporaries take a gigabyte or two. Results that are as long as the columns
+or shorter, such as means, come to the host, where everything is made that a fit makes
+once: its scale, the coordinates of the solver and its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from skae.core.arrays import beside, take_rows, to_host
+from skae.core.autoencoder import AutoencoderObjective
+from skae.core.network import NetworkObjective
+from skae.core.protocols import Objective
+from skae.rows.data import LocalRows
+from skae.rows.dense import DenseRows, RowsInBlocks
+from skae.rows.lengths import even_length
+from skae.rows.moments import Moments, dense_moments
+
+Result = TypeVar("Result")
+
+# A block's rows x (n_features + n_components): of float32 half a gigabyte, with all
+# temporaries some three times as much.
+_BLOCK_NUMBERS = 2**27
+
+
+class DeviceRows(DenseRows):
+    """Rows of an array on a device, which is never copied as a whole.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+        C-contiguous; only ever read.
+    """
+
+    in_threads = False
+
+    def __init__(self, X: Any) -> None:
+        super().__init__(X)
+        self.like = X[:0]
+
+    def on_host(self) -> LocalRows:
+        """A copy in the host's memory."""
+        return DenseRows(to_host(self.X))
+
+    def rows_of_block(self, n_samples: int, numbers_per_row: int) -> int:
+        """How many of so many rows a block has, each with so many numbers."""
+        return even_length(n_samples, max(1, _BLOCK_NUMBERS // numbers_per_row))
+
+    def moments(self, weights: np.ndarray | None = None) -> Moments:
+        """Weighted column means and variance, in float64, on the host."""
+        return dense_moments(self.X, self._weights(weights))
+
+    def _weights(self, weights: np.ndarray | None) -> Any:
+        return None if weights is None else beside(weights, self.X)
+
+    def ranges(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Least and greatest of each column, (2, n_features), of rows that count."""
+        there = None if weights is None else beside(weights > 0, self.X)[:, np.newaxis]
+        ends = []
+        for of_what, beyond in ((np.min, np.inf), (np.max, -np.inf)):
+            X = self.X
+            if there is not None:
+                X = np.where(there, X, X.dtype.type(beyond))
+            ends.append(to_host(of_what(X, axis=0)))
+        return np.stack(ends)
+
+    def autoencoder(self, *args: Any, **kwargs: Any) -> AutoencoderObjective:
+        """The objective for such rows, from arguments of ``AutoencoderObjective``."""
+        objective = super().autoencoder(*args, **kwargs)
+        objective.like = self.like
+        return objective
+
+    def network(
+        self, *args: Any, reconstructs: bool, **kwargs: Any
+    ) -> NetworkObjective:
+        """There is none: no estimator of networks takes arrays on a device."""
+        raise NotImplementedError("networks on a device")
+
+    def reduced(
+        self, compute: Callable[[LocalRows, Any], Result], weights: Any = None
+    ) -> list[Result]:
+        """``compute(rows, weights)`` of all of them, the one part that there is."""
+        return [compute(self, self._weights(weights))]
+
+    def in_blocks(
+        self,
+        objective: Objective[Any],
+        weights: np.ndarray | None,
+        targets: LocalRows | None,
+        rows: int | None = None,
+    ) -> RowsInBlocks:
+        """Blocks of ``rows`` rows, by default as many as keep a device busy."""
+        blocks = super().in_blocks(objective, weights, targets, rows)
+        blocks.multiplications = 0  # of this machine
+        return blocks
+
+    def batches(self, n_rows: int) -> Callable[[np.ndarray], Any]:
+        """What hands out rows here and there, each time in the same array."""
+        shape = n_rows, self.shape[1]
+        buffer = np.empty(shape, self.dtype, like=self.X)
+        return lambda index: take_rows(self.X, index, buffer[: len(index)])
+
+    def picked(self, index: np.ndarray) -> LocalRows:
+        """A copy of some rows."""
+        return DeviceRows(self.X[beside(index, self.X)])
