@@ -59,6 +59,11 @@ def beside(array: Any, like: Any) -> Any:
     return np.asarray(array, like=like)
 
 
+def moved(array: Any, like: Any) -> Any:
+    """An array wherever it lies where ``like`` lies, a copy unless it is there."""
+    return to_host(array) if isinstance(like, np.ndarray) else beside(array, like)
+
+
 def vecdot(a: Any, b: Any) -> Any:
     """Scalar products along the last axis."""
     if isinstance(a, np.ndarray):

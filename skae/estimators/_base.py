@@ -34,6 +34,7 @@ from skae.estimators._parameters import (
     DocLinkMixin,
     OutputMixin,
     ScaledCodesMixin,
+    check_on_device,
     check_works,
     fraction_of_zeros,
     n_units,
@@ -75,6 +76,7 @@ class BaseAutoencoder(
 ):
     """Fit and partial_fit; a subclass says what it penalises."""
 
+    _goes_on_devices = True
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -299,6 +301,7 @@ class BaseAutoencoder(
         if entry_weight is not None:
             given.weigh_entries(entry_weight)
         check_works(self, given, self.solver)
+        check_on_device(self, given)
         data = given.data()
         self._check_data(data)
         return data, given
@@ -394,6 +397,7 @@ class BaseAutoencoder(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
+        tags.array_api_support = True
         return tags
 
     @property

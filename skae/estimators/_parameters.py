@@ -154,6 +154,29 @@ def check_works(estimator, given, solver):
         )
 
 
+def check_on_device(estimator, given):
+    """Refuse what needs NumPy's arrays where rows lie on a device."""
+    if not given.on_device:
+        return
+    name, remedy = type(estimator).__name__, "or pass X.get(), a copy of NumPy's."
+    if getattr(estimator, "_skl_callbacks", None):
+        raise ValueError(
+            f"The callbacks of {name} need arrays of NumPy's, but X lies on a device; "
+            f"fit without callbacks, {remedy}"
+        )
+    if callable(getattr(estimator, "corruption", None)):
+        raise ValueError(
+            "corruption=callable needs arrays of NumPy's, but X lies on a device; use "
+            f"'masking', 'gaussian' or 'salt_and_pepper', {remedy}"
+        )
+    if estimator.l1_ratio and not METHODS[estimator.solver].is_stochastic:
+        raise ValueError(
+            f"l1_ratio={estimator.l1_ratio} with solver={estimator.solver!r} does not "
+            "compute on a device, on which X lies; use l1_ratio=0, solver='adam', "
+            f"{remedy}"
+        )
+
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -179,6 +202,10 @@ class _OnlyWhere:
     def __init__(self, method, check):
         self._method, self._check = method, check
         update_wrapper(self, method)
+
+    def around(self, decorate):
+        """The same with ``decorate(method)``."""
+        return _OnlyWhere(decorate(self._method), self._check)
 
     def __get__(self, estimator, owner=None):
         if estimator is not None:

@@ -416,4 +416,5 @@ class BaseStack(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
+        tags.array_api_support = True
         return tags

@@ -144,6 +144,11 @@ class LocalRows(Rows):
         """The rows in the host's memory: a copy of those on a device."""
         return self
 
+    @property
+    def stand_in(self) -> Any:
+        """The rows, or an array of the host with as many rows of their dtype."""
+        return self.given
+
     def rows_of_block(self, n_samples: int, numbers_per_row: int) -> int:
         """How many of so many rows a block has, each with so many numbers."""
         return block_rows(n_samples, numbers_per_row)

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+from sklearn import get_config
+from sklearn.utils.validation import validate_data
 
 from skae.core.arrays import beside, take_rows, to_host
 from skae.core.autoencoder import AutoencoderObjective
@@ -47,6 +49,11 @@ class DeviceRows(DenseRows):
     def on_host(self) -> LocalRows:
         """A copy in the host's memory."""
         return DenseRows(to_host(self.X))
+
+    @property
+    def stand_in(self) -> np.ndarray:
+        """An array of the host with as many rows of the same dtype."""
+        return np.broadcast_to(np.zeros(1, self.dtype), (len(self), 1))
 
     def rows_of_block(self, n_samples: int, numbers_per_row: int) -> int:
         """How many of so many rows a block has, each with so many numbers."""
@@ -109,3 +116,63 @@ class DeviceRows(DenseRows):
     def picked(self, index: np.ndarray) -> LocalRows:
         """A copy of some rows."""
         return DeviceRows(self.X[beside(index, self.X)])
+
+
+def device_rows(estimator: Any, X: Any, order: str | None, reset: bool) -> DeviceRows:
+    """Rows of an array on a device, checked; it is not copied unless it has to be.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Learns how many columns there are if ``reset``, otherwise compares.
+    X : array of shape (n_samples, n_features)
+        On a device.
+    order : {"C", None}
+        In which memory must lie; None: in any.
+    reset : bool
+        Whether this is the first fit.
+    """
+    X = check_device_array(estimator, X, order)
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    return DeviceRows(X)
+
+
+def check_device_array(estimator: Any, X: Any, order: str | None) -> Any:
+    """A matrix of finite float32 or float64, on the device where X is."""
+    kind, name = type(X).__module__.partition(".")[0], type(estimator).__name__
+    if not get_config()["array_api_dispatch"]:
+        raise ValueError(
+            f"X is an array of {kind}, which lies on a device; call "
+            "sklearn.set_config(array_api_dispatch=True) so that results follow X, or "
+            "pass X.get(), a copy of NumPy's."
+        )
+    if not getattr(estimator, "_goes_on_devices", False):
+        raise ValueError(
+            f"{name} does not compute on a device, and X is an array of {kind}; pass "
+            "X.get(), a copy of NumPy's. SparseAutoencoder, DenoisingAutoencoder and "
+            "ContractiveAutoencoder do compute on a device."
+        )
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead; use X.reshape(-1, 1) if "
+            "it has a single feature, or X.reshape(1, -1) if it is a single row."
+        )
+    for size, what in zip(X.shape, ("sample", "feature"), strict=True):
+        if not size:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 "
+                f"is required by {name}."
+            )
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"X must hold real numbers, got an array of {X.dtype}.")
+    if X.dtype not in (np.float32, np.float64):
+        X = X.astype(np.float64)
+    if order == "C" and not X.flags.c_contiguous:
+        X = X.copy(order="C")
+    # A sum is finite where all is, nearly always.
+    if not np.isfinite(float(X.sum())) and not np.isfinite(X).all():
+        raise ValueError(
+            "Input X contains NaN or infinity, which arrays on a device must not "
+            "have; fill in missing values, for instance with SimpleImputer on X.get()."
+        )
+    return X

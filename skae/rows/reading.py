@@ -15,9 +15,11 @@ from scipy.sparse import issparse, sparray, spmatrix
 from sklearn.utils import assert_all_finite, check_array, get_tags
 from sklearn.utils.validation import validate_data
 
+from skae.core.arrays import on_device
 from skae.rows.dask import DaskRows
 from skae.rows.dask_collections import Chunks, Held, is_dask, read_more_chunks
 from skae.rows.data import LocalRows
+from skae.rows.device import check_device_array, device_rows
 from skae.rows.given import Arrays, Given
 from skae.rows.incomplete import incomplete
 from skae.rows.masked import refuse_masked
@@ -151,6 +153,8 @@ def validate_rows(
     time. Sparse X becomes CSR without duplicate entries, where the estimator's tags say
     that it takes such, and NaN is a missing entry where they say that it is allowed.
     """
+    if on_device(X):
+        return device_rows(estimator, X, order, reset)
     refuse_masked(X, "X")
     refuse_masked(options.get("y"), "y")
     options |= {"dtype": DTYPES, "order": order, "reset": reset}
@@ -174,10 +178,29 @@ def validate_rows(
             "AutoencoderImputer().fit_transform(X), or use an estimator that learns "
             "from incomplete rows, such as SparseAutoencoder."
         ) from error
+    _check_kind(checked[0] if isinstance(checked, tuple) else checked)
     if isinstance(checked, tuple):
         X, y = checked
         return _rows(estimator, _without_duplicates(X), "X"), y
     return _rows(estimator, _without_duplicates(checked), "X")
+
+
+def _check_kind(X: Any) -> None:
+    """Refuse arrays of libraries that neither lie on a device nor go through NumPy."""
+    if not isinstance(X, np.ndarray) and not issparse(X):
+        raise ValueError(
+            f"X is a {type(X).__module__}.{type(X).__name__}, but under "
+            "array_api_dispatch skae takes arrays of NumPy, CuPy and array-api-strict "
+            "and tensors of torch; pass one of these, such as numpy.asarray(X)."
+        )
+
+
+def read_codes(estimator: Any, X: Any) -> Any:
+    """An array of codes or the like, that a fitted estimator is to decode."""
+    refuse_masked(X, "X")
+    if on_device(X):
+        return check_device_array(estimator, X, None)
+    return check_array(X, dtype=DTYPES)
 
 
 def _without_duplicates(X: Any) -> Any:
