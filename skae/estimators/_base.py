@@ -120,6 +120,8 @@ class BaseAutoencoder(
             to float64. A C-contiguous array of these types is not copied; if it is a
             ``numpy.memmap``, it may be larger than memory. Sparse X, of any format,
             gives the same weights as dense X; see the notes. NaN is a missing entry.
+            With scikit-learn's ``array_api_dispatch``, an array of CuPy stays on its
+            GPU, and results follow it there.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
