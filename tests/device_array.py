@@ -21,7 +21,18 @@ FUNCTIONS = {
     *("empty", "zeros", "ones", "full", "asarray", "array"),
     *("empty_like", "zeros_like", "ones_like", "broadcast_to", "copyto", "take"),
     *("where", "clip", "sum", "dot", "stack", "concatenate", "isfinite", "arange"),
-    *("count_nonzero", "max", "min", "amax", "amin", "mean", "any", "all", "norm"),
+    *(
+        "count_nonzero",
+        "max",
+        "min",
+        "amax",
+        "amin",
+        "mean",
+        "any",
+        "all",
+        "norm",
+        "shape",
+    ),
 }
 REFUSED_ARGUMENTS = {"take": "mode", "max": "where", "min": "where", "sum": "where"}
 NO_UFUNCS = {"vecdot", "matvec", "vecmat"}
@@ -59,7 +70,9 @@ class DeviceArray(NDArrayOperatorsMixin):
         )
         if out is not None:
             return out
-        return None if result is None else DeviceArray(result)
+        if isinstance(result, np.ndarray | np.generic):
+            return DeviceArray(result)
+        return result
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed.")
@@ -125,7 +138,7 @@ def _method(name):
 
 for _name in (
     *("reshape", "astype", "copy", "view", "ravel"),
-    *("sum", "max", "min", "mean", "any", "all"),
+    *("sum", "max", "min", "mean", "any", "all", "argmax"),
 ):
     setattr(DeviceArray, _name, _method(_name))
 

@@ -97,6 +97,15 @@ def integers_at(
     return found
 
 
+def _integers(
+    seed: int, draw: int, start: int, shape: tuple[int, int], like: Any
+) -> Any:
+    """16 random bits for each entry of rows, where ``like`` lies."""
+    if on_device(like):
+        return integers_beside(like, seed, draw, start, shape)
+    return uniform_integers(seed, draw, start, shape)
+
+
 def _is_below(u: np.ndarray, threshold: int) -> np.ndarray:
     """u < threshold, for a threshold of up to 2¹⁶."""
     # uint16 does not hold 2¹⁶: there NumPy 2.0.0 crashes on arrays with gaps.
@@ -255,10 +264,7 @@ class Noise:
         corrupted : ndarray of bool or None
             Which entries are corrupted; None where it is all of them.
         """
-        if on_device(X):
-            u = integers_beside(X, self.seed, draw, start, X.shape)
-        else:
-            u = uniform_integers(self.seed, draw, start, X.shape)
+        u = _integers(self.seed, draw, start, X.shape, X)
         return self.corruption(X, u, out)
 
     def factors(
@@ -304,7 +310,7 @@ class Dropout:
 
     def __call__(self, start: int, draw: int, out: np.ndarray) -> None:
         """Write to ``out``, (rows, units), whose first row is row ``start``."""
-        u = uniform_integers(self.seed, draw, start, out.shape)
+        u = _integers(self.seed, draw, start, out.shape, out)
         np.multiply(u >= self.threshold, out.dtype.type(1 / self.keep), out=out)
 
     def factors(

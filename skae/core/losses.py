@@ -152,7 +152,7 @@ class CrossEntropy:
         Z: np.ndarray, T: np.ndarray, output: "protocols.Output", scratch: _Scratch
     ) -> np.ndarray:
         """Return ℓ, (rows,), and overwrite Z with ∂ℓ/∂Z."""
-        highest = np.arange(len(Z)), Z.argmax(axis=1)
+        highest = np.arange(len(Z), like=Z), Z.argmax(axis=1)
         Z -= Z[highest][:, np.newaxis]
         losses = -vecdot(T, Z)
         np.exp(Z, out=Z)

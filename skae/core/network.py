@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skae.core.arrays import number, on_host
 from skae.core.blocks import Block, Sums, Workspace
 from skae.core.corruptions import Dropout
 from skae.core.losses import TARGET_LOSSES, check_output
@@ -165,7 +166,7 @@ class NetworkObjective(NetworkModel):
         for layer, k in enumerate(hidden, 1):
             for name in ("codes", "factors"):
                 shapes[name, layer] = partial(_columns, k)
-        return Workspace(self, shapes, max_rows)
+        return Workspace(self, shapes, max_rows, self.like)
 
     def kept_shape(self, rows: int) -> tuple[int, int]:
         """A network keeps nothing."""
@@ -237,7 +238,7 @@ class NetworkObjective(NetworkModel):
         losses = self._losses(delta, block, workspace)
         if block.weights is not None:
             losses = losses * block.weights
-        return H, delta, float(losses.sum(dtype=np.float64))
+        return H, delta, number(losses.sum(dtype=np.float64))
 
     def _losses(
         self, delta: np.ndarray, block: Block, workspace: Workspace
@@ -381,11 +382,19 @@ class NetworkObjective(NetworkModel):
         layers = zip(
             self.alphas, parameters.coefs, gradient.coefs, self.anchors, strict=True
         )
+        # Each of them, under a key of its own, before any is asked for.
+        parts: dict[Any, Any] = {"loss": total.terms["loss"]}
+        for index, layer in enumerate(layers):
+            parts["decay", index] = add_decay(*layer)
+        if any(self.l1):
+            sums = enumerate(map(absolute_sum, parameters.coefs))
+            parts |= {("l1", index): total for index, total in sums}
+        parts = on_host(parts)
         terms = {
-            "loss": total.terms["loss"] / weight_sum,
-            "decay": sum(add_decay(*layer) for layer in layers),
+            "loss": parts["loss"] / weight_sum,
+            "decay": sum(parts["decay", index] for index in self._layers),
         }
         if any(self.l1):
-            pairs = zip(self.l1, parameters.coefs, strict=True)
-            terms["l1"] = sum(weight * absolute_sum(W) for weight, W in pairs)
+            l1 = enumerate(self.l1)
+            terms["l1"] = sum(weight * parts["l1", index] for index, weight in l1)
         return sum(terms.values()), total.gradient, terms

@@ -103,7 +103,9 @@ class BatchEngine:
         weights = None
         if data.weights is not None:
             weights = beside(data.weights[index], data.local_rows.like)
-        targets = None if data.targets is None else data.targets.given[index]
+        targets = None
+        if data.targets is not None:
+            targets = data.targets.given[beside(index, data.local_rows.like)]
         return Block(self._rows(index), weights, 0, targets)
 
     def _updated_mean(self, sums: np.ndarray, block: Block) -> np.ndarray:

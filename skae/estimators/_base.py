@@ -34,7 +34,6 @@ from skae.estimators._parameters import (
     DocLinkMixin,
     OutputMixin,
     ScaledCodesMixin,
-    check_on_device,
     check_works,
     fraction_of_zeros,
     n_units,
@@ -303,7 +302,6 @@ class BaseAutoencoder(
         if entry_weight is not None:
             given.weigh_entries(entry_weight)
         check_works(self, given, self.solver)
-        check_on_device(self, given)
         data = given.data()
         self._check_data(data)
         return data, given

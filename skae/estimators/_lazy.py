@@ -6,6 +6,7 @@ of other libraries, fitted attributes, too, are of X's kind.
 
 from collections.abc import Callable
 from functools import partial, wraps
+from inspect import signature
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
@@ -113,13 +114,16 @@ def _following(method: Method, name: str) -> Method:
         foreign = any(map(is_foreign, given)) and dispatches()
         if not (elsewhere or foreign):
             return method(self, X, *args, **kwargs)
-        args = tuple(map(host_of, args))
-        kwargs = {key: host_of(value) for key, value in kwargs.items()}
         if elsewhere:
-            result = method(self, X, *args, **kwargs)
+            bound = signature(method).bind(self, X, *args, **kwargs)
+            for key in {*bound.arguments} - {"self", "X", "X_unlabeled"}:
+                bound.arguments[key] = host_of(bound.arguments[key])
+            result = method(*bound.args, **bound.kwargs)
             if fits:
                 vars(self).update(vars(fitted_outward(self, outward(X))))
-            return result
+            return _numeric_outward(result, X)
+        args = tuple(map(host_of, args))
+        kwargs = {key: host_of(value) for key, value in kwargs.items()}
         if not is_foreign(X):
             return method(self, X, *args, **kwargs)
         inner = converted(self, inward)
@@ -128,11 +132,16 @@ def _following(method: Method, name: str) -> Method:
             self.__dict__ = vars(fitted_outward(inner, outward(X)))
         if result is inner:
             return self
-        if isinstance(result, np.ndarray) and result.dtype.kind in "biuf":
-            return outward(X)(result)
-        return result
+        return _numeric_outward(result, X)
 
     return cast("Method", either)
+
+
+def _numeric_outward(result: Any, X: Any) -> Any:
+    """An array of numbers of NumPy's as one of X's kind; anything else as it is."""
+    if isinstance(result, np.ndarray) and result.dtype.kind in "biuf":
+        return outward(X)(result)
+    return result
 
 
 def _fitted(estimator: Any) -> Any:

@@ -140,7 +140,9 @@ def nested_prefixes(prefixes, n_components):
 
 
 def check_works(estimator, given, solver):
-    """Refuse what needs all rows in this process where rows lie elsewhere."""
+    """Refuse what needs all rows in this process, or NumPy's, where they are not."""
+    if given.on_device:
+        _check_on_device(estimator)
     if given.local:
         return
     elsewhere = METHODS[solver].elsewhere
@@ -154,10 +156,8 @@ def check_works(estimator, given, solver):
         )
 
 
-def check_on_device(estimator, given):
+def _check_on_device(estimator):
     """Refuse what needs NumPy's arrays where rows lie on a device."""
-    if not given.on_device:
-        return
     name, remedy = type(estimator).__name__, "or pass X.get(), a copy of NumPy's."
     if getattr(estimator, "_skl_callbacks", None):
         raise ValueError(

@@ -23,6 +23,7 @@ from skae.rows.data import LocalRows
 from skae.rows.dense import DenseRows, RowsInBlocks
 from skae.rows.lengths import even_length
 from skae.rows.moments import Moments, dense_moments
+from skae.rows.protocols import Compute
 
 Result = TypeVar("Result")
 
@@ -86,8 +87,10 @@ class DeviceRows(DenseRows):
     def network(
         self, *args: Any, reconstructs: bool, **kwargs: Any
     ) -> NetworkObjective:
-        """There is none: no estimator of networks takes arrays on a device."""
-        raise NotImplementedError("networks on a device")
+        """The objective for such rows, from arguments of ``NetworkObjective``."""
+        objective = super().network(*args, reconstructs=reconstructs, **kwargs)
+        objective.like = self.like
+        return objective
 
     def reduced(
         self, compute: Callable[[LocalRows, Any], Result], weights: Any = None
@@ -116,6 +119,19 @@ class DeviceRows(DenseRows):
     def picked(self, index: np.ndarray) -> LocalRows:
         """A copy of some rows."""
         return DeviceRows(self.X[beside(index, self.X)])
+
+    def mapped(
+        self, compute: Compute, n_columns: int, weights: np.ndarray | None = None
+    ) -> DeviceRows:
+        """Rows of ``compute(rows)``; zeros for rows of weight zero."""
+        array = compute(self)
+        if weights is not None:
+            array[beside(weights == 0, array)] = 0
+        return DeviceRows(array)
+
+    def after(self, dense: LocalRows) -> LocalRows:
+        """The rows of an array on the device, and then these."""
+        return DeviceRows(np.concatenate([dense.given, self.X]))
 
 
 def device_rows(estimator: Any, X: Any, order: str | None, reset: bool) -> DeviceRows:
@@ -149,8 +165,8 @@ def check_device_array(estimator: Any, X: Any, order: str | None) -> Any:
     if not getattr(estimator, "_goes_on_devices", False):
         raise ValueError(
             f"{name} does not compute on a device, and X is an array of {kind}; pass "
-            "X.get(), a copy of NumPy's. SparseAutoencoder, DenoisingAutoencoder and "
-            "ContractiveAutoencoder do compute on a device."
+            "X.get(), a copy of NumPy's. SparseAutoencoder, DenoisingAutoencoder, "
+            "ContractiveAutoencoder and the stacks do compute on a device."
         )
     if X.ndim != 2:
         raise ValueError(

@@ -13,9 +13,8 @@ import numpy as np
 from sklearn.utils import compute_sample_weight
 
 from skae._sklearn import check_sample_weight
-from skae.core.arrays import on_device, to_host
+from skae.core.arrays import beside, on_device, to_host
 from skae.rows.data import Data
-from skae.rows.dense import DenseRows
 from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments
 from skae.rows.protocols import Compute, Encode
@@ -100,13 +99,12 @@ class Arrays(Given):
 
     def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and the targets ``encode(y)``, in the dtype of X."""
-        targets = None
+        targets: Any = None
         if encode is not None:
             with np.errstate(over="ignore"):  # check_magnitude refuses these
                 targets = np.ascontiguousarray(encode(self.y), self.dtype)
-        return Data(
-            self.rows, self.weights, None if targets is None else DenseRows(targets)
-        )
+            targets = source(beside(targets, self.rows.like))
+        return Data(self.rows, self.weights, targets)
 
     def weigh_entries(self, entry_weight: Any) -> None:
         """Give the entries of the rows weights, of the shape of X."""

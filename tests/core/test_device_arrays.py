@@ -76,6 +76,49 @@ def test_an_evaluation_is_that_of_numpy_in_one_transfer(name, weights):
         assert numbers <= 10
 
 
+@pytest.mark.parametrize("draw", ["none", "there"])
+@pytest.mark.parametrize(
+    "output",
+    [
+        ("softmax", "cross_entropy"),
+        ("logistic", "log_loss"),
+        ("identity", "squared_error"),
+    ],
+    ids=lambda output: output[0],
+)
+def test_a_networks_evaluation_is_that_of_numpy_in_one_transfer(output, draw):
+    kind, loss = output
+    targets = np.eye(3)[np.arange(len(X)) % 3]
+    sizes, s = (12, 6, 4, 3), WEIGHTS["zeros"]
+    options = {
+        **{"output": kind, "loss": loss, "alphas": [0.1, 0.0, 0.2]},
+        **{"reconstructs": False, "l1": [0, 0.1, 0]},
+    }
+    found = []
+    for rows in (DenseRows(X), DeviceRows(on_test_device(X))):
+        # Dropout is other noise there, if there is any.
+        dropout = [0.2, 0.0, 0.3] if draw == "there" else None
+        network = rows.network(sizes, ["logistic", "tanh"], dropout=dropout, **options)
+        theta = beside(network.start(np.random.RandomState(0)), rows.like)
+        y = beside(targets, rows.like)
+        with ThreadEngine(network, rows, s, targets=y) as engine:
+            engine.draw = 0 if draw == "there" else None
+            del TRANSFERS[:]
+            value, gradient, parts = engine(theta)
+            transfers = [*TRANSFERS]
+            found.append((value, to_host(gradient).copy(), parts))
+            assert type(engine.data_loss(theta)) is float
+    here, there = found
+    (numbers,) = transfers
+    assert numbers <= 10
+    if draw == "there":
+        assert there[0] == pytest.approx(here[0], rel=0.2)
+        return
+    assert there[0] == pytest.approx(here[0], rel=1e-12)
+    np.testing.assert_allclose(there[1], here[1], atol=1e-13)
+    assert there[2] == pytest.approx(here[2], rel=1e-12)
+
+
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_moments_and_ranges_come_to_the_host(weights):
     rows, s = DeviceRows(on_test_device(X)), WEIGHTS[weights]

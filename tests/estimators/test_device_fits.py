@@ -16,18 +16,21 @@ from skae import (
     SparseAutoencoder,
     SparseCoding,
     StackedAutoencoder,
+    StackedAutoencoderClassifier,
+    StackedAutoencoderRegressor,
     TopKAutoencoder,
 )
 from skae.rows.device import DeviceRows
 from skae.training.stages import GROWTH
 
-X = load_digits().data[:200, 8:40] / 16
+X, LABELS = load_digits(return_X_y=True)
+X, LABELS = X[:200, 8:40] / 16, LABELS[:200]
 WEIGHTS = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
 ARRAYS = {
     *("components_", "intercept_hidden_", "decoder_components_", "mean_activation_"),
     *("intercept_visible_", "code_scale_", "loss_curve_"),
 }
-pytestmark = pytest.mark.filterwarnings("ignore:Training (stopped|of)")
+pytestmark = pytest.mark.filterwarnings("ignore:(Training|Fine-tuning) (stopped|of)")
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +157,74 @@ def test_denoising_draws_noise_on_the_device(corruption, solver):
     assert 0.01 < np.mean((host(noisy) - X) ** 2) < 0.2
 
 
+STACK = {"hidden_layer_sizes": (8, 5), "max_iter": 10, "random_state": 0}
+STACKS = {
+    "autoencoder": StackedAutoencoder(**STACK, autoencoder="sparse"),
+    "from random weights, adam": StackedAutoencoder(
+        **STACK | {"max_iter": 3}, autoencoder=None, solver="adam"
+    ),
+    "classifier": StackedAutoencoderClassifier(
+        **STACK, autoencoder="contractive", decay="start"
+    ),
+    "early stopping": StackedAutoencoderClassifier(
+        **STACK, autoencoder="sparse", early_stopping=True
+    ),
+    "many labels": StackedAutoencoderClassifier(**STACK, autoencoder="sparse"),
+    "regressor": StackedAutoencoderRegressor(**STACK, autoencoder="sparse"),
+}
+Y = {
+    "classifier": LABELS,
+    "early stopping": LABELS,
+    "many labels": np.stack([LABELS % 2, LABELS > 4], axis=1).astype(int),
+    "regressor": X[:, :2] + LABELS[:, np.newaxis] / 9,
+}
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("name", STACKS)
+def test_stacks_follow_x(name, weights):
+    there, y = on_test_device(X), Y.get(name)
+    here, device = clone(STACKS[name]), clone(STACKS[name])
+    here.fit(X, y, sample_weight=weights)
+    device.fit(there, None if y is None else on_test_device(y), sample_weight=weights)
+    kept = {k for k, v in vars(device).items() if isinstance(v, np.ndarray)}
+    assert kept <= {"classes_"}
+    assert all(isinstance(W, DeviceArray) for W in device.coefs_)
+    for layer in device.layers_ or ():
+        assert isinstance(layer.components_, DeviceArray)
+        assert isinstance(layer.code_scale_, DeviceArray)
+    assert device.loss_ == pytest.approx(here.loss_, rel=1e-7)
+    for method in ("transform", "predict", "predict_proba", "predict_log_proba"):
+        if hasattr(device, method):
+            result = getattr(device, method)(there)
+            assert isinstance(result, DeviceArray)
+            expected = getattr(here, method)(X)
+            np.testing.assert_allclose(host(result), expected, rtol=1e-5, atol=1e-6)
+    assert device.score(there, y) == pytest.approx(here.score(X, y), abs=1e-6)
+
+
+def test_stacks_with_dropout_rows_without_labels_and_words():
+    there, words = on_test_device(X), np.array(["even", "odd"])[LABELS % 2]
+    options = {**STACK, "autoencoder": "sparse"}
+    dropout = StackedAutoencoderClassifier(
+        **options | {"max_iter": 60}, solver="adam", hidden_dropout=0.2
+    ).fit(there, words)
+    assert dropout.score(there, words) > 0.65
+    assert dropout.predict(there).dtype.kind == "U"
+    here = StackedAutoencoderClassifier(**options)
+    device = clone(here)
+    here.fit(X[:100], LABELS[:100], X_unlabeled=X[100:])
+    device.fit(there[:100], LABELS[:100], X_unlabeled=there[100:])
+    assert device.loss_ == pytest.approx(here.loss_, rel=1e-7)
+    device.set_params(warm_start=True).fit(there[:100], LABELS[:100])
+    with pytest.raises(ValueError, match="X and X_unlabeled must be arrays of the sam"):
+        clone(here).fit(there[:100], LABELS[:100], X_unlabeled=X[100:])
+    with pytest.raises(ValueError, match="X and X_unlabeled must be arrays of the sam"):
+        clone(here).fit(X[:100], LABELS[:100], X_unlabeled=there[100:])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        clone(here).fit(there, LABELS[:100])
+
+
 def test_growing_samples_stay_on_the_device(monkeypatch):
     monkeypatch.setattr(
         "skae.training.stages.GROWTH", type(GROWTH)(150, 40, 2, 0.5, 10)
@@ -223,7 +294,10 @@ def test_another_kind_is_refused_as_scikit_learn_does():
         (DenoisingAutoencoder(corruption=lambda X, U: X), "corruption=callable needs"),
         (SparseAutoencoder(l1_ratio=0.5), "l1_ratio=0.5 with solver='lbfgs' does not"),
         (SparseCoding(3), "SparseCoding does not compute on a device"),
-        (StackedAutoencoder(3), "StackedAutoencoder does not compute on a device"),
+        (
+            StackedAutoencoder(3, autoencoder="rbm", output_activation="logistic"),
+            r"BernoulliRBM\(.*\) cannot learn from arrays on a device",
+        ),
         (TopKAutoencoder(3), "TopKAutoencoder does not compute on a device"),
     ],
 )
