@@ -10,7 +10,6 @@ from inspect import signature
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
-import numpy as np
 from sklearn.base import TransformerMixin
 
 from skae.core.arrays import on_device
@@ -22,6 +21,7 @@ from skae.rows.array_api import (
     host_of,
     inward,
     is_foreign,
+    is_numeric,
     outward,
 )
 from skae.rows.dask_collections import compute, is_dask, lazily
@@ -138,10 +138,8 @@ def _following(method: Method, name: str) -> Method:
 
 
 def _numeric_outward(result: Any, X: Any) -> Any:
-    """An array of numbers of NumPy's as one of X's kind; anything else as it is."""
-    if isinstance(result, np.ndarray) and result.dtype.kind in "biuf":
-        return outward(X)(result)
-    return result
+    """An array of numbers as one of X's kind; anything else as it is."""
+    return outward(X)(result) if is_numeric(result) else result
 
 
 def _fitted(estimator: Any) -> Any:

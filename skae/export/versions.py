@@ -57,7 +57,8 @@ class VersionedMixin:
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to save: attributes and version.
 
-        Arrays on a device are saved as NumPy's, so that a file loads without one.
+        Arrays on a device are saved as NumPy's, and tensors on one as those of the
+        CPU, so that a file loads without a device.
         """
         state: Any = super().__getstate__()
         return {**_on_host(state), "_skae_version": __version__}
@@ -99,7 +100,10 @@ def _on_host(value: Any) -> Any:
         return {name: _on_host(item) for name, item in value.items()}
     if type(value) in (list, tuple):
         return type(value)(map(_on_host, value))
-    return to_host(value) if on_device(value) else value
+    if on_device(value):
+        return to_host(value)
+    where = getattr(getattr(value, "device", None), "type", "cpu")
+    return value.cpu() if where != "cpu" else value
 
 
 def _defaults(cls: type) -> dict[str, Any]:

@@ -4,12 +4,14 @@ With ``sklearn.set_config(array_api_dispatch=True)``, X may be of another librar
 NumPy. Arrays on a device stay there: see ``skae.rows.device``. Others that lie in the
 host's memory, tensors of torch and arrays of array-api-strict, are computed with as
 NumPy's: what goes in is converted to NumPy's, without a copy where the library allows
-it, and what comes out is converted back.
+it, and what comes out is converted back. Tensors of torch on a GPU are computed with as
+arrays of CuPy that share their memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ from sklearn import get_config
 from skae._sklearn import to_numpy
 from skae.core.arrays import beside, on_device, to_host
 
-# Packages whose arrays in the host's memory go through NumPy.
+# Packages whose arrays go through NumPy or, on a GPU, through CuPy.
 _THROUGH_NUMPY = {"torch", "array_api_strict"}
 _MOVE = (
     "You can move the estimator to the same namespace and device as X with: "
@@ -48,7 +50,7 @@ _NUMPY = Kind("numpy", "")
 
 
 def is_foreign(array: Any) -> bool:
-    """Whether this is an array that goes through NumPy, and comes back."""
+    """Whether this is an array that goes through NumPy or CuPy, and comes back."""
     if isinstance(array, np.ndarray):
         return False
     package = type(array).__module__.partition(".")[0]
@@ -61,29 +63,44 @@ def dispatches() -> bool:
 
 
 def inward(array: Any) -> Any:
-    """An array of NumPy's for one of another library; anything else as it is.
-
-    Of a tensor on a GPU there is none.
-    """
+    """An array of NumPy's or CuPy's for a foreign one; anything else as it is."""
     if not is_foreign(array):
         return array
-    device = getattr(array, "device", None)
-    if getattr(device, "type", "cpu") != "cpu":
+    where = getattr(array.device, "type", "cpu")
+    if where == "cpu":
+        return to_numpy(array)
+    if where != "cuda":
         raise ValueError(
-            f"An array of {Kind.of(array).package} on {device} would have to be copied "
-            "to the host's memory; pass it as an array of CuPy's, which shares its "
-            "memory: cupy.from_dlpack(X)."
+            f"X is a tensor on {array.device}, on which skae does not compute; use one "
+            "on the CPU, X.cpu(), or on an NVIDIA GPU."
         )
-    return to_numpy(array)
+    return _shared_with_cupy(array)
+
+
+def _shared_with_cupy(tensor: Any) -> Any:
+    try:
+        import cupy
+    except ImportError as error:
+        raise ValueError(
+            "X is a tensor on a GPU, on which skae computes with CuPy, which is not "
+            'installed: pip install "skae[gpu]"; or use X.cpu().'
+        ) from error
+    return cupy.from_dlpack(tensor.detach())
 
 
 def outward(like: Any) -> Convert:
-    """What makes numeric arrays of NumPy's such as ``like``, on its device."""
+    """What makes numeric arrays such as ``like``, on its device."""
     if on_device(like):
         return lambda array: beside(array, like)
-    module = __import__(Kind.of(like).package)
+    module = import_module(Kind.of(like).package)
     device = like.device
-    return lambda array: module.asarray(array, device=device)
+
+    def convert(array: Any) -> Any:
+        if on_device(array):
+            return module.from_dlpack(array)
+        return module.asarray(array, device=device)
+
+    return convert
 
 
 def converted(value: Any, convert: Convert) -> Any:
@@ -115,17 +132,17 @@ def fitted_outward(estimator: Any, convert: Convert) -> Any:
     """
 
     def of_numbers(array: Any) -> Any:
-        return convert(array) if _is_numeric(array) else array
+        return convert(array) if is_numeric(array) else array
 
     copy = with_attributes(estimator, lambda value: value)
     for name, value in vars(estimator).items():
-        fitted = name.endswith("_") or _is_numeric(value)
+        fitted = name.endswith("_") or is_numeric(value)
         if fitted and name != "classes_":
             copy.__dict__[name] = _outward(value, of_numbers)
     return copy
 
 
-def _is_numeric(value: Any) -> bool:
+def is_numeric(value: Any) -> bool:
     """Whether it is an array, of numbers if it is one of NumPy's."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "biuf"
@@ -180,4 +197,6 @@ def check_same_kind(estimator: Any, fitted: Any, X: Any, method: str) -> None:
 
 def host_of(array: Any) -> Any:
     """An array of NumPy's for one of another library or of a device; else itself."""
-    return to_host(array) if on_device(array) else inward(array)
+    if is_foreign(array):
+        return to_numpy(array)
+    return to_host(array) if on_device(array) else array

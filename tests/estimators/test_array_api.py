@@ -4,10 +4,12 @@ scikit-learn's own checks of this are run by tests/test_common.py.
 """
 
 import pickle
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from device_array import on_test_device
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -162,13 +164,56 @@ def test_tensors_are_not_copied(dispatch):
     assert inward(tensor.requires_grad_()).ctypes.data == tensor.data_ptr()
 
 
-def test_a_tensor_on_a_gpu_is_sent_to_cupy():
-    class Tensor:
-        shape, device = (3, 2), SimpleNamespace(type="cuda")
+class Tensor:
+    """As far as we look: a tensor of torch on a GPU, around an array of the device."""
 
-    Tensor.__module__ = "torch"
-    with pytest.raises(ValueError, match=r"cupy\.from_dlpack\(X\)"):
-        inward(Tensor())
+    __module__ = "torch"
+    device = SimpleNamespace(type="cuda")
+
+    def __init__(self, array):
+        self.array, self.shape = array, array.shape
+
+
+def test_a_tensor_on_a_gpu_is_computed_with_as_cupys(dispatch, monkeypatch):
+    def asarray(array, device):
+        assert device is Tensor.device
+        return Tensor(on_test_device(array))
+
+    torch = SimpleNamespace(from_dlpack=Tensor, asarray=asarray)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(
+        "skae.rows.array_api._shared_with_cupy", lambda tensor: tensor.array
+    )
+    tensor = Tensor(on_test_device(X))
+    here = SparseAutoencoder(**SHORT).fit(X)
+    there = SparseAutoencoder(**SHORT).fit(tensor)
+    for attribute in ("components_", "mean_activation_", "code_scale_", "loss_curve_"):
+        value = getattr(there, attribute)
+        assert isinstance(value, Tensor)
+        np.testing.assert_allclose(
+            value.array.get(), getattr(here, attribute), rtol=1e-8
+        )
+    for method in ("transform", "predict", "score_samples", "fit_transform"):
+        result = getattr(there, method)(tensor)
+        assert isinstance(result, Tensor)
+        expected = getattr(here, method)(X)
+        np.testing.assert_allclose(result.array.get(), expected, rtol=1e-8)
+    assert there.score(tensor) == pytest.approx(here.score(X))
+    with pytest.raises(ValueError, match="same namespace"):
+        there.transform(X)
+    monkeypatch.setattr(Tensor, "cpu", lambda self: "of the CPU", raising=False)
+    saved = there.__getstate__()
+    assert saved["components_"] == saved["loss_curve_"] == "of the CPU"
+
+
+def test_a_tensor_elsewhere_is_refused(monkeypatch):
+    tensor = Tensor(X)
+    monkeypatch.setitem(sys.modules, "cupy", None)  # not installed
+    with pytest.raises(ValueError, match=r'pip install "skae\[gpu\]"'):
+        inward(tensor)
+    tensor.device = SimpleNamespace(type="mps")
+    with pytest.raises(ValueError, match=r"X\.cpu\(\)"):
+        inward(tensor)
 
 
 def test_kinds():
