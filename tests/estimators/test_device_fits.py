@@ -137,14 +137,16 @@ def _evaluations(estimator, max_iter):
 
 
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
-@pytest.mark.parametrize("corruption", ["masking", "gaussian", "salt_and_pepper"])
+@pytest.mark.parametrize(
+    "corruption", ["auto", "masking", "gaussian", "salt_and_pepper"]
+)
 def test_denoising_draws_noise_on_the_device(corruption, solver):
     model = DenoisingAutoencoder(
         **SHORT | {"max_iter": 40},
         corruption=corruption,
         corruption_level=0.2,
         solver=solver,
-        emphasis=None if corruption == "gaussian" else (1, 0.5),
+        emphasis=None if corruption in ("auto", "gaussian") else (1, 0.5),
         output_activation="logistic",
     )
     there = on_test_device(X)
