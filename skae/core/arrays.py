@@ -14,12 +14,10 @@ and refuse ``__array__``.
 """
 
 import sys
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-
-Key = TypeVar("Key", bound=Hashable)
 
 # Reference for ``like=`` where arrays lie on the host.
 HOST = np.empty(0)
@@ -84,16 +82,10 @@ def number(scalar: Any) -> Any:
     return float(scalar) if isinstance(scalar, np.generic) else scalar
 
 
-def on_host(values: Mapping[Key, Any]) -> dict[Key, float]:
+def on_host(values: Sequence[Any]) -> list[float]:
     """All values as floats; those that lie on a device come in one transfer."""
-    elsewhere = {n: v for n, v in values.items() if not isinstance(v, float | int)}
-    if not elsewhere:
-        return dict(values)
-    fetched = dict(zip(elsewhere, _fetched([*elsewhere.values()]), strict=True))
-    return {name: fetched.get(name, value) for name, value in values.items()}
-
-
-def _fetched(scalars: Sequence[Any]) -> list[float]:
-    """Arrays () of a device as floats."""
-    fetched: list[float] = to_host(np.stack(scalars)).tolist()
-    return fetched
+    there = [value for value in values if not isinstance(value, float | int)]
+    if not there:
+        return [*values]
+    fetched = iter(to_host(np.stack(there)).tolist())
+    return [v if isinstance(v, float | int) else next(fetched) for v in values]

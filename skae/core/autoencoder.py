@@ -424,28 +424,27 @@ class AutoencoderObjective(AutoencoderModel):
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
         D, its_gradient = parameters.decoder[:-1], gradient.decoder[:-1]
-        # Each of them, under a key of its own, before any is asked for.
-        parts: dict[Any, Any] = {("sum", t): sums for t, sums in total.terms.items()}
-        parts["decay", 0] = add_decay(
-            self.alpha[0], parameters.encoder, gradient.encoder
-        )
-        parts["decay", 1] = add_decay(self.alpha[1], D, its_gradient)
-        if mean is not None:
-            parts |= {("mean", t): t.value(mean) for t in self._mean_terms}
+        # All of them before any is asked for: they may have to come from a device.
+        values = [
+            *total.terms.values(),
+            add_decay(self.alpha[0], parameters.encoder, gradient.encoder),
+            add_decay(self.alpha[1], D, its_gradient),
+        ]
+        of_mean = [] if mean is None else self._mean_terms
+        values += [term.value(mean) for term in of_mean]
         if any(self.l1):
-            parts |= {("l1", 0): absolute_sum(parameters.encoder)}
-            parts |= {("l1", 1): absolute_sum(D)}
-        parts = on_host(parts)
-        decay = parts["decay", 0]
-        decay += parts["decay", 1]
-        means = {name: parts["sum", name] / weight_sum for name in total.terms}
-        if mean is not None:
-            for term in self._mean_terms:
-                means[term.name] += parts["mean", term]
+            values += map(absolute_sum, (parameters.encoder, D))
+        values, n = on_host(values), len(total.terms)
+        decay, others = values[n] + values[n + 1], values[n + 2 :]
+        sums = zip(total.terms, values[:n], strict=True)
+        means = {name: value / weight_sum for name, value in sums}
+        for term, value in zip(of_mean, others, strict=False):
+            means[term.name] += value
         # In this order everywhere: floating-point sums depend on it.
         terms = {"reconstruction": means.pop("reconstruction"), "decay": decay, **means}
         if any(self.l1):
-            terms["l1"] = sum(l1 * parts["l1", i] for i, l1 in enumerate(self.l1))
+            sizes = zip(self.l1, others[-2:], strict=True)
+            terms["l1"] = sum(l1 * size for l1, size in sizes)
         return sum(terms.values()), total.gradient, terms
 
 

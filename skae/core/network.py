@@ -382,19 +382,14 @@ class NetworkObjective(NetworkModel):
         layers = zip(
             self.alphas, parameters.coefs, gradient.coefs, self.anchors, strict=True
         )
-        # Each of them, under a key of its own, before any is asked for.
-        parts: dict[Any, Any] = {"loss": total.terms["loss"]}
-        for index, layer in enumerate(layers):
-            parts["decay", index] = add_decay(*layer)
+        # All of them before any is asked for: they may have to come from a device.
+        values = [total.terms["loss"], *(add_decay(*layer) for layer in layers)]
         if any(self.l1):
-            sums = enumerate(map(absolute_sum, parameters.coefs))
-            parts |= {("l1", index): total for index, total in sums}
-        parts = on_host(parts)
-        terms = {
-            "loss": parts["loss"] / weight_sum,
-            "decay": sum(parts["decay", index] for index in self._layers),
-        }
+            values += map(absolute_sum, parameters.coefs)
+        loss, *others = on_host(values)
+        n = self.depth + 1
+        terms = {"loss": loss / weight_sum, "decay": sum(others[:n])}
         if any(self.l1):
-            l1 = enumerate(self.l1)
-            terms["l1"] = sum(weight * parts["l1", index] for index, weight in l1)
+            sizes = zip(self.l1, others[n:], strict=True)
+            terms["l1"] = sum(weight * size for weight, size in sizes)
         return sum(terms.values()), total.gradient, terms
