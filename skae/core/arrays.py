@@ -24,6 +24,7 @@ HOST = np.empty(0)
 # Packages of arrays on a device, and their class.
 PACKAGES = {"cupy": "ndarray"}
 _registered: list[type] = []
+_NUMBERS = float, int
 
 
 def register(kind: type) -> None:
@@ -84,8 +85,8 @@ def number(scalar: Any) -> Any:
 
 def on_host(values: Sequence[Any]) -> list[float]:
     """All values as floats; those that lie on a device come in one transfer."""
-    there = [value for value in values if not isinstance(value, float | int)]
+    there = [value for value in values if not isinstance(value, _NUMBERS)]
     if not there:
         return [*values]
     fetched = iter(to_host(np.stack(there)).tolist())
-    return [v if isinstance(v, float | int) else next(fetched) for v in values]
+    return [v if isinstance(v, _NUMBERS) else next(fetched) for v in values]
