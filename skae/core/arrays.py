@@ -14,7 +14,6 @@ and refuse ``__array__``.
 """
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ HOST = np.empty(0)
 # Packages of arrays on a device, and their class.
 PACKAGES = {"cupy": "ndarray"}
 _registered: list[type] = []
-_NUMBERS = float, int
+_NUMBERS, _OF_THE_HOST = (float, int), {float}
 
 
 def register(kind: type) -> None:
@@ -83,10 +82,10 @@ def number(scalar: Any) -> Any:
     return float(scalar) if isinstance(scalar, np.generic) else scalar
 
 
-def on_host(values: Sequence[Any]) -> list[float]:
+def on_host(values: list[Any]) -> list[float]:
     """All values as floats; those that lie on a device come in one transfer."""
+    if {*map(type, values)} == _OF_THE_HOST:
+        return values
     there = [value for value in values if not isinstance(value, _NUMBERS)]
-    if not there:
-        return [*values]
-    fetched = iter(to_host(np.stack(there)).tolist())
+    fetched = iter(to_host(np.stack(there)).tolist() if there else ())
     return [v if isinstance(v, _NUMBERS) else next(fetched) for v in values]
