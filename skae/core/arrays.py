@@ -23,7 +23,6 @@ HOST = np.empty(0)
 # Packages of arrays on a device, and their class.
 PACKAGES = {"cupy": "ndarray"}
 _registered: list[type] = []
-_NUMBERS, _OF_THE_HOST = (float, int), {float}
 
 
 def register(kind: type) -> None:
@@ -82,10 +81,14 @@ def number(scalar: Any) -> Any:
     return float(scalar) if isinstance(scalar, np.generic) else scalar
 
 
-def on_host(values: list[Any]) -> list[float]:
-    """All values as floats; those that lie on a device come in one transfer."""
-    if {*map(type, values)} == _OF_THE_HOST:
-        return values
-    there = [value for value in values if not isinstance(value, _NUMBERS)]
+def on_host(*groups: list[Any]) -> list[list[float]]:
+    """Lists of the same numbers as floats: all come in one transfer.
+
+    Some may be floats already, as of what is zero.
+    """
+    there = [v for group in groups for v in group if not isinstance(v, float)]
     fetched = iter(to_host(np.stack(there)).tolist() if there else ())
-    return [v if isinstance(v, _NUMBERS) else next(fetched) for v in values]
+    return [
+        [v if isinstance(v, float) else next(fetched) for v in group]
+        for group in groups
+    ]

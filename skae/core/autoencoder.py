@@ -424,27 +424,30 @@ class AutoencoderObjective(AutoencoderModel):
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
         D, its_gradient = parameters.decoder[:-1], gradient.decoder[:-1]
-        # All of them before any is asked for: they may have to come from a device.
-        values = [
-            *total.terms.values(),
+        sums, of_mean = total.terms, [] if mean is None else self._mean_terms
+        decays = [
             add_decay(self.alpha[0], parameters.encoder, gradient.encoder),
             add_decay(self.alpha[1], D, its_gradient),
         ]
-        of_mean = [] if mean is None else self._mean_terms
-        values += [term.value(mean) for term in of_mean]
-        if any(self.l1):
-            values += map(absolute_sum, (parameters.encoder, D))
-        values, n = on_host(values), len(total.terms)
-        decay, others = values[n] + values[n + 1], values[n + 2 :]
-        sums = zip(total.terms, values[:n], strict=True)
-        means = {name: value / weight_sum for name, value in sums}
-        for term, value in zip(of_mean, others, strict=False):
+        values = [term.value(mean) for term in of_mean]
+        sizes = [*map(absolute_sum, (parameters.encoder, D))] if any(self.l1) else []
+        if not isinstance(total.gradient, np.ndarray):
+            totals, decays, values, sizes = on_host(
+                [*sums.values()], decays, values, sizes
+            )
+            sums = dict(zip(sums, totals, strict=True))
+        means = {name: value / weight_sum for name, value in sums.items()}
+        for term, value in zip(of_mean, values, strict=True):
             means[term.name] += value
         # In this order everywhere: floating-point sums depend on it.
-        terms = {"reconstruction": means.pop("reconstruction"), "decay": decay, **means}
-        if any(self.l1):
-            sizes = zip(self.l1, others[-2:], strict=True)
-            terms["l1"] = sum(l1 * size for l1, size in sizes)
+        terms = {
+            "reconstruction": means.pop("reconstruction"),
+            "decay": decays[0] + decays[1],
+            **means,
+        }
+        if sizes:
+            l1 = zip(self.l1, sizes, strict=True)
+            terms["l1"] = sum(weight * size for weight, size in l1)
         return sum(terms.values()), total.gradient, terms
 
 

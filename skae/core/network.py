@@ -382,14 +382,12 @@ class NetworkObjective(NetworkModel):
         layers = zip(
             self.alphas, parameters.coefs, gradient.coefs, self.anchors, strict=True
         )
-        # All of them before any is asked for: they may have to come from a device.
-        values = [total.terms["loss"], *(add_decay(*layer) for layer in layers)]
-        if any(self.l1):
-            values += map(absolute_sum, parameters.coefs)
-        loss, *others = on_host(values)
-        n = self.depth + 1
-        terms = {"loss": loss / weight_sum, "decay": sum(others[:n])}
-        if any(self.l1):
-            sizes = zip(self.l1, others[n:], strict=True)
-            terms["l1"] = sum(weight * size for weight, size in sizes)
+        loss, decays = total.terms["loss"], [add_decay(*layer) for layer in layers]
+        sizes = [*map(absolute_sum, parameters.coefs)] if any(self.l1) else []
+        if not isinstance(total.gradient, np.ndarray):
+            (loss,), decays, sizes = on_host([loss], decays, sizes)
+        terms = {"loss": loss / weight_sum, "decay": sum(decays)}
+        if sizes:
+            l1 = zip(self.l1, sizes, strict=True)
+            terms["l1"] = sum(weight * size for weight, size in l1)
         return sum(terms.values()), total.gradient, terms

@@ -180,6 +180,6 @@ def test_host_and_device_are_told_apart():
     with pytest.raises(TypeError):
         np.add(array, X)
     del TRANSFERS[:]
-    mixed = on_host([array.sum(), 1.0, array.max()])
-    assert mixed == [pytest.approx(X.sum()), 1.0, X.max()]
+    mixed = on_host([array.sum(), 1.0], [], [array.max()])
+    assert mixed == [[pytest.approx(X.sum()), 1.0], [], [X.max()]]
     assert TRANSFERS == [2]
