@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 import numpy as np
 from sklearn.utils import _safe_indexing
+from sklearn.utils._array_api import _convert_to_numpy, get_namespace
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.metadata_routing import _routing_enabled
@@ -43,6 +44,7 @@ __all__ = [
     "params_of_rows",
     "routes_metadata",
     "rows_of",
+    "to_numpy",
     "validate_params",
 ]
 
@@ -123,3 +125,10 @@ def rows_of(X, index):
 def params_of_rows(X, params, index):
     """Parameters of a method for some rows of X: of those with a row each, theirs."""
     return _check_method_params(X, params, index)
+
+
+def to_numpy(array):
+    """An array of another library in the host's memory as one of NumPy's."""
+    if hasattr(array, "detach"):  # a tensor may have a gradient
+        array = array.detach()
+    return _convert_to_numpy(array, get_namespace(array)[0])

@@ -59,7 +59,7 @@ NUMPY_ONLY = {"core", "solvers", "_version", "_warnings"}  # and the standard li
 NO_SKLEARN = {"training"}
 OPTIONAL = {
     *("matplotlib", "torch", "dask", "distributed", "rich", "pandas", "polars"),
-    *("onnx", "skl2onnx", "onnxruntime", "skops"),
+    *("onnx", "skl2onnx", "onnxruntime", "skops", "cupy"),
 }
 MAX_CODE_LINES = 300
 MAX_FILES = {"estimators": 19}

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skae.core.arrays import number, on_host
 from skae.core.autoencoder_model import AutoencoderModel, AutoencoderParameters
 from skae.core.blocks import Block, Sums, Workspace
 from skae.core.losses import LOSSES, check_output
@@ -161,7 +162,7 @@ class AutoencoderObjective(AutoencoderModel):
             "gathered": lambda rows: (rows, self.block_width),
             "spare": lambda rows: (2, rows, d),
         }
-        return Workspace(self, shapes, max_rows)
+        return Workspace(self, shapes, max_rows, self.like)
 
     @property
     def block_width(self) -> int:
@@ -317,7 +318,7 @@ class AutoencoderObjective(AutoencoderModel):
         losses = self._losses(Z, forward, workspace)  # Z is δ from here on
         if forward.weights is not None:
             losses = losses * forward.weights
-        return Z, float(losses.sum(dtype=np.float64))
+        return Z, number(losses.sum(dtype=np.float64))
 
     def _losses(
         self, Z: np.ndarray, forward: Forward, workspace: Workspace
@@ -423,17 +424,30 @@ class AutoencoderObjective(AutoencoderModel):
         total.gradient *= 1 / weight_sum
         gradient = self.parameters(total.gradient)
         D, its_gradient = parameters.decoder[:-1], gradient.decoder[:-1]
-        decay = add_decay(self.alpha[0], parameters.encoder, gradient.encoder)
-        decay += add_decay(self.alpha[1], D, its_gradient)
-        means = {name: value / weight_sum for name, value in total.terms.items()}
-        if mean is not None:
-            for term in self._mean_terms:
-                means[term.name] += term.value(mean)
+        sums, of_mean = total.terms, [] if mean is None else self._mean_terms
+        decays = [
+            add_decay(self.alpha[0], parameters.encoder, gradient.encoder),
+            add_decay(self.alpha[1], D, its_gradient),
+        ]
+        values = [term.value(mean) for term in of_mean]
+        sizes = [*map(absolute_sum, (parameters.encoder, D))] if any(self.l1) else []
+        if not isinstance(total.gradient, np.ndarray):
+            totals, decays, values, sizes = on_host(
+                [*sums.values()], decays, values, sizes
+            )
+            sums = dict(zip(sums, totals, strict=True))
+        means = {name: value / weight_sum for name, value in sums.items()}
+        for term, value in zip(of_mean, values, strict=True):
+            means[term.name] += value
         # In this order everywhere: floating-point sums depend on it.
-        terms = {"reconstruction": means.pop("reconstruction"), "decay": decay, **means}
-        if any(self.l1):
-            sums = map(absolute_sum, (parameters.encoder, D))
-            terms["l1"] = sum(l1 * a for l1, a in zip(self.l1, sums, strict=True))
+        terms = {
+            "reconstruction": means.pop("reconstruction"),
+            "decay": decays[0] + decays[1],
+            **means,
+        }
+        if sizes:
+            l1 = zip(self.l1, sizes, strict=True)
+            terms["l1"] = sum(weight * size for weight, size in l1)
         return sum(terms.values()), total.gradient, terms
 
 

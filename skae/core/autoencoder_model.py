@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skae.core.activations import ACTIVATIONS
+from skae.core.arrays import HOST
 from skae.core.layout import Layout
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class AutoencoderModel:
     """
 
     by_feature = False  # whether the weights of a feature lie together in θ
+    like: Any = HOST  # an array that lies where rows and parameters do
 
     def __init__(
         self,
@@ -181,7 +183,7 @@ class AutoencoderModel:
 
     def theta_of(self, attributes: Mapping[str, Any]) -> np.ndarray:
         """θ of such attributes."""
-        theta = np.empty(self.layout.size, self.dtype)
+        theta = np.empty(self.layout.size, self.dtype, like=self.like)
         parameters = self.parameters(theta)
         parameters.decoder[:-1] = attributes["decoder_components_"]
         parameters.decoder[-1] = attributes["intercept_visible_"]

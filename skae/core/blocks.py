@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from skae.core.arrays import HOST
+
 if TYPE_CHECKING:
     from skae.core import protocols
 
@@ -34,7 +36,8 @@ class Block:
 class Sums:
     """What ``block`` returns: plain sums over its rows, to be added up."""
 
-    terms: dict[str, float]  # name -> Σ s_i of a term of the loss
+    # Name -> Σ s_i of a term of the loss; on a device arrays of shape ().
+    terms: dict[str, Any]
     gradient: np.ndarray  # of all, flat; the workspace's own buffer
     # For an objective that leaves them to ``finish``; arrays that are the receiver's.
     gram: Any = None  # Σ s_i h_i h_iᵀ
@@ -68,6 +71,8 @@ class Workspace:
         From the name of a buffer to its shape, a function of the rows of a block.
     max_rows : int
         Rows of the largest block.
+    like : array, optional
+        Lies where the buffers are to lie; by default on the host.
     """
 
     def __init__(
@@ -75,11 +80,12 @@ class Workspace:
         objective: "protocols.Objective[Any]",
         shapes: Mapping[Any, Callable[[int], tuple[int, ...]]],
         max_rows: int,
+        like: Any = HOST,
     ):
-        self.gradient = np.empty(objective.layout.size, objective.dtype)
+        self.gradient = np.empty(objective.layout.size, objective.dtype, like=like)
         self.parts: Any = objective.parameters(self.gradient)
         self._shapes, self._max_rows = shapes, max_rows
-        self._dtype = objective.dtype
+        self._dtype, self._like = objective.dtype, like
         self._buffers: dict[Any, np.ndarray] = {}
 
     def __getitem__(self, item: tuple[Any, int]) -> np.ndarray:
@@ -88,5 +94,5 @@ class Workspace:
         shape = self._shapes[name](rows)
         if name not in self._buffers:
             most = int(np.prod(self._shapes[name](self._max_rows)))
-            self._buffers[name] = np.empty(most, self._dtype)
+            self._buffers[name] = np.empty(most, self._dtype, like=self._like)
         return self._buffers[name][: int(np.prod(shape))].reshape(shape)

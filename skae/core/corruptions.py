@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skae.core.arrays import beside, on_device, take_rows
+from skae.core.device_noise import integers_beside
+
 if TYPE_CHECKING:
     from skae.core import protocols
 
@@ -94,10 +97,19 @@ def integers_at(
     return found
 
 
+def _integers(
+    seed: int, draw: int, start: int, shape: tuple[int, int], like: Any
+) -> Any:
+    """16 random bits for each entry of rows, where ``like`` lies."""
+    if on_device(like):
+        return integers_beside(like, seed, draw, start, shape)
+    return uniform_integers(seed, draw, start, shape)
+
+
 def _is_below(u: np.ndarray, threshold: int) -> np.ndarray:
     """u < threshold, for a threshold of up to 2¹⁶."""
     # uint16 does not hold 2¹⁶: there NumPy 2.0.0 crashes on arrays with gaps.
-    return u < threshold if threshold < _LEVELS else np.ones(u.shape, bool)
+    return u < threshold if threshold < _LEVELS else np.ones(u.shape, bool, like=u)
 
 
 class BaseCorruption:
@@ -157,8 +169,8 @@ class SaltAndPepper(BaseCorruption):
         # products are twice as fast here as copies under a mask.
         salt = u < self.threshold // 2
         np.multiply(X, ~corrupted, out=out)
-        out += salt * self.high
-        out += (corrupted ^ salt) * self.low
+        out += salt * beside(self.high, X)
+        out += (corrupted ^ salt) * beside(self.low, X)
         return corrupted
 
 
@@ -185,8 +197,7 @@ class Gaussian(BaseCorruption):
 
     def __call__(self, X: np.ndarray, u: np.ndarray, out: np.ndarray) -> None:
         """Write corrupted X to ``out``."""
-        # mode="clip" writes to out directly; u is always a valid index.
-        np.take(_normal_quantiles(X.dtype), u, out=out, mode="clip")
+        take_rows(beside(_normal_quantiles(X.dtype), X), u, out=out)
         out *= self.sigma
         out += X
 
@@ -253,7 +264,7 @@ class Noise:
         corrupted : ndarray of bool or None
             Which entries are corrupted; None where it is all of them.
         """
-        u = uniform_integers(self.seed, draw, start, X.shape)
+        u = _integers(self.seed, draw, start, X.shape, X)
         return self.corruption(X, u, out)
 
     def factors(
@@ -299,7 +310,7 @@ class Dropout:
 
     def __call__(self, start: int, draw: int, out: np.ndarray) -> None:
         """Write to ``out``, (rows, units), whose first row is row ``start``."""
-        u = uniform_integers(self.seed, draw, start, out.shape)
+        u = _integers(self.seed, draw, start, out.shape, out)
         np.multiply(u >= self.threshold, out.dtype.type(1 / self.keep), out=out)
 
     def factors(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skae.core.activations import ACTIVATIONS, Logistic
+from skae.core.arrays import vecdot
 
 if TYPE_CHECKING:
     from skae.core import protocols
@@ -63,9 +64,9 @@ class SquaredError:
         if output.is_linear:
             Z -= X
             if entry_weights is None:
-                return 0.5 * np.vecdot(Z, Z)
+                return 0.5 * vecdot(Z, Z)
             weighted = np.multiply(Z, entry_weights, out=scratch[0])
-            losses = 0.5 * np.vecdot(Z, weighted)
+            losses = 0.5 * vecdot(Z, weighted)
             np.copyto(Z, weighted)
             return losses
         output.apply(Z)
@@ -75,7 +76,7 @@ class SquaredError:
         np.copyto(Z, residual)
         if entry_weights is not None:
             Z *= entry_weights
-        losses = 0.5 * np.vecdot(residual, Z)
+        losses = 0.5 * vecdot(residual, Z)
         Z *= slope
         return losses
 
@@ -151,9 +152,9 @@ class CrossEntropy:
         Z: np.ndarray, T: np.ndarray, output: "protocols.Output", scratch: _Scratch
     ) -> np.ndarray:
         """Return ℓ, (rows,), and overwrite Z with ∂ℓ/∂Z."""
-        highest = np.arange(len(Z)), Z.argmax(axis=1)
+        highest = np.arange(len(Z), like=Z), Z.argmax(axis=1)
         Z -= Z[highest][:, np.newaxis]
-        losses = -np.vecdot(T, Z)
+        losses = -vecdot(T, Z)
         np.exp(Z, out=Z)
         # The highest counts exp(0) = 1; log1p of the others' sum is exact to the
         # last digit where they vanish, as the loss of a row well classified is.

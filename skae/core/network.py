@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skae.core.arrays import number, on_host
 from skae.core.blocks import Block, Sums, Workspace
 from skae.core.corruptions import Dropout
 from skae.core.losses import TARGET_LOSSES, check_output
@@ -165,7 +166,7 @@ class NetworkObjective(NetworkModel):
         for layer, k in enumerate(hidden, 1):
             for name in ("codes", "factors"):
                 shapes[name, layer] = partial(_columns, k)
-        return Workspace(self, shapes, max_rows)
+        return Workspace(self, shapes, max_rows, self.like)
 
     def kept_shape(self, rows: int) -> tuple[int, int]:
         """A network keeps nothing."""
@@ -237,7 +238,7 @@ class NetworkObjective(NetworkModel):
         losses = self._losses(delta, block, workspace)
         if block.weights is not None:
             losses = losses * block.weights
-        return H, delta, float(losses.sum(dtype=np.float64))
+        return H, delta, number(losses.sum(dtype=np.float64))
 
     def _losses(
         self, delta: np.ndarray, block: Block, workspace: Workspace
@@ -381,11 +382,12 @@ class NetworkObjective(NetworkModel):
         layers = zip(
             self.alphas, parameters.coefs, gradient.coefs, self.anchors, strict=True
         )
-        terms = {
-            "loss": total.terms["loss"] / weight_sum,
-            "decay": sum(add_decay(*layer) for layer in layers),
-        }
-        if any(self.l1):
-            pairs = zip(self.l1, parameters.coefs, strict=True)
-            terms["l1"] = sum(weight * absolute_sum(W) for weight, W in pairs)
+        loss, decays = total.terms["loss"], [add_decay(*layer) for layer in layers]
+        sizes = [*map(absolute_sum, parameters.coefs)] if any(self.l1) else []
+        if not isinstance(total.gradient, np.ndarray):
+            (loss,), decays, sizes = on_host([loss], decays, sizes)
+        terms = {"loss": loss / weight_sum, "decay": sum(decays)}
+        if sizes:
+            l1 = zip(self.l1, sizes, strict=True)
+            terms["l1"] = sum(weight * size for weight, size in l1)
         return sum(terms.values()), total.gradient, terms

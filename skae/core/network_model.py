@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skae.core.activations import ACTIVATIONS, OUTPUTS
+from skae.core.arrays import HOST
 from skae.core.layers import Layers
 from skae.core.layout import Layout
 
@@ -66,6 +67,7 @@ class NetworkModel:
     """
 
     by_feature = False  # whether the weights of a feature lie together in θ
+    like: Any = HOST  # an array that lies where rows and parameters do
 
     def __init__(
         self,
@@ -172,7 +174,7 @@ class NetworkModel:
 
     def theta_of(self, attributes: Mapping[str, Any]) -> np.ndarray:
         """θ of such attributes."""
-        theta = np.empty(self.layout.size, self.dtype)
+        theta = np.empty(self.layout.size, self.dtype, like=self.like)
         parameters = self.parameters(theta)
         for W, given in zip(parameters.coefs, attributes["coefs_"], strict=True):
             W[:] = given.T

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skae.core.arrays import number, vecdot
 from skae.core.terms import BaseTerm, Forward, MeanTerm
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ def add_decay(
     gradient += alpha * weight
     if abs(weight.strides[0]) < abs(weight.strides[1]):
         weight = weight.T  # along memory
-    return 0.5 * alpha * float(np.vecdot(weight, weight).sum(dtype=np.float64))
+    total: float = number(vecdot(weight, weight).sum(dtype=np.float64))
+    return 0.5 * alpha * total
 
 
 def absolute_sum(weight: np.ndarray) -> float:
     """‖W‖₁, the sum of the absolute values, in float64."""
-    return float(np.abs(weight).sum(dtype=np.float64))
+    total: float = number(np.abs(weight).sum(dtype=np.float64))
+    return total
 
 
 class KullbackLeibler(MeanTerm):
@@ -75,7 +78,7 @@ class KullbackLeibler(MeanTerm):
         """Penalty at the mean code ``mean``, float64 of shape (n_components,)."""
         rho, rho_hat = self.rho, self._rho_hat(mean)
         kl = rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
-        return self.beta * float(kl.sum())
+        return self.beta * number(kl.sum())
 
     def slope(self, mean: np.ndarray) -> np.ndarray:
         """Derivative of ``value`` by the mean code, shape (n_components,)."""
@@ -108,7 +111,7 @@ class L1(BaseTerm):
         delta += scratch
         if weights is not None:
             norms *= weights
-        return self.beta * float(norms.sum(dtype=np.float64))
+        return self.beta * number(norms.sum(dtype=np.float64))
 
 
 class Contraction(BaseTerm):
@@ -144,7 +147,7 @@ class Contraction(BaseTerm):
         slopes = forward.scratch
         self.activation.derivative(H, out=slopes)
         curvatures = self._curvature(H, slopes)
-        norms = self.weight * np.vecdot(W, W)
+        norms = self.weight * vecdot(W, W)
         curvatures *= slopes
         curvatures *= (2 * norms)[:, np.newaxis]
         np.square(slopes, out=slopes)
@@ -154,7 +157,8 @@ class Contraction(BaseTerm):
         epsilon += curvatures
         sums = slopes.sum(axis=1)
         forward.notes[self] = sums
-        return float(sums.astype(np.float64) @ norms)
+        value: float = number(sums.astype(np.float64) @ norms)
+        return value
 
     def add_to_parameters(
         self, forward: Forward, gradient: "AutoencoderParameters"

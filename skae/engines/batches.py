@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.arrays import beside, number
 from skae.core.blocks import Block
 from skae.core.protocols import Objective
 from skae.rows.data import Data
@@ -99,13 +100,17 @@ class BatchEngine:
         if data is not self._data:
             self._data = data
             self._rows = data.local_rows.batches(self._batch_size)
-        weights = None if data.weights is None else data.weights[index]
-        targets = None if data.targets is None else data.targets.given[index]
+        weights = None
+        if data.weights is not None:
+            weights = beside(data.weights[index], data.local_rows.like)
+        targets = None
+        if data.targets is not None:
+            targets = data.targets.given[beside(index, data.local_rows.like)]
         return Block(self._rows(index), weights, 0, targets)
 
     def _updated_mean(self, sums: np.ndarray, block: Block) -> np.ndarray:
         weights = block.weights
-        mean = sums / (len(block.X) if weights is None else weights.sum())
+        mean = sums / (len(block.X) if weights is None else number(weights.sum()))
         if self.mean_statistics is None:
             return mean
         return _DECAY * self.mean_statistics + (1 - _DECAY) * mean

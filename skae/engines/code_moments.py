@@ -9,11 +9,11 @@ from typing import Self
 
 import numpy as np
 
+from skae.core.arrays import to_host
 from skae.core.layers import Layers
 from skae.engines.row_map import RowEngine
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS
 from skae.rows.data import LocalRows, Rows
-from skae.rows.lengths import block_rows
 from skae.rows.moments import total_weight
 from skae.rows.protocols import Weights
 
@@ -46,12 +46,12 @@ class CodeMoments:
         deviations = codes.astype(np.float64)
         total = total_weight(len(codes), weights)
         if weights is None:
-            weights = np.ones(len(codes))
+            weights = np.ones(len(codes), like=codes)
         shares = weights.astype(np.float64) / total
         mean = shares @ deviations
         deviations -= mean
         np.square(deviations, out=deviations)
-        return cls(total, mean, shares @ deviations)
+        return cls(total, to_host(mean), to_host(shares @ deviations))
 
     @classmethod
     def combined(cls, parts: Sequence[CodeMoments]) -> Self:
@@ -108,10 +108,11 @@ def _of_local(
         release(read)
         return moments
 
-    length = block_rows(n_samples, encode.numbers_per_row)
+    length = rows.rows_of_block(n_samples, encode.numbers_per_row)
     blocks = [slice(start, start + length) for start in range(0, n_samples, length)]
     multiplications = n_samples * encode.multiplications_per_row
-    alone = multiplications < MULTIPLICATIONS_WORTH_THREADS
+    few = multiplications < MULTIPLICATIONS_WORTH_THREADS
+    alone = few or not rows.in_threads
     with RowEngine(1 if alone else None) as engine:
         parts = [part for part in engine.map(of_block, blocks) if part is not None]
     return CodeMoments.combined(parts)

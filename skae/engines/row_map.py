@@ -12,7 +12,7 @@ from skae.core.layers import Layers
 from skae.engines.blas import single_threaded_blas
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS
 from skae.rows.data import LocalRows, Rows
-from skae.rows.lengths import block_rows, even_length
+from skae.rows.lengths import even_length
 from skae.rows.protocols import Cost, Weights, Write
 from skae.rows.source import source
 
@@ -109,9 +109,10 @@ def fill(out: np.ndarray, write: Write, rows: Any, cost: Cost) -> np.ndarray:
         write(part, out[b])
         release(part)
 
-    length = block_rows(n_samples, cost.numbers_per_row)
+    length = rows.rows_of_block(n_samples, cost.numbers_per_row)
     blocks = [slice(start, start + length) for start in range(0, n_samples, length)]
-    alone = multiplications < MULTIPLICATIONS_WORTH_THREADS
+    few = multiplications < MULTIPLICATIONS_WORTH_THREADS
+    alone = few or not rows.in_threads
     with RowEngine(1 if alone else None) as engine:
         for _ in engine.map(write_block, blocks):
             pass
@@ -127,6 +128,7 @@ def apply_layers(layers: Layers, rows: Rows, weights: Weights = None) -> Rows:
 
 
 def _outputs(layers: Layers, rows: LocalRows) -> np.ndarray:
-    out = np.empty((len(rows), layers.n_outputs), layers.dtype)
+    shape = len(rows), layers.n_outputs
+    out = np.empty(shape, layers.dtype, like=rows.like)
     of_slices = rows.layers(layers)
     return fill(out, of_slices, rows, of_slices)

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from skae.core.arrays import to_host
 from skae.core.blocks import Block, Sums, Workspace
 from skae.core.protocols import Objective, Parameters
 from skae.engines.blas import single_threaded_blas, uninterrupted
@@ -80,7 +81,9 @@ class ThreadEngine:
         self.draw: int | None = 0
         self._workspaces: list[Workspace] = []
         y = None if targets is None else source(targets)
-        self._blocks = source(X).in_blocks(objective, sample_weight, y, rows)
+        X = source(X)
+        self._like = X.like
+        self._blocks = X.in_blocks(objective, sample_weight, y, rows)
         self._weight_sum = self._blocks.weight_sum
         self._n_threads = n_threads
         self._codes: list[np.ndarray | None] = [None] * len(self._blocks)
@@ -101,7 +104,7 @@ class ThreadEngine:
             memory -= int(np.prod(shape)) * self.objective.dtype.itemsize
             if memory < 0:
                 break
-            self._codes[index] = np.empty(shape, self.objective.dtype)
+            self._codes[index] = np.empty(shape, self.objective.dtype, like=self._like)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -119,7 +122,9 @@ class ThreadEngine:
         if len(self._workspaces) != n_threads:
             workspace, rows = self.objective.workspace, self._blocks.length(0)
             self._workspaces = [workspace(rows) for _ in range(n_threads)]
-        self._total = np.empty(self.objective.layout.size, self.objective.dtype)
+        self._total = np.empty(
+            self.objective.layout.size, self.objective.dtype, like=self._like
+        )
         self._pool = None
         if n_threads > 1:
             self._pool = ThreadPoolExecutor(n_threads - 1, "skae-block")
@@ -169,16 +174,16 @@ class ThreadEngine:
             total += loss
 
         self._each_block(compute, add)
-        return total / self._weight_sum
+        return float(total) / self._weight_sum
 
     def statistics(self, theta: np.ndarray) -> np.ndarray:
         """Means over all rows, uncorrupted, (n_statistics,) in float64."""
         parameters = self.objective.parameters(theta)
         self.objective.prepare(parameters)
-        return self._statistics(parameters)
+        return to_host(self._statistics(parameters))
 
     def _statistics(self, parameters: Parameters) -> np.ndarray:
-        total = np.zeros(self.objective.n_statistics)
+        total = np.zeros(self.objective.n_statistics, like=self._like)
 
         def compute(index: int, block: Block, workspace: Workspace) -> np.ndarray:
             H = self._codes[index]

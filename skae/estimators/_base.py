@@ -75,6 +75,7 @@ class BaseAutoencoder(
 ):
     """Fit and partial_fit; a subclass says what it penalises."""
 
+    _goes_on_devices = True
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -118,6 +119,8 @@ class BaseAutoencoder(
             to float64. A C-contiguous array of these types is not copied; if it is a
             ``numpy.memmap``, it may be larger than memory. Sparse X, of any format,
             gives the same weights as dense X; see the notes. NaN is a missing entry.
+            With scikit-learn's ``array_api_dispatch``, an array of CuPy stays on its
+            GPU, and results follow it there.
         y : None
             Ignored; here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), optional
@@ -394,6 +397,7 @@ class BaseAutoencoder(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
+        tags.array_api_support = True
         return tags
 
     @property

@@ -1,11 +1,29 @@
-"""Methods that map rows to rows, on dask's collections: lazily, chunk by chunk."""
+"""Methods of X's that are not NumPy's: results are of X's kind, and lie where X does.
+
+On dask's collections methods that map rows to rows are lazy, chunk by chunk. Of arrays
+of other libraries, fitted attributes, too, are of X's kind.
+"""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
+from inspect import signature
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 from sklearn.base import TransformerMixin
 
+from skae.core.arrays import on_device
+from skae.rows.array_api import (
+    check_same_kind,
+    converted,
+    dispatches,
+    fitted_outward,
+    host_of,
+    inward,
+    is_foreign,
+    is_numeric,
+    outward,
+)
 from skae.rows.dask_collections import compute, is_dask, lazily
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -38,7 +56,11 @@ class LazyTransformer(TransformerMixin):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _tell_chunks_apart(cls)
+        _tell_apart(cls)
+
+    def __sklearn_array_api_convert__(self, converter: Callable[[Any], Any]) -> Any:
+        """A copy whose fitted attributes are ``converter``'s, for scikit-learn."""
+        return fitted_outward(self, converter)
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Fit to X, and encode it.
@@ -70,13 +92,76 @@ def _fit_and_transform_chunks(method: Method) -> Method:
     return cast("Method", either)
 
 
+# Those that learn of X, and those that compute of it what has been learnt.
+_FITS = {"fit", "partial_fit", "fit_transform"}
+_APPLIES = {
+    *("transform", "inverse_transform", "predict", "predict_proba"),
+    *("predict_log_proba", "score", "score_samples", "corrupt"),
+}
+
+
+def _following(method: Method, name: str) -> Method:
+    """Let a method of X take arrays of other libraries, and return such."""
+    fits = name in _FITS
+    begins = fits and name != "partial_fit"
+
+    @wraps(method)
+    def either(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+        if not (begins and not getattr(self, "warm_start", False)):
+            check_same_kind(self, _fitted(self), X, name)
+        given = (X, *args, *kwargs.values())
+        elsewhere = on_device(X)
+        foreign = any(map(is_foreign, given)) and dispatches()
+        if not (elsewhere or foreign):
+            return method(self, X, *args, **kwargs)
+        if elsewhere:
+            bound = signature(method).bind(self, X, *args, **kwargs)
+            for key in {*bound.arguments} - {"self", "X", "X_unlabeled"}:
+                bound.arguments[key] = host_of(bound.arguments[key])
+            result = method(*bound.args, **bound.kwargs)
+            if fits:
+                vars(self).update(vars(fitted_outward(self, outward(X))))
+            return _numeric_outward(result, X)
+        args = tuple(map(host_of, args))
+        kwargs = {key: host_of(value) for key, value in kwargs.items()}
+        if not is_foreign(X):
+            return method(self, X, *args, **kwargs)
+        inner = converted(self, inward)
+        result = method(inner, inward(X), *args, **kwargs)
+        if fits:
+            self.__dict__ = vars(fitted_outward(inner, outward(X)))
+        if result is inner:
+            return self
+        return _numeric_outward(result, X)
+
+    return cast("Method", either)
+
+
+def _numeric_outward(result: Any, X: Any) -> Any:
+    """An array of numbers as one of X's kind; anything else as it is."""
+    return outward(X)(result) if is_numeric(result) else result
+
+
+def _fitted(estimator: Any) -> Any:
+    """An array that a fit has left, which tells the kind of its X."""
+    held = vars(estimator)
+    if "components_" in held:
+        return held["components_"]
+    return held["coefs_"][0] if "coefs_" in held else None
+
+
 _EACH = {"transform": on_chunks, "fit_transform": _fit_and_transform_chunks}
 
 
-def _tell_chunks_apart(cls: type) -> None:
-    for name, how in _EACH.items():
-        if name in vars(cls):
-            setattr(cls, name, how(getattr(cls, name)))
+def _tell_apart(cls: type) -> None:
+    """Wrap the methods of a class that take X."""
+    for name in _FITS | _APPLIES:
+        method: Any = vars(cls).get(name)
+        if isinstance(method, FunctionType):
+            method = _following(method, name)
+            setattr(cls, name, _EACH[name](method) if name in _EACH else method)
+        elif hasattr(method, "around"):  # of ``only_where``
+            setattr(cls, name, method.around(partial(_following, name=name)))
 
 
-_tell_chunks_apart(LazyTransformer)
+_tell_apart(LazyTransformer)

@@ -140,7 +140,9 @@ def nested_prefixes(prefixes, n_components):
 
 
 def check_works(estimator, given, solver):
-    """Refuse what needs all rows in this process where rows lie elsewhere."""
+    """Refuse what needs all rows in this process, or NumPy's, where they are not."""
+    if given.on_device:
+        _check_on_device(estimator)
     if given.local:
         return
     elsewhere = METHODS[solver].elsewhere
@@ -151,6 +153,27 @@ def check_works(estimator, given, solver):
             "early_stopping=True holds out rows at random, which dask collections do "
             "not allow; use early_stopping=False, and compare scores on held-out rows "
             "of your own."
+        )
+
+
+def _check_on_device(estimator):
+    """Refuse what needs NumPy's arrays where rows lie on a device."""
+    name, remedy = type(estimator).__name__, "or pass X.get(), a copy of NumPy's."
+    if getattr(estimator, "_skl_callbacks", None):
+        raise ValueError(
+            f"The callbacks of {name} need arrays of NumPy's, but X lies on a device; "
+            f"fit without callbacks, {remedy}"
+        )
+    if callable(getattr(estimator, "corruption", None)):
+        raise ValueError(
+            "corruption=callable needs arrays of NumPy's, but X lies on a device; use "
+            f"'masking', 'gaussian' or 'salt_and_pepper', {remedy}"
+        )
+    if estimator.l1_ratio and not METHODS[estimator.solver].is_stochastic:
+        raise ValueError(
+            f"l1_ratio={estimator.l1_ratio} with solver={estimator.solver!r} does not "
+            "compute on a device, on which X lies; use l1_ratio=0, solver='adam', "
+            f"{remedy}"
         )
 
 
@@ -179,6 +202,10 @@ class _OnlyWhere:
     def __init__(self, method, check):
         self._method, self._check = method, check
         update_wrapper(self, method)
+
+    def around(self, decorate):
+        """The same with ``decorate(method)``."""
+        return _OnlyWhere(decorate(self._method), self._check)
 
     def __get__(self, estimator, owner=None):
         if estimator is not None:

@@ -166,8 +166,10 @@ def pretrain(autoencoders, rows, weights, verbose=0, task=None):
     task : Task, optional
         Of which each layer is a part.
     """
+    if not (rows.local and rows.in_threads):
+        where = "arrays on a device" if rows.local else "dask collections"
+        _check_are_ours(autoencoders, where)
     if not rows.local:
-        _check_take_blocks(autoencoders)
         weights = None  # its blocks have them
     taken = all(has_fit_parameter(a, "sample_weight") for a in autoencoders)
     if weights is not None and not weights.all() and not taken:
@@ -215,11 +217,11 @@ def _fit_layer(autoencoder, rows, options, layer):
         warn(f"Training of layer {layer}, {name}, {trained.fault}", ConvergenceWarning)
 
 
-def _check_take_blocks(autoencoders):
+def _check_are_ours(autoencoders, where):
     for autoencoder in autoencoders:
         if not isinstance(autoencoder, BaseAutoencoder):
             raise ValueError(
-                f"autoencoder={autoencoder!r} cannot learn from dask collections; use "
+                f"autoencoder={autoencoder!r} cannot learn from {where}; use "
                 f"one among {tuple(_CLASSES)}, or an estimator of theirs."
             )
 

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skae._warnings import warn
@@ -15,8 +14,8 @@ from skae.engines.blas import single_threaded_blas
 from skae.engines.row_map import apply_layers, fill
 from skae.estimators._lazy import LazyTransformer, on_chunks
 from skae.export.onnx import OnnxMixin
-from skae.rows.masked import refuse_masked
-from skae.rows.reading import DTYPES, MatrixLike, read, read_rows
+from skae.rows.array_api import converted, host_of
+from skae.rows.reading import MatrixLike, read, read_codes, read_rows
 from skae.rows.source import source
 
 
@@ -37,10 +36,11 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
     }
 
     def _onnx_layers(self, dtype):
-        encoder = self._encoder(dtype)
+        estimator = converted(self, host_of)
+        encoder = estimator._encoder(dtype)
         if hasattr(encoder, "as_layers"):
             return encoder.as_layers()
-        return encoder, self._decoder(dtype)
+        return encoder, estimator._decoder(dtype)
 
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Encode X.
@@ -59,7 +59,8 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
             Codes of the rows, in the dtype of X if that is float32 or float64.
         """
         rows = self._rows(X)
-        codes = np.empty((len(rows), self._n_features_out), rows.dtype)
+        shape = len(rows), self._n_features_out
+        codes = np.empty(shape, rows.dtype, like=rows.like)
         write = partial(_write_codes, self._code_scale(rows.dtype))
         return self._fill(codes, write, rows)
 
@@ -78,8 +79,7 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
             The reconstructed rows.
         """
         check_is_fitted(self, "n_iter_")
-        refuse_masked(X, "X")
-        codes = check_array(X, dtype=DTYPES)
+        codes = read_codes(self, X)
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X has {codes.shape[1]} columns, but inverse_transform takes codes "
@@ -106,7 +106,8 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
             ``score`` and ``score_samples`` do not need it.
         """
         rows = self._rows(X)
-        return self._fill(np.empty(rows.shape, rows.dtype), _write_rows, rows)
+        out = np.empty(rows.shape, rows.dtype, like=rows.like)
+        return self._fill(out, _write_rows, rows)
 
     @on_chunks
     def score_samples(self, X: MatrixLike) -> np.ndarray:
@@ -190,7 +191,8 @@ class ReconstructionMixin(ClassNamePrefixFeaturesOutMixin, OnnxMixin, LazyTransf
         with single_threaded_blas():
             encode = self._encode(rows)
             write, cost = rows.errors(encode, self._decoder(rows.dtype))
-            errors = fill(np.empty(len(rows)), write, rows, cost)
+            errors = np.empty(len(rows), like=rows.like)
+            errors = fill(errors, write, rows, cost)
         self._check_codes(encode)
         return errors
 

@@ -19,6 +19,7 @@ from skae._sklearn import (
     validate_params,
 )
 from skae.core.activations import ACTIVATIONS
+from skae.core.arrays import beside
 from skae.core.layers import Layers
 from skae.engines.code_moments import CodeMoments, code_moments
 from skae.engines.row_map import apply_layers
@@ -64,6 +65,7 @@ class BaseStack(
         "hidden_dropout": [Interval(Real, 0, 1, closed="left")],
     }
 
+    _goes_on_devices = True
     _column_means = None  # which stand in for missing entries
     # Below so much of the loss of constant predictions ``tol`` is relative to this.
     _nearly_zero = 0.1
@@ -255,9 +257,8 @@ class BaseStack(
                 curves = {**curves, "fine-tuning": trained.loss_curve}
             self._keep(problem, autoencoders, theta, trained, curves)
         stage = "Fine-tuning" if self.fine_tune else "The output layer"
-        if last is None:
-            return None, stage, None
-        return last.status, stage, last.fault
+        status, fault = (None, None) if last is None else (last.status, last.fault)
+        return status, stage, fault
 
     @property
     def _n_stages(self):
@@ -272,12 +273,12 @@ class BaseStack(
         if self._continues:
             return objective.theta_of(vars(self)), self.loss_curves_, None
         if autoencoders is None:
-            start = objective.start(random_state)
+            start = beside(objective.start(random_state), objective.like)
             return problem.coordinates.to_data(start), {}, None
         data = problem.data
         rows = data if more_rows is None else data.joined(more_rows)
         pretrain(autoencoders, rows.X, rows.weights, int(self.verbose), task)
-        theta = np.zeros(objective.layout.size, objective.dtype)
+        theta = np.zeros(objective.layout.size, objective.dtype, like=objective.like)
         parameters = objective.parameters(theta)
         curves = {}
         for layer, autoencoder in enumerate(autoencoders):
@@ -416,4 +417,5 @@ class BaseStack(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
+        tags.array_api_support = True
         return tags

@@ -421,6 +421,7 @@ class SparseCoding(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.array_api_support = True
         return tags
 
     def _read(self, X, sample_weight, reset):

@@ -17,6 +17,7 @@ from skae.estimators._parameters import Seed, Strength
 from skae.estimators._pretraining import Pretraining
 from skae.estimators._supervised import SupervisedStack
 from skae.estimators._targets import class_targets
+from skae.rows.array_api import host_of
 from skae.rows.masked import refuse_masked
 from skae.rows.reading import MatrixLike
 from skae.rows.source import source
@@ -444,7 +445,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         probabilities = self.predict_proba(X)
         if self._multilabel:
             return (probabilities > 0.5).astype(int)
-        return self.classes_[probabilities.argmax(axis=1)]
+        return self.classes_[host_of(probabilities.argmax(axis=1))]
 
     @on_chunks
     def predict_proba(self, X: MatrixLike) -> np.ndarray:
@@ -478,7 +479,7 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
         """
         codes = self._apply(X, last=-1)
         last = [self.coefs_[-1].T], [self.intercepts_[-1]], ["identity"]
-        Z = apply_layers(Layers(*last, codes.dtype), source(codes)).given
+        Z = host_of(apply_layers(Layers(*last, codes.dtype), source(codes)).given)
         return log_expit(Z) if self._multilabel else log_softmax(Z, axis=1)
 
     def score(
@@ -504,7 +505,8 @@ class StackedAutoencoderClassifier(ClassifierMixin, SupervisedStack):
             Between 0 and 1; 1 is best. For dask collections, the predictions, ``y`` and
             the weights are computed together and compared in this process.
         """
-        predicted, y, sample_weight = computed(self.predict(X), y, sample_weight)
+        predicted = host_of(self.predict(X))
+        predicted, y, sample_weight = computed(predicted, y, sample_weight)
         refuse_masked(y, "y")
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 

@@ -14,6 +14,7 @@ from skae.estimators._parameters import Seed, Strength
 from skae.estimators._pretraining import Pretraining
 from skae.estimators._supervised import SupervisedStack
 from skae.estimators._targets import Targets, numbers
+from skae.rows.array_api import host_of
 from skae.rows.masked import refuse_masked
 from skae.rows.reading import MatrixLike
 from skae.training.early_stopping import HeldOutPrediction
@@ -452,7 +453,8 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
             collections, the predictions, ``y`` and the weights are computed together
             and compared in this process.
         """
-        predicted, y, sample_weight = computed(self.predict(X), y, sample_weight)
+        predicted = host_of(self.predict(X))
+        predicted, y, sample_weight = computed(predicted, y, sample_weight)
         refuse_masked(y, "y")
         return float(r2_score(y, predicted, sample_weight=sample_weight))
 

@@ -1,12 +1,14 @@
 """Version of skae in saved estimators, and a warning if another version loads them."""
 
+from copy import deepcopy
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, Self
 
 from sklearn import exceptions
 
 from skae._version import __version__
 from skae._warnings import warn
+from skae.core.arrays import on_device, to_host
 
 
 class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
@@ -53,9 +55,26 @@ class VersionedMixin:
     """Saves the version with the state. Must precede BaseEstimator in the bases."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state to save: attributes and version."""
+        """Return the state to save: attributes and version.
+
+        Arrays on a device are saved as NumPy's, and tensors on one as those of the
+        CPU, so that a file loads without a device.
+        """
         state: Any = super().__getstate__()
-        return {**state, "_skae_version": __version__}
+        return {**_on_host(state), "_skae_version": __version__}
+
+    def __copy__(self) -> Self:
+        """A copy that holds the same arrays, on a device too."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy with arrays of its own that lie where these do."""
+        copied = object.__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(deepcopy(self.__dict__, memo))
+        return copied
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a saved state, and warn if another version saved it.
@@ -74,6 +93,17 @@ class VersionedMixin:
                 )
             )
         super().__setstate__(state)  # type: ignore[misc]
+
+
+def _on_host(value: Any) -> Any:
+    if type(value) is dict:
+        return {name: _on_host(item) for name, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_on_host, value))
+    if on_device(value):
+        return to_host(value)
+    where = getattr(getattr(value, "device", None), "type", "cpu")
+    return value.cpu() if where != "cpu" else value
 
 
 def _defaults(cls: type) -> dict[str, Any]:

@@ -15,12 +15,14 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from skae.core.arrays import HOST
 from skae.core.autoencoder import AutoencoderObjective
 from skae.core.corruptions import Noise
 from skae.core.layers import Layers
 from skae.core.network import NetworkObjective
 from skae.core.protocols import Objective
 from skae.rows.deviations import Deviations
+from skae.rows.lengths import block_rows
 from skae.rows.memory_map import Release
 from skae.rows.moments import Moments
 from skae.rows.protocols import BlockSequence, Compute, Cost, RowMap, Weights, Write
@@ -42,12 +44,18 @@ class Rows(ABC):
         Name in ``skae.engines.choice.ENGINES`` of who evaluates objectives on them.
     local : bool
         Whether they lie in this process, so that some can be picked.
+    like : array
+        Lies where arrays beside the rows are to lie: on the host, or on a device.
+    in_threads : bool
+        Whether several threads on this machine are of use.
     """
 
     shape: tuple[int, int]
     dtype: np.dtype
     engine = "threads"
     local = True
+    like: Any = HOST
+    in_threads = True
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -131,6 +139,19 @@ class LocalRows(Rows):
         if data.weights is not None and (data.weights == 1).all():
             return replace(data, weights=None)
         return data
+
+    def on_host(self) -> LocalRows:
+        """The rows in the host's memory: a copy of those on a device."""
+        return self
+
+    @property
+    def stand_in(self) -> Any:
+        """The rows, or an array of the host with as many rows of their dtype."""
+        return self.given
+
+    def rows_of_block(self, n_samples: int, numbers_per_row: int) -> int:
+        """How many of so many rows a block has, each with so many numbers."""
+        return block_rows(n_samples, numbers_per_row)
 
     def complete(self) -> LocalRows:
         """The rows without missing entries: a copy of those that have some."""

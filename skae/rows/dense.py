@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.arrays import beside, take_rows
 from skae.core.autoencoder import AutoencoderObjective
 from skae.core.blocks import Block, Workspace
 from skae.core.corruptions import Noise
@@ -18,7 +19,6 @@ from skae.core.protocols import Objective
 from skae.rows.data import LocalRows, Rows
 from skae.rows.deviations import DenseDeviations
 from skae.rows.errors import write_squared_errors
-from skae.rows.lengths import block_rows
 from skae.rows.memory_map import Release
 from skae.rows.moments import Moments, dense_moments, dense_ranges
 from skae.rows.protocols import Compute, Cost, RowMap, Write
@@ -96,7 +96,7 @@ class DenseRows(LocalRows):
         """Blocks of ``rows`` rows, by default as many as fit a cache."""
 
         def rows_of(n_samples: int) -> int:
-            return rows or block_rows(n_samples, objective.numbers_per_row)
+            return rows or self.rows_of_block(n_samples, objective.numbers_per_row)
 
         y = None if targets is None else targets.given
         blocks = RowsInBlocks(self.X, weights, y, rows_of)
@@ -189,6 +189,8 @@ class RowsInBlocks:
         self._length = rows_of(self.n_samples)
         self._bounds = [*there[:: self._length], len(X)]
         self.weight_sum = self._weight_sum()
+        if self._weights is not None:
+            self._weights = beside(self._weights, X)
 
     def _weight_sum(self) -> float:
         """Block by block, as a cluster must: so both come to the same bits."""
@@ -215,8 +217,8 @@ class RowsInBlocks:
             return Block(X, weights, first, targets)
         there = np.flatnonzero(self._kept[start:stop])
         rows = workspace["gathered", len(there)]
-        # mode="clip" writes to out directly; the indices are always valid.
-        np.take(X, there, axis=0, out=rows, mode="clip")
+        there = beside(there, X)
+        take_rows(X, there, out=rows)
         weights = None if weights is None else weights[there]
         return Block(rows, weights, first, None if targets is None else targets[there])
 

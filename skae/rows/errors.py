@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.arrays import vecdot
 from skae.core.layers import Layers
 from skae.core.linear_decoder import LinearDecoder
 from skae.core.sparse_rows import SparseRows
@@ -35,6 +36,10 @@ def write_errors_of_sparse(
 
 
 def write_squares(residual: np.ndarray, errors: np.ndarray) -> None:
+    if not isinstance(residual, np.ndarray):
+        wide = residual.astype(errors.dtype, copy=False)
+        errors[:] = vecdot(wide, wide)
+        return
     with np.errstate(over="ignore"):
         np.vecdot(residual, residual, out=errors)
     if residual.dtype != errors.dtype and not np.isfinite(errors).all():

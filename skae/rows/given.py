@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.utils import compute_sample_weight
 
 from skae._sklearn import check_sample_weight
+from skae.core.arrays import beside, on_device, to_host
 from skae.rows.data import Data
-from skae.rows.dense import DenseRows
 from skae.rows.masked import refuse_masked
 from skae.rows.moments import Moments
 from skae.rows.protocols import Compute, Encode
@@ -29,6 +29,8 @@ class Given(ABC):
     ----------
     local : bool
         Whether they lie in this process.
+    on_device : bool
+        Whether the rows lie on a device.
     dtype : dtype
         float32 or float64.
     weights : ndarray, or dask array or Series, of shape (n_samples,), or None
@@ -39,6 +41,7 @@ class Given(ABC):
     """
 
     local = True
+    on_device = False
     dtype: np.dtype
     weights: Any
     shown: tuple[Any, Any, Any]
@@ -88,20 +91,20 @@ class Arrays(Given):
     def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
         self.rows = source(X)
         self.dtype, X = self.rows.dtype, self.rows.given
+        self.on_device = on_device(X)
         refuse_masked(sample_weight, "sample_weight")
-        self.weights = check_sample_weight(sample_weight, X)
+        self.weights = check_sample_weight(sample_weight, self.rows.stand_in)
         self.shown = X, X if y is None else y, self.weights
         self.y: Any = None if y is None else _only_targets_that_count(self.weights, y)
 
     def data(self, encode: Encode | None = None) -> Data:
         """Rows, weights and the targets ``encode(y)``, in the dtype of X."""
-        targets = None
+        targets: Any = None
         if encode is not None:
             with np.errstate(over="ignore"):  # check_magnitude refuses these
                 targets = np.ascontiguousarray(encode(self.y), self.dtype)
-        return Data(
-            self.rows, self.weights, None if targets is None else DenseRows(targets)
-        )
+            targets = source(beside(targets, self.rows.like))
+        return Data(self.rows, self.weights, targets)
 
     def weigh_entries(self, entry_weight: Any) -> None:
         """Give the entries of the rows weights, of the shape of X."""
@@ -133,7 +136,7 @@ class Arrays(Given):
 
     def mean_error(self, errors_of: Compute) -> tuple[float, Moments, int]:
         """Weighted mean of ``errors_of(rows)``, the rows' moments, how many count."""
-        errors = errors_of(self.rows)
+        errors = to_host(errors_of(self.rows))
         mean = float(np.average(errors, weights=self.weights))
         data = self.data()
         return mean, data.moments, data.n_rows

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.arrays import beside, number, to_host, vecdot
 from skae.rows.memory_map import blocks_of
 
 _ENTRIES_AT_A_TIME = 2**18
@@ -143,19 +144,20 @@ def total_weight(n_rows: int, weights: np.ndarray | None) -> float:
 def dense_moments(X: np.ndarray, weights: np.ndarray | None) -> Moments:
     """Weighted moments of X, a few rows at a time, in float64."""
     if weights is None:
-        weights = np.broadcast_to(np.ones(1), X.shape[0])
-    total = weights.sum(dtype=np.float64)
-    mean = sum(weights[b].astype(np.float64) @ X[b] for b in blocks_of(X)) / total
+        weights = np.broadcast_to(np.ones(1, like=X), X.shape[:1])
+    total = number(weights.sum(dtype=np.float64))
+    sums = sum(weights[b].astype(np.float64) @ X[b] for b in blocks_of(X))
+    mean = to_host(sums) / float(total)
     mean = _of_what_is_there(
         mean, lambda: any(np.isnan(X[b]).any() for b in blocks_of(X))
     )
-    squares = 0.0
+    squares, center = 0.0, beside(mean, X)
     for b in blocks_of(X):
-        deviations = X[b] - mean
-        distances = np.vecdot(deviations, deviations)
+        deviations = X[b] - center
+        distances = vecdot(deviations, deviations)
         # Rows of weight zero may hold anything, and 0 times inf is nan.
-        squares += float(weights[b] @ np.where(weights[b] > 0, distances, 0))
-    return Moments(mean, float(squares / total))
+        squares += number(weights[b] @ np.where(weights[b] > 0, distances, 0))
+    return Moments(mean, float(squares) / float(total))
 
 
 def _mean_of_observed(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:

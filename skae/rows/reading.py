@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import issparse, sparray, spmatrix
-from sklearn.utils import assert_all_finite, check_array, get_tags
+from sklearn.utils import assert_all_finite, check_array, check_X_y, get_tags
 from sklearn.utils.validation import validate_data
 
+from skae.core.arrays import on_device
 from skae.rows.dask import DaskRows
 from skae.rows.dask_collections import Chunks, Held, is_dask, read_more_chunks
 from skae.rows.data import LocalRows
+from skae.rows.device import check_device_array, device_rows
 from skae.rows.given import Arrays, Given
 from skae.rows.incomplete import incomplete
 from skae.rows.masked import refuse_masked
@@ -106,6 +108,8 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
             f"{type(X).__name__}; use {name}.compute()."
         )
     refuse_masked(X, name)
+    if on_device(X) or given.on_device:
+        return _more_on_device(estimator, X, given, name)
     options = {"dtype": given.dtype, "order": "C", "input_name": name}
     if is_large_map(X):
         _check_needs_no_copy(estimator, X, "C", name, [given.dtype])
@@ -123,6 +127,19 @@ def read_more(estimator: Any, X: Any, given: Given, name: str) -> Any:
     if hasattr(X, "columns"):  # a data frame: in the same order, too
         validate_data(estimator, X, reset=False, skip_check_array=True)
     return _rows(estimator, rows, name) if rows.shape[0] else None
+
+
+def _more_on_device(estimator: Any, X: Any, given: Given, name: str) -> Any:
+    """More rows on a device, where those of ``given`` must lie, too."""
+    if not (on_device(X) and given.on_device):
+        raise ValueError(
+            f"X and {name} must be arrays of the same kind, on a device or not; got "
+            f"one that is and one that is not. Convert {name} to X's kind."
+        )
+    if not len(X):
+        return None
+    rows = device_rows(estimator, X, "C", reset=False)
+    return source(rows.given.astype(given.dtype, copy=False))
 
 
 def _named(name: str, check: Callable[..., Any], X: Any, **options: Any) -> Any:
@@ -151,6 +168,14 @@ def validate_rows(
     time. Sparse X becomes CSR without duplicate entries, where the estimator's tags say
     that it takes such, and NaN is a missing entry where they say that it is allowed.
     """
+    if on_device(X):
+        rows = device_rows(estimator, X, order, reset)
+        if "y" not in options:
+            return rows
+        refuse_masked(options["y"], "y")
+        del options["multi_output"]
+        _, y = check_X_y(rows.stand_in, multi_output=True, **options)
+        return rows, y
     refuse_masked(X, "X")
     refuse_masked(options.get("y"), "y")
     options |= {"dtype": DTYPES, "order": order, "reset": reset}
@@ -174,10 +199,29 @@ def validate_rows(
             "AutoencoderImputer().fit_transform(X), or use an estimator that learns "
             "from incomplete rows, such as SparseAutoencoder."
         ) from error
+    _check_kind(checked[0] if isinstance(checked, tuple) else checked)
     if isinstance(checked, tuple):
         X, y = checked
         return _rows(estimator, _without_duplicates(X), "X"), y
     return _rows(estimator, _without_duplicates(checked), "X")
+
+
+def _check_kind(X: Any) -> None:
+    """Refuse arrays of libraries that neither lie on a device nor go through NumPy."""
+    if not isinstance(X, np.ndarray) and not issparse(X):
+        raise ValueError(
+            f"X is a {type(X).__module__}.{type(X).__name__}, but under "
+            "array_api_dispatch skae takes arrays of NumPy, CuPy and array-api-strict "
+            "and tensors of torch; pass one of these, such as numpy.asarray(X)."
+        )
+
+
+def read_codes(estimator: Any, X: Any) -> Any:
+    """An array of codes or the like, that a fitted estimator is to decode."""
+    refuse_masked(X, "X")
+    if on_device(X):
+        return check_device_array(estimator, X, None)
+    return check_array(X, dtype=DTYPES)
 
 
 def _without_duplicates(X: Any) -> Any:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from math import ceil, inf
 from sys import maxsize
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from skae.solvers.arrays import Vector
+from skae.solvers.arrays import Vector, copied, read_only
 from skae.solvers.result import Callback, Iteration, NotFiniteError, Result
 from skae.solvers.stopping import still_to_be_had
 
@@ -61,6 +61,8 @@ class Adam:
         Decay of the running means, in [0, 1).
     epsilon : float, default=1e-8
         ε.
+    like : array, default=None
+        Lies where x does; None is on the host.
 
     References
     ----------
@@ -82,11 +84,13 @@ class Adam:
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
+        like: Any = None,
     ) -> None:
         self.learning_rate, self.unit = learning_rate, unit
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.t = 0
-        self.m, self.v = np.zeros(size, dtype), np.zeros(size, dtype)
+        self.m = np.zeros(size, dtype, like=like)
+        self.v = np.zeros(size, dtype, like=like)
         self._scale: Vector = np.broadcast_to(scale, size)
         self.penalise(None)
 
@@ -113,7 +117,8 @@ class Adam:
         bias_2 = (1 - self.beta_2**self.t) ** 0.5
         rate = self.learning_rate * bias_2 / bias_1
         epsilon = self.epsilon * bias_2
-        buffers = np.empty((1 + self._penalised, min(_CHUNK, len(x))), self.m.dtype)
+        shape = 1 + self._penalised, min(_CHUNK, len(x))
+        buffers = np.empty(shape, self.m.dtype, like=self.m)
         for chunk, scale, c in self._chunks:
             g, m, v = gradient[chunk], self.m[chunk], self.v[chunk]
             s = buffers[0, : len(g)]
@@ -242,9 +247,9 @@ def minimize_adam(
     """
     if max_iter < 1:
         raise ValueError(f"max_iter={max_iter!r} must be at least 1")
-    x = np.array(x0)
+    x = copied(x0)
     if adam is None:
-        adam = Adam(x.size, x.dtype)
+        adam = Adam(x.size, x.dtype, like=x)
     n_iter = n_fun = 0
     lowest, value, status = [inf], inf, "max_iter"
     patience = maxsize if n_iter_no_change is None else n_iter_no_change
@@ -268,9 +273,8 @@ def minimize_adam(
                     raise NotFiniteError(f"not finite in epoch {n_iter + 1}")
                 n_iter += 1
                 if callback is not None:
-                    view = x.view()
-                    view.flags.writeable = False
-                    callback(Iteration(n_iter, n_fun, value, None, None, view))
+                    seen = read_only(x)
+                    callback(Iteration(n_iter, n_fun, value, None, None, seen))
                 lowest.append(min(lowest[-1], value))
                 least = max(tol * abs(lowest[-1]), atol)
                 window = max(patience, ceil(least_steps * n_iter / n_fun))

@@ -68,7 +68,7 @@ class History:
 
     def __init__(self, g: Vector, n_corrections: int) -> None:
         self.n_corrections = m = n_corrections
-        self._W: Matrix = np.empty((1 + 2 * m, g.size), dtype=g.dtype)
+        self._W: Matrix = np.empty_like(g, shape=(1 + 2 * m, g.size))
         self.g = self.gradient = self._W[0]
         self.g[:] = g
         self._pairs = [(self._W[1 + 2 * j], self._W[2 + 2 * j]) for j in range(m)]
@@ -111,15 +111,12 @@ class History:
         """
         j = self._slot
         s, y = self._pairs[j]
-        # The step as it was taken: in float32, x + t d is not x plus exactly t d.
-        np.subtract(x_new, x_old, out=s)
-        self._move(y, x_new, g_new)
-        sy, yy, ss = float(np.dot(s, y)), float(np.dot(y, y)), float(np.dot(s, s))
-        # Below eps |s||y| the sign of sᵀy is rounding. The oldest pair has gone from
-        # its slot either way, so a refused pair leaves the slot empty.
+        sy, yy, ss = self._step(s, y, x_new, x_old, g_new)
+        # The oldest pair has gone from its slot either way, so a refused pair leaves
+        # the slot empty.
         self._R_inv[j] = 0.0
         self._R_inv[:, j] = 0.0
-        stored = 0.0 < yy < np.inf and sy > self._eps * (ss * yy) ** 0.5
+        stored = self._stored(sy, yy, ss)
         if stored:
             self._rows = max(self._rows, 3 + 2 * j)
         else:
@@ -140,6 +137,19 @@ class History:
             self._slot = (j + 1) % len(self._pairs)
         return stored
 
+    def _step(
+        self, s: Vector, y: Vector, x_new: Vector, x_old: Vector, g_new: Vector
+    ) -> tuple[float, float, float]:
+        """Write s and y, and keep the new gradient; returns sᵀy, yᵀy and sᵀs."""
+        # The step as it was taken: in float32, x + t d is not x plus exactly t d.
+        np.subtract(x_new, x_old, out=s)
+        self._move(y, x_new, g_new)
+        return float(np.dot(s, y)), float(np.dot(y, y)), float(np.dot(s, s))
+
+    def _stored(self, sy: float, yy: float, ss: float) -> bool:
+        """Whether a pair is stored: below eps |s||y| the sign of sᵀy is rounding."""
+        return 0.0 < yy < np.inf and sy > self._eps * (ss * yy) ** 0.5
+
     def _move(self, y: Vector, x_new: Vector, g_new: Vector) -> None:
         """Write the gradient's change to `y`, and keep the new one."""
         np.subtract(g_new, self.g, out=y)
@@ -148,15 +158,31 @@ class History:
     def _multiply_gradient(self) -> None:
         """W g, and W y as the difference of two W g: no product with y is needed."""
         rows = self._rows
-        Wg = np.dot(self._W[:rows], self.g)
+        Wg = self._times_gradient()
         np.subtract(Wg, self._Wg[:rows], out=self._Wy[:rows])
         self._Wg[:rows] = Wg
 
+    def _times_gradient(self) -> np.ndarray:
+        """W g, of the rows of W that hold anything."""
+        product: np.ndarray = np.dot(self._W[: self._rows], self.g)
+        return product
+
+    def norm(self, buffer: Vector) -> float:
+        """Largest absolute entry of g; `buffer` is overwritten."""
+        return float(np.maximum.reduce(np.abs(self.g, out=buffer)))
+
     def direction(self, out: Vector) -> Vector:
         """Write d = -H g to `out`."""
+        if self._rows == 1:
+            return np.multiply(self.g, -self.gamma, out=out)
+        return np.dot(self._coefficients(), self._W[: self._rows], out=out)
+
+    def _coefficients(self) -> Vector:
+        """Those of d as a sum of rows of W."""
         gamma, coef, rows = self.gamma, self._coef, self._rows
         if rows == 1:
-            return np.multiply(self.g, -gamma, out=out)
+            coef[0] = -gamma
+            return coef[:1]
         # ndarray.dot: half the time of @ at this size.
         p = self._R_inv.dot(self._Sg)
         Dp = self._D * p
@@ -167,7 +193,7 @@ class History:
         coef[0] = -gamma
         coef[1::2] = minus_v.dot(self._R_inv)
         coef[2::2] = p
-        return np.dot(coef[:rows], self._W[:rows], out=out)
+        return coef[:rows]
 
 
 class Memory:

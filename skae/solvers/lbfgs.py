@@ -5,7 +5,8 @@ from sys import maxsize
 import numpy as np
 import numpy.typing as npt
 
-from skae.solvers.arrays import Vector
+from skae.solvers.arrays import Vector, copied, on_device
+from skae.solvers.device import DeviceRun
 from skae.solvers.history import Memory
 from skae.solvers.line_search import Function, Ray
 from skae.solvers.orthant import OrthantRay, OrthantRun
@@ -48,6 +49,8 @@ def minimize_lbfgs(
         NumPy's floating-point warnings are off while the solver runs.
     x0 : array-like of shape (n,)
         Starting point. float32 and float64 are kept; anything else becomes float64.
+        An array on a device, such as one of CuPy's, stays there, and so do all other
+        vectors; `fun` gets and returns such. `l1` does not go there.
     max_iter : int, default=200
         Limit of iterations, at least 0.
     max_fun : int, default=None
@@ -150,8 +153,15 @@ def minimize_lbfgs(
     c = weights(l1, x)
     limit = maxsize if max_fun is None else max_fun
     memory = Memory() if memory is None else memory
-    run: SmoothRun | OrthantRun
-    if c.any():
+    run: SmoothRun | OrthantRun | DeviceRun
+    if on_device(x):
+        if c.any():
+            raise ValueError(
+                "l1 does not go with x0 on a device; use an array of NumPy's as x0, or "
+                "l1=None"
+            )
+        run = DeviceRun(fun, x, limit, n_corrections, memory)
+    elif c.any():
         run = OrthantRun(OrthantRay(fun, x, limit, c), n_corrections, memory)
     else:
         run = SmoothRun(Ray(fun, x, limit), n_corrections, memory)
@@ -166,7 +176,7 @@ def minimize_lbfgs(
 
 def vector(x0: npt.ArrayLike) -> Vector:
     """A copy of `x0`, float32 or float64."""
-    x = np.array(x0)
+    x = copied(x0)
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float64)
     if x.ndim != 1 or x.size == 0:

@@ -6,7 +6,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from skae.solvers.arrays import Vector
+from skae.solvers.arrays import Vector, read_only
 from skae.solvers.history import History, Memory
 from skae.solvers.line_search import Path, Ray, strong_wolfe
 from skae.solvers.result import Callback, Iteration, NotFiniteError, Result
@@ -150,7 +150,7 @@ class Run(ABC, Generic[AnyPath]):
         history.update(self.point.x, old.x, ray.gradient)
         self.point = Point(ray.x, ray.value, history.gradient, ray.aux, n_iter)
         ray.x = old.x
-        norm = float(np.maximum.reduce(np.abs(history.g, out=ray.x)))
+        norm = history.norm(ray.x)
         self.idle = 0 if lower or norm < self.least_norm else self.idle + 1
         self.least_norm = min(norm, self.least_norm)
         return norm
@@ -158,10 +158,9 @@ class Run(ABC, Generic[AnyPath]):
     def tell(self, callback: Callback, norm: float) -> bool:
         """Call the callback; returns whether to go on: if no StopIteration came."""
         x, value, _, aux, n_iter = self.point
-        x = x.view()
-        x.flags.writeable = False
+        seen = read_only(x)
         try:
-            callback(Iteration(n_iter, self.ray.n_fun, value, norm, aux, x))
+            callback(Iteration(n_iter, self.ray.n_fun, value, norm, aux, seen))
         except StopIteration:
             return False
         return True

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from skae.core.arrays import HOST, beside
 from skae.core.protocols import Objective
 
 
@@ -35,6 +36,9 @@ class Factor(Protocol):
 
     def inverse(self, W: np.ndarray) -> np.ndarray:
         """W K⁻¹."""
+
+    def beside(self, like: Any) -> Factor:
+        """The same for weights that lie where ``like`` does."""
 
 
 class Coordinates:
@@ -78,18 +82,26 @@ class Coordinates:
     ) -> None:
         dtype = objective.dtype
         self.objective, self.unit = objective, unit
-        self.scale, self._shift = scale.astype(dtype), shift.astype(dtype)
-        self._pull = (scale / unit).astype(dtype)
-        self.means = [mean.astype(dtype) for mean in means]
-        self.factors = [] if all(K is None for K in factors) else [*factors]
+        self._like = getattr(objective, "like", HOST)
+        self.scale = beside(scale.astype(dtype), self._like)
+        self._shift = beside(shift.astype(dtype), self._like)
+        self._pull = beside((scale / unit).astype(dtype), self._like)
+        self._measure(means, factors)
+
+    def _measure(
+        self, means: list[np.ndarray], factors: Sequence[Factor | None]
+    ) -> None:
+        dtype, like = self.objective.dtype, self._like
+        self.means = [beside(mean.astype(dtype), like) for mean in means]
+        placed = [None if K is None else K.beside(like) for K in factors]
+        self.factors = [] if all(K is None for K in placed) else placed
 
     def followed_by(
         self, means: list[np.ndarray], factors: Sequence[Factor | None]
     ) -> Coordinates:
         """The same with other m, and with K of each layer."""
         other = copy(self)
-        other.means = [mean.astype(self.objective.dtype) for mean in means]
-        other.factors = [] if all(K is None for K in factors) else [*factors]
+        other._measure(means, factors)
         return other
 
     @property
@@ -168,13 +180,13 @@ class Coordinates:
         that zero stays zero and the penalty stays a sum over single entries. For the
         same reason no layer may have a K.
         """
-        return None if c is None else c * self._pull
+        return None if c is None else beside(c, self._like) * self._pull
 
     def pull_back(self, gradient: np.ndarray) -> np.ndarray:
         """∂(J/unit)/∂θ′ for ∂J/∂θ, in place."""
         for W, b, mean in self._centred(gradient):
             # b = b′ − W m, so W′ moves b too.
-            W -= np.multiply.outer(b, mean)
+            W -= b[:, np.newaxis] * mean
         for W, K in reversed(self._multiplied(gradient)):
             W[:] = K.transposed(W)
         gradient *= self._pull

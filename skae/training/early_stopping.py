@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.arrays import to_host
 from skae.core.network import NetworkObjective
 from skae.core.protocols import Engine, Objective
 from skae.engines.choice import engine_for
@@ -143,7 +144,8 @@ class HeldOutPrediction:
         assert targets is not None, "which its outputs are compared with"
         outputs = apply_layers(self._objective.outputs(theta), rows).given
         weights = self._held_out.weights
-        return self._score(targets.given, outputs, sample_weight=weights)
+        given = to_host(targets.given)
+        return self._score(given, to_host(outputs), sample_weight=weights)
 
 
 class Watch:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.arrays import moved, to_host
 from skae.engines.batches import BatchEngine, shuffled_batches
 from skae.solvers import Adam, Iteration, Result, minimize_adam
 from skae.solvers.result import Callback
@@ -79,7 +80,8 @@ class MiniBatches:
         self._adam = Adam(
             objective.layout.size,
             objective.dtype,
-            scale=coordinates.scale,
+            scale=to_host(coordinates.scale),
+            like=coordinates.scale,
             unit=coordinates.unit,
         )
         self._engine = BatchEngine(
@@ -90,10 +92,14 @@ class MiniBatches:
         if state is not None and state["units"] == self._units:
             self._random_state.set_state(state["random_state"])
             # Copies: a piece that is refused must leave no trace.
-            self._adam.m, self._adam.v = state["m"].copy(), state["v"].copy()
+            like = coordinates.scale
+            self._adam.m = moved(state["m"].copy(), like)
+            self._adam.v = moved(state["v"].copy(), like)
             self._adam.t = state["t"]
             self._engine.draw = state["draw"]
-            self._engine.mean_statistics = state["mean_statistics"]
+            if state["mean_statistics"] is not None:
+                mean = moved(state["mean_statistics"], like)
+                self._engine.mean_statistics = mean
             self._recent = state["recent"]
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
+from skae.core.arrays import beside
 from skae.engines.choice import engine_for
 from skae.solvers import NotFiniteError, Result
 from skae.training import faults
@@ -193,6 +194,7 @@ def _train(
 ) -> Trained:
     settings = problem.settings
     method = METHODS[settings.solver]
+    start = beside(start, problem.data.X.like)
     progress = Progress(problem, method.unit, method.measure)
     try:
         result, theta, state = method.train(
@@ -242,8 +244,9 @@ def _best(
     best: Trained | None = None
     cut_short = False
     each = zip(starts, seeds, strict=True)
-    # Where rows lie elsewhere, one start keeps all who hold them busy.
-    if not problem.data.X.local or effective_n_jobs(n_jobs) == 1:
+    # Where rows lie elsewhere, one start keeps all busy, or the device that has them.
+    here = problem.data.X.local and problem.data.X.in_threads
+    if not here or effective_n_jobs(n_jobs) == 1:
         runs = _in_turn(problem, engine, each)
     else:
         runs = _in_parallel(problem, each, n_jobs)

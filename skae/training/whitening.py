@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.arrays import beside, to_host
 from skae.rows.data import Data, LocalRows
 from skae.rows.dense import DenseRows
 from skae.rows.deviations import DenseDeviations, Deviations
@@ -78,6 +79,12 @@ class Root:
         return self._product(W, self.omega, self.kappa)
 
     transposed = times  # K is symmetric
+
+    def beside(self, like: Any) -> Root:
+        """The same for weights that lie where ``like`` does."""
+        if isinstance(like, np.ndarray):
+            return self
+        return Root(beside(self.Q, like), beside(self.omega, like), self.kappa)
 
     def inverse(self, W: np.ndarray) -> np.ndarray:
         """W K⁻¹."""
@@ -173,14 +180,15 @@ class Whitening:
         self._plain = problem.coordinates
         self._sample = problem.data.sample(_sample_size(problem.data))
         # The inputs of the first layer have no missing entries.
-        rows = self._sample.local_rows.complete()
+        rows = self._sample.local_rows.on_host().complete()
         self._sample = replace(self._sample, X=rows)
         # Whatever is penalised entry by entry must stay a sum of entries.
         self._factors = problem.objective.penalty_weights is None
         self._most = max(_FEW_DIRECTIONS, problem.data.n_rows // _ROWS_A_DIRECTION)
         tied = getattr(problem.objective, "tied_weights", False)
         damping = _TIED_DAMPING if tied else _DAMPING
-        moments, self._mean = rows.moments(self._sample.weights), self._plain.means[0]
+        moments = rows.moments(self._sample.weights)
+        self._mean = to_host(self._plain.means[0])
         noise = getattr(problem.objective, "noise", None)
         if noise is not None:  # the inputs are those with noise
             with np.errstate(over="ignore", invalid="ignore"):
@@ -203,7 +211,7 @@ class Whitening:
             In the units of the data.
         recoded : bool
         """
-        parameters = self._plain.objective.parameters(theta)
+        parameters = self._plain.objective.parameters(to_host(theta))
         means, factors = [self._mean], [self._first]
         H: Any = self._sample.X.given
         for (W, b), f in zip(

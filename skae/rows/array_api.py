@@ -1,0 +1,202 @@
+"""Arrays of other libraries: what is computed of X comes back in X's kind.
+
+With ``sklearn.set_config(array_api_dispatch=True)``, X may be of another library than
+NumPy. Arrays on a device stay there: see ``skae.rows.device``. Others that lie in the
+host's memory, tensors of torch and arrays of array-api-strict, are computed with as
+NumPy's: what goes in is converted to NumPy's, without a copy where the library allows
+it, and what comes out is converted back. Tensors of torch on a GPU are computed with as
+arrays of CuPy that share their memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn import get_config
+
+from skae._sklearn import to_numpy
+from skae.core.arrays import beside, on_device, to_host
+
+# Packages whose arrays go through NumPy or, on a GPU, through CuPy.
+_THROUGH_NUMPY = {"torch", "array_api_strict"}
+_MOVE = (
+    "You can move the estimator to the same namespace and device as X with: "
+    "'from sklearn.utils._array_api import get_namespace_and_device, "
+    "move_estimator_to; xp, _, device = get_namespace_and_device(X); "
+    "estimator = move_estimator_to(estimator, xp, device)'"
+)
+Convert = Callable[[Any], Any]
+
+
+class Kind(NamedTuple):
+    """What arrays are of: their library, and the device on which they lie."""
+
+    package: str
+    device: str
+
+    @classmethod
+    def of(cls, array: Any) -> Kind:
+        """Of an array, or of whatever else becomes one of NumPy's."""
+        if is_foreign(array) or on_device(array):
+            package = type(array).__module__.partition(".")[0]
+            return cls(package, str(getattr(array, "device", "")))
+        return _NUMPY
+
+
+_NUMPY = Kind("numpy", "")
+
+
+def is_foreign(array: Any) -> bool:
+    """Whether this is an array that goes through NumPy or CuPy, and comes back."""
+    if isinstance(array, np.ndarray):
+        return False
+    package = type(array).__module__.partition(".")[0]
+    return package in _THROUGH_NUMPY and hasattr(array, "shape")
+
+
+def dispatches() -> bool:
+    """Whether scikit-learn is set to follow X's kind."""
+    return bool(get_config()["array_api_dispatch"])
+
+
+def inward(array: Any) -> Any:
+    """An array of NumPy's or CuPy's for a foreign one; anything else as it is."""
+    if not is_foreign(array):
+        return array
+    where = getattr(array.device, "type", "cpu")
+    if where == "cpu":
+        return to_numpy(array)
+    if where != "cuda":
+        raise ValueError(
+            f"X is a tensor on {array.device}, on which skae does not compute; use one "
+            "on the CPU, X.cpu(), or on an NVIDIA GPU."
+        )
+    return _shared_with_cupy(array)
+
+
+def _shared_with_cupy(tensor: Any) -> Any:
+    try:
+        import cupy
+    except ImportError as error:
+        raise ValueError(
+            "X is a tensor on a GPU, on which skae computes with CuPy, which is not "
+            'installed: pip install "skae[gpu]"; or use X.cpu().'
+        ) from error
+    return cupy.from_dlpack(tensor.detach())
+
+
+def outward(like: Any) -> Convert:
+    """What makes numeric arrays such as ``like``, on its device."""
+    if on_device(like):
+        return lambda array: beside(array, like)
+    module = import_module(Kind.of(like).package)
+    device = like.device
+
+    def convert(array: Any) -> Any:
+        if on_device(array):
+            return module.from_dlpack(array)
+        return module.asarray(array, device=device)
+
+    return convert
+
+
+def converted(value: Any, convert: Convert) -> Any:
+    """``value`` with ``convert(array)`` for every array, in containers, too.
+
+    And in estimators, which are copied with what they hold.
+    """
+    if isinstance(value, dict):
+        return {name: converted(item, convert) for name, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(converted(item, convert) for item in value)
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return with_attributes(value, lambda held: converted(held, convert))
+    return convert(value)
+
+
+def with_attributes(estimator: Any, convert: Convert) -> Any:
+    """A copy of an estimator that holds ``convert(attribute)`` for all attributes."""
+    copy = object.__new__(type(estimator))
+    copy.__dict__ = {name: convert(value) for name, value in vars(estimator).items()}
+    return copy
+
+
+def fitted_outward(estimator: Any, convert: Convert) -> Any:
+    """A copy whose fitted attributes are ``convert``'s arrays.
+
+    Labels stay as they are, as they may be words; so do private containers, such as
+    the state of a solver.
+    """
+
+    def of_numbers(array: Any) -> Any:
+        return convert(array) if is_numeric(array) else array
+
+    copy = with_attributes(estimator, lambda value: value)
+    for name, value in vars(estimator).items():
+        fitted = name.endswith("_") or is_numeric(value)
+        if fitted and name != "classes_":
+            copy.__dict__[name] = _outward(value, of_numbers)
+    return copy
+
+
+def is_numeric(value: Any) -> bool:
+    """Whether it is an array, of numbers if it is one of NumPy's."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "biuf"
+    return is_foreign(value) or on_device(value)
+
+
+def _outward(value: Any, convert: Convert) -> Any:
+    if isinstance(value, dict):
+        return {name: _outward(item, convert) for name, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_outward(item, convert) for item in value)
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return fitted_outward(value, convert)
+    return convert(value)
+
+
+def check_same_kind(estimator: Any, fitted: Any, X: Any, method: str) -> None:
+    """Refuse X of another kind than the estimator was fitted on, as scikit-learn does.
+
+    Parameters
+    ----------
+    estimator : estimator
+    fitted : array or None
+        A fitted attribute, if there is one.
+    X : array-like
+        What the method is given.
+    method : str
+        Its name.
+    """
+    if fitted is None or (type(fitted) is type(X) is np.ndarray):
+        return
+    of_fit, of_X = Kind.of(fitted), Kind.of(X)
+    if of_X != _NUMPY and not (dispatches() or on_device(X)):
+        of_X = _NUMPY  # scikit-learn takes it as such
+    if of_fit == of_X:
+        return
+    if of_fit.package != of_X.package:
+        differ = (
+            f"Array namespaces used during fit ({of_fit.package}) and {method} "
+            f"({of_X.package}) differ."
+        )
+    else:
+        differ = (
+            f"Devices used during fit ({of_fit.device}) and {method} ({of_X.device}) "
+            "differ."
+        )
+    raise ValueError(
+        f"Inputs passed to {type(estimator).__name__}.{method}() must use the same "
+        f"namespace and the same device as those passed to fit(). {differ} {_MOVE}"
+    )
+
+
+def host_of(array: Any) -> Any:
+    """An array of NumPy's for one of another library or of a device; else itself."""
+    if is_foreign(array):
+        return to_numpy(array)
+    return to_host(array) if on_device(array) else array

@@ -1,0 +1,232 @@
+"""Arrays of other libraries in the host's memory: they go through NumPy, and back.
+
+scikit-learn's own checks of this are run by tests/test_common.py.
+"""
+
+import pickle
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from device_array import on_test_device
+from scipy.sparse import issparse
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+
+from skae import (
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    SparseCoding,
+    StackedAutoencoderClassifier,
+    StackedAutoencoderRegressor,
+    TopKAutoencoder,
+)
+from skae.rows.array_api import Kind, inward, is_foreign
+
+X, Y = load_digits(return_X_y=True)
+X, Y = X[:150, 8:40] / 16, Y[:150]
+pytestmark = pytest.mark.filterwarnings("ignore:(Training|Fine-tuning) (stopped|of)")
+SHORT = {"n_components": 4, "max_iter": 8, "random_state": 0}
+STACK = {"hidden_layer_sizes": (4,), "max_iter": 5, "random_state": 0}
+
+
+@pytest.fixture
+def dispatch(monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    try:
+        context = config_context(array_api_dispatch=True)
+        context.__enter__()
+    except ImportError as error:
+        pytest.skip(f"scikit-learn: {error}")
+    yield
+    context.__exit__(None, None, None)
+
+
+@pytest.fixture(params=["array_api_strict", "torch"])
+def xp(request):
+    return pytest.importorskip(request.param)
+
+
+def host(array):
+    return inward(array)
+
+
+def test_fit_and_results_follow_x(dispatch, xp):
+    here = SparseAutoencoder(**SHORT).fit(X)
+    there = SparseAutoencoder(**SHORT).fit(xp.asarray(X))
+    kind = type(xp.asarray(X))
+    assert isinstance(there.components_, kind)
+    assert isinstance(there.loss_curve_, kind)
+    np.testing.assert_array_equal(host(there.components_), here.components_)
+    for method in ("transform", "predict", "score_samples"):
+        result = getattr(there, method)(xp.asarray(X))
+        assert isinstance(result, kind)
+        np.testing.assert_array_equal(host(result), getattr(here, method)(X))
+    back = there.inverse_transform(there.transform(xp.asarray(X)))
+    np.testing.assert_allclose(host(back), here.predict(X), atol=1e-12)
+    assert there.score(xp.asarray(X)) == here.score(X)
+    again = there.fit_transform(xp.asarray(X))
+    np.testing.assert_array_equal(host(again), here.transform(X))
+
+
+def test_partial_fit_goes_on(dispatch, xp):
+    here = SparseAutoencoder(4, solver="adam", random_state=0)
+    there = clone(here)
+    for _ in range(2):
+        here.partial_fit(X)
+        there.partial_fit(xp.asarray(X))
+    np.testing.assert_array_equal(host(there.components_), here.components_)
+
+
+def test_targets_and_weights_may_be_of_any_kind(dispatch, xp):
+    weights = np.linspace(0.5, 2, len(X))
+    classifier = StackedAutoencoderClassifier(**STACK)
+    here = clone(classifier).fit(X, Y, sample_weight=weights)
+    there = clone(classifier).fit(
+        xp.asarray(X), xp.asarray(Y), sample_weight=xp.asarray(weights)
+    )
+    assert isinstance(there.coefs_[0], type(xp.asarray(X)))
+    np.testing.assert_array_equal(host(there.predict(xp.asarray(X))), here.predict(X))
+    np.testing.assert_array_equal(
+        host(there.predict_proba(xp.asarray(X))), here.predict_proba(X)
+    )
+    assert there.score(xp.asarray(X), Y) == here.score(X, Y)
+    # X alone says what comes out.
+    mixed = clone(classifier).fit(X, xp.asarray(Y), sample_weight=xp.asarray(weights))
+    assert isinstance(mixed.coefs_[0], np.ndarray)
+    words = np.array(["even", "odd"])[Y % 2]
+    labels = clone(classifier).fit(xp.asarray(X), words).predict(xp.asarray(X))
+    assert set(labels) <= {"even", "odd"}
+    regressor = StackedAutoencoderRegressor(**STACK, autoencoder="sparse")
+    regressor.fit(xp.asarray(X), xp.asarray(Y.astype(float)))
+    assert isinstance(regressor.predict(xp.asarray(X)), type(xp.asarray(X)))
+    # The autoencoders that it has been pre-trained by are of X's kind, too.
+    assert isinstance(regressor.layers_[0].components_, type(xp.asarray(X)))
+
+
+def test_a_fit_that_fails_leaves_all_as_it_was(dispatch, xp):
+    there = SparseAutoencoder(**SHORT).fit(xp.asarray(X))
+    before = vars(there).copy()
+    with pytest.raises(ValueError, match="Expected 2D"):
+        there.fit(xp.asarray(X[0]))
+    assert vars(there) == before
+
+
+def test_codes_in_csr_stay_csr(dispatch, xp):
+    there = TopKAutoencoder(**SHORT, n_nonzero_coefs=1).fit(xp.asarray(X))
+    assert issparse(there.transform(xp.asarray(X)))
+    assert isinstance(there.components_, type(xp.asarray(X)))
+    assert isinstance(there.predict(xp.asarray(X)), type(xp.asarray(X)))
+    coding = SparseCoding(**SHORT).fit(xp.asarray(X))
+    assert isinstance(coding.transform(xp.asarray(X)), type(xp.asarray(X)))
+
+
+def test_another_kind_is_refused(dispatch, xp):
+    there = SparseAutoencoder(**SHORT).fit(xp.asarray(X))
+    for given in (X, X.tolist()):
+        with pytest.raises(ValueError, match=r"transform\(\) must use the same names"):
+            there.transform(given)
+    with pytest.raises(ValueError, match="same namespace"):
+        SparseAutoencoder(**SHORT).fit(X).predict(xp.asarray(X))
+    with pytest.raises(ValueError, match="same namespace"):
+        there.set_params(warm_start=True).fit(X)
+
+
+def test_scikit_learn_moves_an_estimator(dispatch, xp):
+    try:
+        from sklearn.utils._array_api import get_namespace_and_device, move_estimator_to
+    except ImportError:
+        pytest.skip("scikit-learn has move_estimator_to from 1.9 on")
+    here = DenoisingAutoencoder(**SHORT).fit(X)
+    namespace, _, device = get_namespace_and_device(xp.asarray(X))
+    there = move_estimator_to(here, namespace, device)
+    np.testing.assert_array_equal(
+        host(there.transform(xp.asarray(X))), here.transform(X)
+    )
+    back = move_estimator_to(there, np, "cpu")
+    np.testing.assert_array_equal(back.transform(X), here.transform(X))
+
+
+def test_pickles(dispatch, xp):
+    there = SparseAutoencoder(**SHORT).fit(xp.asarray(X))
+    loaded = pickle.loads(pickle.dumps(there))
+    np.testing.assert_array_equal(
+        host(loaded.transform(xp.asarray(X))), host(there.transform(xp.asarray(X)))
+    )
+
+
+def test_tensors_are_not_copied(dispatch):
+    torch = pytest.importorskip("torch")
+    tensor = torch.asarray(X).clone()
+    assert inward(tensor).ctypes.data == tensor.data_ptr()
+    assert inward(tensor.requires_grad_()).ctypes.data == tensor.data_ptr()
+
+
+class Tensor:
+    """As far as we look: a tensor of torch on a GPU, around an array of the device."""
+
+    __module__ = "torch"
+    device = SimpleNamespace(type="cuda")
+
+    def __init__(self, array):
+        self.array, self.shape = array, array.shape
+
+
+def test_a_tensor_on_a_gpu_is_computed_with_as_cupys(dispatch, monkeypatch):
+    def asarray(array, device):
+        assert device is Tensor.device
+        return Tensor(on_test_device(array))
+
+    torch = SimpleNamespace(from_dlpack=Tensor, asarray=asarray)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(
+        "skae.rows.array_api._shared_with_cupy", lambda tensor: tensor.array
+    )
+    tensor = Tensor(on_test_device(X))
+    here = SparseAutoencoder(**SHORT).fit(X)
+    there = SparseAutoencoder(**SHORT).fit(tensor)
+    for attribute in ("components_", "mean_activation_", "code_scale_", "loss_curve_"):
+        value = getattr(there, attribute)
+        assert isinstance(value, Tensor)
+        np.testing.assert_allclose(
+            value.array.get(), getattr(here, attribute), rtol=1e-8
+        )
+    for method in ("transform", "predict", "score_samples", "fit_transform"):
+        result = getattr(there, method)(tensor)
+        assert isinstance(result, Tensor)
+        expected = getattr(here, method)(X)
+        np.testing.assert_allclose(result.array.get(), expected, rtol=1e-8)
+    assert there.score(tensor) == pytest.approx(here.score(X))
+    with pytest.raises(ValueError, match="same namespace"):
+        there.transform(X)
+    monkeypatch.setattr(Tensor, "cpu", lambda self: "of the CPU", raising=False)
+    saved = there.__getstate__()
+    assert saved["components_"] == saved["loss_curve_"] == "of the CPU"
+
+
+def test_a_tensor_elsewhere_is_refused(monkeypatch):
+    tensor = Tensor(X)
+    monkeypatch.setitem(sys.modules, "cupy", None)  # not installed
+    with pytest.raises(ValueError, match=r'pip install "skae\[gpu\]"'):
+        inward(tensor)
+    tensor.device = SimpleNamespace(type="mps")
+    with pytest.raises(ValueError, match=r"X\.cpu\(\)"):
+        inward(tensor)
+
+
+def test_kinds():
+    assert not any(map(is_foreign, [X, X.tolist(), None, 1.0]))
+    assert Kind.of(X) == Kind.of(X.tolist()) == Kind("numpy", "")
+
+
+def test_without_dispatch_all_becomes_numpys(xp):
+    try:
+        given = xp.asarray(X)
+        np.asarray(given)
+    except (RuntimeError, TypeError, ValueError):
+        pytest.skip("it does not become one of NumPy's")
+    model = SparseAutoencoder(**SHORT).fit(given)
+    assert isinstance(model.components_, np.ndarray)
+    assert isinstance(model.transform(given), np.ndarray)

@@ -1,0 +1,116 @@
+"""L-BFGS and Adam of a vector on a device: the steps are those of NumPy's."""
+
+import numpy as np
+import pytest
+from device_array import TRANSFERS, DeviceArray, on_test_device
+
+from skae.solvers import Memory, minimize_adam, minimize_lbfgs
+
+RANDOM = np.random.default_rng(5)
+A = RANDOM.normal(size=(30, 30)) / 5
+X0 = RANDOM.normal(size=30)
+
+
+def fun(x):
+    """Convex; steep away from zero, so that line searches take several trials."""
+    q = A @ x
+    return float(np.cosh(q).sum() + 0.01 * x @ x), A.T @ np.sinh(q) + 0.02 * x, None
+
+
+def valley(x):
+    """Rosenbrock's function, whose curved valley lets trials fail."""
+    a, b = x[1:] - x[:-1] ** 2, 1 - x[:-1]
+    gradient = np.zeros_like(x)
+    gradient[1:] = 200 * a
+    gradient[:-1] -= 400 * a * x[:-1] + 2 * b
+    return float(100 * a @ a + b @ b), gradient, None
+
+
+def there(fun):
+    def on_the_device(x):
+        value, gradient, aux = fun(x._array)
+        return value, DeviceArray(gradient), aux
+
+    return on_the_device
+
+
+@pytest.mark.parametrize(("function", "scale"), [(fun, 1), (fun, 30), (valley, 1)])
+def test_steps_are_those_of_numpy(function, scale):
+    values = [], []
+    here = minimize_lbfgs(
+        function,
+        scale * X0,
+        max_iter=15,
+        callback=lambda i: values[0].append((i.n_fun, i.value, i.gradient_norm)),
+    )
+    device = minimize_lbfgs(
+        there(function),
+        on_test_device(scale * X0),
+        max_iter=15,
+        callback=lambda i: values[1].append((i.n_fun, i.value, i.gradient_norm)),
+    )
+    assert isinstance(device.x, DeviceArray)
+    # Later on rounding leads them apart.
+    np.testing.assert_allclose(values[1], values[0], rtol=1e-6)
+    np.testing.assert_allclose(device.x.get(), here.x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("function", [fun, valley])
+def test_the_minimum_is_found(function):
+    x0 = on_test_device(X0)
+    device = minimize_lbfgs(there(function), x0, max_iter=500, ftol=0, tol=1e-6)
+    assert device.status == "gradient"
+    assert np.abs(function(device.x.get())[1]).max() <= 1e-6
+
+
+def test_one_transfer_an_evaluation():
+    del TRANSFERS[:]
+    result = minimize_lbfgs(
+        there(valley), on_test_device(X0), max_iter=80, ftol=0, n_corrections=10
+    )
+    assert result.n_fun > result.n_iter + 1  # some trials were not the last
+    starts = 4  # is it finite, is it a minimum, its scale and its length
+    assert len(TRANSFERS) <= result.n_fun + 1 + starts
+    assert max(TRANSFERS) <= 2 * 10 + 9
+
+
+def test_refused_pairs_and_dropped_histories():
+    def rough(x):  # rounding of float32 makes pairs useless near the minimum
+        return np.float32(x @ x), np.float32(2) * x, None
+
+    x0 = np.linspace(1, 2, 7, dtype=np.float32)
+    here = minimize_lbfgs(rough, x0, tol=0, ftol=0)
+    device = minimize_lbfgs(there(rough), on_test_device(x0), tol=0, ftol=0)
+    assert device.status == here.status
+    assert device.x.dtype == np.float32
+    assert device.value <= 1e-12
+
+
+def test_runs_go_on_with_a_memory():
+    whole = minimize_lbfgs(there(fun), on_test_device(X0), max_iter=8, ftol=0)
+    memory, x = Memory(), on_test_device(X0)
+    for _ in range(2):
+        x = minimize_lbfgs(there(fun), x, max_iter=4, ftol=0, memory=memory).x
+    np.testing.assert_allclose(x.get(), whole.x.get(), rtol=1e-9)
+
+
+def test_l1_is_refused():
+    with pytest.raises(ValueError, match="l1 does not go with x0 on a device"):
+        minimize_lbfgs(there(fun), on_test_device(X0), l1=0.1)
+
+
+def test_adam_is_that_of_numpy():
+    def batch(x, rows):
+        residual = A[rows] @ x - 1
+        return residual @ residual / 2, A[rows].T @ residual, len(rows)
+
+    def batch_there(x, rows):
+        value, gradient, weight = batch(x._array, rows)
+        return value, DeviceArray(gradient), weight
+
+    def batches():
+        return np.array_split(np.arange(30), 4)
+
+    here = minimize_adam(batch, X0, batches, max_iter=5)
+    device = minimize_adam(batch_there, on_test_device(X0), batches, max_iter=5)
+    np.testing.assert_allclose(device.x.get(), here.x, rtol=1e-12)
