@@ -32,6 +32,8 @@ def absorb(digest, value):
         absorb(digest, np.asarray(value))
     elif value is None or isinstance(value, bool | int | float | str):
         digest.update(f"{type(value).__name__} {value!r}".encode())
+    elif callable(value):
+        absorb(digest, value.__qualname__)
     else:
         raise TypeError(f"no digest of a {type(value).__name__}: {value!r}")
 
