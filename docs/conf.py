@@ -12,6 +12,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
+# Links to IterativeImputer look for it, and without this import it is not there.
+from sklearn.experimental import enable_iterative_imputer  # noqa: E402, F401
+
 import skae  # noqa: E402
 
 project = "skae"

@@ -56,8 +56,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         Number of hidden units, which is the length of a code. It may exceed the number
         of features. None uses the number of features, but at most 8192.
 
-    corruption : {"auto", "gaussian", "masking", "salt_and_pepper"} or callable, \
-            default="auto"
+    corruption : str or callable, default="auto"
         The noise.
 
         * "auto" is "masking" if at least half of the entries of X are zero, as in text
