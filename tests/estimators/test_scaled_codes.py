@@ -90,9 +90,10 @@ def test_predictions_do_not_depend_on_it(name):
 
 def test_blocks_and_threads_change_nothing(monkeypatch):
     from skae.engines import code_moments
+    from skae.rows import data
 
     whole = fitted("sparse").code_scale_
-    monkeypatch.setattr(code_moments, "block_rows", lambda *shape: 7)
+    monkeypatch.setattr(data, "block_rows", lambda *shape: 7)
     monkeypatch.setattr(code_moments, "MULTIPLICATIONS_WORTH_THREADS", 0)
     np.testing.assert_allclose(fitted("sparse").code_scale_, whole, rtol=1e-12)
 

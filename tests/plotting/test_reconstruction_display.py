@@ -73,9 +73,8 @@ def test_pipeline_comes_back_to_the_units_of_its_input(plt):
 @pytest.mark.parametrize("search", [False, True])
 def test_noise_in_a_pipeline_is_of_the_last_steps_units(plt, search):
     # Masking to 0 after standardisation is masking to the column's mean.
-    estimator = make_pipeline(
-        StandardScaler(), make_pipeline(DenoisingAutoencoder(6, **QUICK))
-    )
+    masking = DenoisingAutoencoder(6, corruption="masking", **QUICK)
+    estimator = make_pipeline(StandardScaler(), make_pipeline(masking))
     if search:
         estimator = GridSearchCV(estimator, {"standardscaler__copy": [True]}, cv=2)
     estimator.fit(X)
