@@ -40,6 +40,7 @@ __all__ = [
     "callback_context",
     "check_sample_weight",
     "in_container",
+    "like_frame",
     "managed_callbacks",
     "params_of_rows",
     "routes_metadata",
@@ -110,6 +111,14 @@ def in_container(estimator, values, X, columns):
         return values
     adapter = ADAPTERS_MANAGER.adapters[container]
     return adapter.create_container(values, X, columns=columns)
+
+
+def like_frame(values, X):
+    """Values in a data frame such as X, with its names and its index, if X is one."""
+    adapter = ADAPTERS_MANAGER.adapters.get(type(X).__module__.partition(".")[0])
+    if adapter is None or not hasattr(X, "columns"):
+        return values
+    return adapter.create_container(values, X, columns=list(X.columns))
 
 
 def routes_metadata():

@@ -208,15 +208,10 @@ class WeightedAutoencoder(IncompleteAutoencoder):
         entry_weights: np.ndarray | None = None,
     ) -> np.ndarray:
         weights = workspace["observed", len(Z)]
+        if entry_weights is not None:
+            weights = weights * entry_weights
         spare = workspace["spare", len(Z)]
-        if loss.is_quadratic and output.is_linear and entry_weights is None:
-            Z -= X
-            weighted = np.multiply(Z, weights, out=spare[0])
-            losses: np.ndarray = 0.5 * np.vecdot(weighted, Z)
-            np.copyto(Z, weighted)
-            return losses
-        weights = weights * (1 if entry_weights is None else entry_weights)
-        losses = loss.rows(Z, X, output, spare, weights)
+        losses: np.ndarray = loss.rows(Z, X, output, spare, weights)
         return losses
 
 

@@ -129,7 +129,9 @@ def _following(method: Method, name: str) -> Method:
         inner = converted(self, inward)
         result = method(inner, inward(X), *args, **kwargs)
         if fits:
-            self.__dict__ = vars(fitted_outward(inner, outward(X)))
+            # The parameters stay those that were given, and not copies.
+            given = self.get_params(deep=False)
+            self.__dict__ = {**vars(fitted_outward(inner, outward(X))), **given}
         if result is inner:
             return self
         return _numeric_outward(result, X)

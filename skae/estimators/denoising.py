@@ -483,11 +483,11 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         """
         rows = self._rows(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        # A file of an earlier version has the parameters alone.
-        kind = getattr(self, "corruption_", self.corruption)
-        level = getattr(self, "corruption_level_", self.corruption_level)
         feature_range = self.feature_range_.astype(rows.dtype)
-        return rows.corrupted(Noise(_corruption(kind, level, feature_range), seed))
+        corruption = _corruption(
+            self.corruption_, self.corruption_level_, feature_range
+        )
+        return rows.corrupted(Noise(corruption, seed))
 
     def _check_combinations(self):
         super()._check_combinations()
@@ -517,14 +517,16 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
                 f"emphasis={self.emphasis!r}."
             )
 
-    def _kind_of_corruption(self, data):
+    def _kind_of_corruption(self, data, first):
         """``corruption``, or what "auto" is for these rows."""
         if self.corruption != "auto":
             return self.corruption
         # Gaussian noise leaves no entry to emphasise, and no sparse row sparse.
-        if self.emphasis is not None or _are_mostly_zero(data):
+        if self.emphasis is not None:
             return "masking"
-        return "gaussian"
+        if not first:  # later pieces are corrupted as the first one is
+            return self.corruption_
+        return "masking" if _are_mostly_zero(data) else "gaussian"
 
     def _level(self, kind, scale):
         """``corruption_level`` as a number, for rows of that scale."""
@@ -540,8 +542,7 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
 
     def _terms(self, data, scale, n_components, random_state, first):
         terms, fitted = self._sparsity(scale, n_components)
-        # Later pieces are corrupted as the first one is.
-        kind = self._kind_of_corruption(data) if first else self.corruption_
+        kind = self._kind_of_corruption(data, first)
         level = self._level(kind, scale)
         feature_range = data.X.ranges(data.weights)
         seed = random_state.randint(np.iinfo(np.int32).max)

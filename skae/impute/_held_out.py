@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
-from skae._sklearn import Interval, validate_params
+from skae._sklearn import Interval, like_frame, validate_params
 
 
 class HeldOutEntriesScorer(BaseEstimator):
@@ -129,7 +129,7 @@ class HeldOutEntriesScorer(BaseEstimator):
         hidden = self._hidden(rows)
         left = np.where(hidden, rows.dtype.type(np.nan), rows)
         means = _means(left, weights)
-        errors = estimator.predict(left)
+        errors = np.asarray(estimator.predict(like_frame(left, X)))
         errors = np.where(hidden, errors - rows, 0).astype(np.float64)
         deviations = np.where(hidden, rows - means, 0).astype(np.float64)
         variation = weights @ np.vecdot(deviations, deviations)

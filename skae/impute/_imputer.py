@@ -21,6 +21,7 @@ from skae.estimators._parameters import DocLinkMixin
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.export.onnx import WithoutGraph
 from skae.impute import _gaussian
+from skae.rows.array_api import refuse_others
 from skae.rows.masked import refuse_masked
 
 _MAX_SEED = np.iinfo(np.int32).max
@@ -63,10 +64,10 @@ class AutoencoderImputer(
           pattern of missing entries has its own linear prediction, which is multiplied
           by ``linear_slope_``, about the mean. The time for a row
           grows with the cube of the number of its missing entries. This is fast up to
-          some hundred columns.
+          about a hundred columns.
         - None: NaN. The estimator must accept NaN, as the autoencoders of this package
-          do. Their loss is then a sum over the observed entries. Use it with many
-          hundreds of columns.
+          do. Their loss is then a sum over the observed entries. Use it with hundreds
+          of columns.
 
     n_estimators : int, default=3
         Number of estimators, which are fitted from different random weights. The mean
@@ -156,8 +157,9 @@ class AutoencoderImputer(
     another model. To compute standard errors, use multiple imputation with a method
     that draws random values.
 
-    Complete rows are returned unchanged. For a row without observed entries, the
-    reconstruction of the column means is returned.
+    Complete rows are returned unchanged. A row without observed entries is filled with
+    the reconstruction of the estimated means, which are ``location_`` or, with
+    ``initial_fill=None``, those of the columns.
 
     Other imputers with autoencoders fill in the column means and learn from the filled
     rows [3]_, or use the loss of the observed entries [4]_, as this one does with
@@ -346,6 +348,7 @@ class AutoencoderImputer(
     def _rows(self, X, reset):
         """A copy of the rows, with NaN where entries are missing."""
         refuse_masked(X, "X")
+        refuse_others(self, X)
         rows = validate_data(
             self,
             X,

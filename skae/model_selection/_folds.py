@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from inspect import isroutine
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -113,6 +115,13 @@ def _score(plan: Plan, judged: Any, rows: Any, y: Any, params: dict[str, Any]) -
     """The score of a model. Errors name ``scoring``, and the model it does not suit."""
     if plan.scoring is None:
         return float(plan.scorer(judged, rows, y, **params))
+    if isroutine(plan.scoring):  # its errors are those of whoever wrote it
+        score = plan.scorer(judged, rows, y, **params)
+        if not isinstance(score, Real):
+            raise ValueError(
+                f"scoring={plan.scoring!r} must return a number, got {score!r}."
+            )
+        return float(score)
     try:
         return float(plan.scorer(judged, rows, y, **params))
     except (AttributeError, TypeError, ValueError) as error:

@@ -70,11 +70,9 @@ def paired_test(differences: np.ndarray, test_share: float) -> Paired:
     mean = float(differences.mean())
     error = corrected_error(differences, test_share)
     freedom = len(differences) - 1
-    if not np.isfinite(error):
+    # Of equal differences the variance cannot be estimated.
+    if not np.isfinite(error) or (error == 0 and mean != 0):
         return Paired(mean, error, float("nan"), float("nan"), float("nan"))
     reach = float(stdtrit(freedom, 0.975)) * error
-    if error == 0:
-        p = 1.0 if mean == 0 else 0.0
-    else:
-        p = 2 * float(stdtr(freedom, -abs(mean) / error))
+    p = 1.0 if error == 0 else 2 * float(stdtr(freedom, -abs(mean) / error))
     return Paired(mean, error, mean - reach, mean + reach, p)

@@ -122,8 +122,8 @@ def autoencoder_path(
         If the estimator does not have this parameter, if the parameter has no effect,
         or if there are fewer than two values or invalid ones.
     TypeError
-        If the estimator is not an autoencoder of this package or has no such parameter,
-        or if ``callback`` is not callable.
+        If the estimator is not an autoencoder of this package, or a TopKAutoencoder,
+        which has no parameter for a path; or if ``callback`` is not callable.
 
     See Also
     --------

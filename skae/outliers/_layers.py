@@ -18,9 +18,10 @@ from skae.outliers._rows import cached
 Array = npt.NDArray[np.floating]
 Layer = tuple[Array, Array, Any]  # W, b and f
 
-# Scales are multiplied into copies of the weights. These are small compared with the
-# rows, or at most so many numbers.
-_FEW_WEIGHTS = 2**16
+# Scales are multiplied into copies of the weights, which takes some milliseconds for so
+# many. With more, no copy is made, however many rows there are: the score of a row must
+# not depend on the others.
+_MOST_WEIGHTS = 2**21
 
 
 class LayerScores:
@@ -141,7 +142,7 @@ def through_layers(
     if not isinstance(X, np.ndarray):
         return None
     scales = detector.center_, detector.scale_, detector.error_scale_
-    layers = _folded(detector.estimator_, *scales, max(X.size, _FEW_WEIGHTS))
+    layers = _folded(detector.estimator_, *scales)
     if layers is None:
         return None
     of_score = detector.error, detector.distance_weight
@@ -153,14 +154,14 @@ def through_layers(
 
 
 def _folded(
-    estimator: Any, center: Array, scale: Array, error_scale: Array, most: int
+    estimator: Any, center: Array, scale: Array, error_scale: Array
 ) -> list[Layer] | None:
-    """Layers from z to y, if they have at most so many weights."""
+    """Layers from z to y, if they have not too many weights."""
     mean, spread, autoencoder = _scaled(estimator, len(center))
     layers = _layers(autoencoder)
     if layers is None or not layers[-1][2].is_linear:
         return None
-    if sum(W.size for W, _, _ in layers) > most:
+    if sum(W.size for W, _, _ in layers) > _MOST_WEIGHTS:
         return None
     (W, b, f), *rest = layers
     # The median is at most one standard deviation from the mean, so that the sum loses

@@ -52,6 +52,7 @@ from skae.outliers._reconstruct import (
 from skae.outliers._rows import (
     by_rows,
     evenly,
+    is_of_rows,
     read_chunks,
     read_rows,
 )
@@ -509,9 +510,7 @@ class ReconstructionOutlierDetector(
         kept = far <= quantile(far, 1 - self.trim, weights)
         n_samples = len(far)
         params = {
-            name: np.asarray(value)[kept]
-            if np.shape(value)[:1] == (n_samples,)
-            else value
+            name: np.asarray(value)[kept] if is_of_rows(value, n_samples) else value
             for name, value in params.items()
         }
         return X[np.flatnonzero(kept)], params

@@ -195,6 +195,7 @@ class PathDisplay:
         _draw(lower, sizes, self.near_zero, _ZEROS)
         upper.set(ylabel=self.score_name, xscale="log")
         lower.set(xlabel=label, ylabel="share of codes\nnear zero", xscale="log")
+        lower.set_ylim(0, max(0.1, lower.get_ylim()[1]))  # where there are none, too
         for ax in (upper, lower):
             ax.grid(alpha=0.3)
             if len(set(sizes)) <= _FEW:

@@ -83,9 +83,19 @@ def _shared_with_cupy(tensor: Any) -> Any:
     except ImportError as error:
         raise ValueError(
             "X is a tensor on a GPU, on which skae computes with CuPy, which is not "
-            'installed: pip install "skae[gpu]"; or use X.cpu().'
+            "installed: pip install cupy-cuda12x; or use X.cpu()."
         ) from error
     return cupy.from_dlpack(tensor.detach())
+
+
+def refuse_others(estimator: Any, X: Any) -> None:
+    """Refuse what is not computed with as NumPy's, where that is all that can be."""
+    if on_device(X) or (dispatches() and is_foreign(X)):
+        raise TypeError(
+            f"X is a {type(X).__module__}.{type(X).__name__}, but "
+            f"{type(estimator).__name__} does not follow X to other libraries under "
+            "array_api_dispatch; convert X to an array of NumPy's."
+        )
 
 
 def outward(like: Any) -> Convert:

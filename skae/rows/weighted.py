@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 
+from skae.core.arrays import on_device
 from skae.core.incomplete import WeightedAutoencoder
 from skae.rows.data import LocalRows
 from skae.rows.incomplete import IncompleteRows
@@ -62,9 +64,14 @@ class WeightedRows(IncompleteRows):
 def weighted(rows: LocalRows, entry_weight: Any) -> LocalRows:
     """The same rows, whose entries have weights; as they are if all weights are one."""
     X = rows.given
-    if not isinstance(X, np.ndarray):
+    if issparse(X):
         raise ValueError(
             "entry_weight needs dense X, got a sparse matrix; use X.toarray()."
+        )
+    if on_device(X):
+        raise ValueError(
+            "entry_weight needs X in the memory of the host, got an array on a device; "
+            "fit without entry_weight, or with a copy of X on the host."
         )
     if is_large_map(X):
         raise ValueError(
@@ -73,11 +80,12 @@ def weighted(rows: LocalRows, entry_weight: Any) -> LocalRows:
             "missing."
         )
     refuse_masked(entry_weight, "entry_weight")
-    weights = check_array(entry_weight, dtype=X.dtype, input_name="entry_weight")
-    if weights.shape != X.shape:
+    if np.shape(entry_weight) != X.shape:
         raise ValueError(
-            f"entry_weight must have the shape of X, {X.shape}, got {weights.shape}."
+            f"entry_weight must have the shape of X, {X.shape}, got "
+            f"{np.shape(entry_weight)}."
         )
+    weights = check_array(entry_weight, dtype=X.dtype, input_name="entry_weight")
     if (weights < 0).any():
         raise ValueError(
             f"entry_weight must not be negative, got {weights.min():g}; use 0 for "

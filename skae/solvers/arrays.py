@@ -14,7 +14,8 @@ Indices = npt.NDArray[np.intp]
 def on_device(x: object) -> bool:
     """Whether x lies on a device: NumPy hands functions on to it, and it has `get`.
 
-    `get()` copies it to the host, as that of CuPy's arrays does.
+    `get()` copies it to the host, as that of CuPy's arrays does. This is wider than
+    what estimators accept, because solvers know no other package.
     """
     if isinstance(x, np.ndarray):
         return False

@@ -2,10 +2,10 @@
 
 The steps are those of ``SmoothRun``. What differs is where numbers are computed: each
 of its scalar products of long vectors would be a transfer of its own, for which the
-device and the host wait for each other. Here a trial computes all that may be asked
-of it while it is at hand, in two dozen numbers that come to the host together: what
-the line search asks, and what the history will, if the trial is accepted. Whatever is
-as small as the history stays on the host.
+device and the host wait for each other. Here each trial computes, in one pass,
+everything that the line search needs and that the history will need if the trial is
+accepted: two dozen numbers, which come to the host together. Whatever is as small as
+the history stays on the host.
 """
 
 from typing import Any
@@ -78,7 +78,7 @@ class DeviceHistory(History):
     def _step(
         self, s: Vector, y: Vector, x_new: Vector, x_old: Vector, g_new: Vector
     ) -> tuple[float, float, float]:
-        assert self.seen is not None, "the trial"
+        assert self.seen is not None, "a trial has been looked at before it is accepted"
         s[:], y[:] = self._trial[0], self._trial[1]
         self.g[:] = g_new
         return self.seen.sy, self.seen.yy, self.seen.ss
@@ -106,7 +106,7 @@ class DeviceHistory(History):
 
     def norm(self, buffer: Vector) -> float:
         """Largest absolute entry of the gradient."""
-        assert self.seen is not None, "the trial that was accepted"
+        assert self.seen is not None, "a trial has been accepted before"
         return self.seen.norm
 
     def direction(self, out: Vector) -> Vector:
@@ -165,7 +165,7 @@ class DeviceRun(Run[DeviceRay]):
             history = DeviceHistory(g, self.n_corrections)
         else:
             history.resume(g)
-        assert isinstance(history, DeviceHistory), "which the memory has checked"
+        assert isinstance(history, DeviceHistory), "the memory is of this device"
         self.ray.history = history
         return history
 

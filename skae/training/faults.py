@@ -17,6 +17,8 @@ _DIVERGED = 2
 _ROWS_TO_TELL, _NUMBERS_TO_TELL = 1000, 10**6
 # Of the loss of constant predictions what must be done away with, at the least.
 _LEARNT = 0.01
+# And more losses than that cannot come from too short a training.
+_WORSE = 0.05
 _FEW_ROUNDS, _MANY_ITERATIONS = 3, 100
 # What to lower where a term of this name keeps the weights from learning.
 _WEIGHTS_OF = {"sparsity": "sparsity_weight", "contraction": "contraction_weight"}
@@ -77,8 +79,14 @@ def learnt_nothing(
         return None  # of which whoever asked for it knows
     elif trained.status in LIMITS and trained.n_iter < _MANY_ITERATIONS:
         return None  # of which we warn
-    if share(problem, engine, trained) >= _LEARNT:
+    learnt = share(problem, engine, trained)
+    if learnt >= _LEARNT:
         return None
+    if learnt < -_WORSE and settings.solver in ("adam", "top_k"):
+        return (
+            "has learnt nothing: predictions are worse than constant ones. Steps of "
+            f"learning_rate_init={settings.learning_rate_init} are too long; lower it."
+        )
     return (
         "has learnt nothing: predictions are no better than constant ones"
         f"{_silent(trained)}. {_remedy(problem, trained.status)}"

@@ -76,6 +76,9 @@ class Scale:
         squares, absolute = unit_free(
             2, self.spread, self.spread, output, loss, tied_weights
         )
+        if self.moments.observed is not None:  # of so much of the loss there is
+            share = float(self.moments.observed.mean())
+            squares, absolute = share * squares, share * absolute
         return (
             _pair((1 - l1_ratio) * alpha * squares),
             _pair(l1_ratio * alpha * absolute),

@@ -304,15 +304,15 @@ def diverged(
 
 def fault_of_dead_units(trained: Trained, fitted: Mapping[str, Any]) -> str | None:
     """Whether too many units are dead after training, in words."""
-    dead, (n, n_features) = fitted["dead_fraction_"], fitted["components_"].shape
+    dead, n = fitted["dead_fraction_"], len(fitted["components_"])
     # Equal rows have no codes; whoever ends training early knows.
     if dead <= _MANY_DEAD or dead == 1 or trained.status in ("stopped", "interrupted"):
         return None
+    kept = fitted["_selection"][1]
+    fewer = f", or n_nonzero_coefs, which is {kept:g}" if kept > 1 else ""
     return (
         f"has left {dead:.0%} of the {n} units dead: they are active on no row of X. "
-        "Lower n_components, or n_nonzero_coefs, which is "
-        f"{fitted['_selection'][1]:g} for {n_features} features; or train longer than "
-        f"max_iter={trained.n_iter} epochs."
+        f"Lower n_components{fewer}."
     )
 
 

@@ -16,7 +16,9 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from skae import (
+    AutoencoderImputer,
     DenoisingAutoencoder,
+    ReconstructionOutlierDetector,
     SparseAutoencoder,
     SparseCoding,
     StackedAutoencoderClassifier,
@@ -134,6 +136,12 @@ def test_another_kind_is_refused(dispatch, xp):
         there.set_params(warm_start=True).fit(X)
 
 
+@pytest.mark.parametrize("make", [AutoencoderImputer, ReconstructionOutlierDetector])
+def test_those_that_do_not_follow_x_say_so(dispatch, xp, make):
+    with pytest.raises(TypeError, match=f"X is a .*{make.__name__}.*convert X"):
+        make().fit(xp.asarray(X))
+
+
 def test_scikit_learn_moves_an_estimator(dispatch, xp):
     try:
         from sklearn.utils._array_api import get_namespace_and_device, move_estimator_to
@@ -209,7 +217,7 @@ def test_a_tensor_on_a_gpu_is_computed_with_as_cupys(dispatch, monkeypatch):
 def test_a_tensor_elsewhere_is_refused(monkeypatch):
     tensor = Tensor(X)
     monkeypatch.setitem(sys.modules, "cupy", None)  # not installed
-    with pytest.raises(ValueError, match=r'pip install "skae\[gpu\]"'):
+    with pytest.raises(ValueError, match=r"pip install cupy"):
         inward(tensor)
     tensor.device = SimpleNamespace(type="mps")
     with pytest.raises(ValueError, match=r"X\.cpu\(\)"):

@@ -332,6 +332,12 @@ def test_later_pieces_are_corrupted_as_the_first():
     level = fit.corruption_level_
     fit.partial_fit(sparser)
     assert (fit.corruption_, fit.corruption_level_) == ("gaussian", level)
+    fit.set_params(corruption="masking", corruption_level=0.5).partial_fit(X)
+    assert (fit.corruption_, fit.corruption_level_) == ("masking", 0.5)
+    fit.set_params(corruption="auto", emphasis=(1, 0.5)).partial_fit(X)
+    assert fit.corruption_ == "masking"
+    fit.set_params(emphasis=None, corruption_level="scale")
+    assert fit.fit(X).corruption_ == "gaussian"
     assert fit.fit(sparser).corruption_ == "masking"
 
 

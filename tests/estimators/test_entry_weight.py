@@ -196,6 +196,17 @@ def test_of_a_search_each_fold_has_its_own():
     assert search.cv_results_["split0_test_score"][0] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("name", ["sparse", "contractive"])
+def test_a_common_weight_changes_nothing_but_the_loss(name):
+    """With all penalties "scale", whatever the unit of the weights."""
+    one, quarter = (
+        clone(MODELS[name]).fit(X, entry_weight=np.full(X.shape, weight))
+        for weight in (2.0, 0.5)
+    )
+    np.testing.assert_allclose(one.components_, quarter.components_, rtol=1e-6)
+    np.testing.assert_allclose(one.loss_, 4 * quarter.loss_, rtol=1e-9)
+
+
 def test_routing():
     with sklearn.config_context(enable_metadata_routing=True):
         model = clone(MODELS["sparse"]).set_fit_request(entry_weight=True)
@@ -206,7 +217,7 @@ def test_routing():
 @pytest.mark.parametrize(
     ("rows", "weights", "message"),
     [
-        (X, W[:, 0], r"Expected 2D|array"),
+        (X, W[:, 0], r"entry_weight must have the shape of X, .*got \(60,\)"),
         (X, W[:-1], r"shape of X, \(60, 12\), got \(59, 12\)"),
         (X, -W, r"must not be negative, got -.*use 0"),
         (X, np.where(W > 2, np.nan, W), "entry_weight contains NaN"),

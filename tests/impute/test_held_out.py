@@ -77,6 +77,21 @@ def test_of_a_pipeline_the_last_step_is_asked():
     assert score(model, X) == pytest.approx(score(Means(), scaled), rel=1e-12)
 
 
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_a_data_frame_keeps_its_names(in_pipeline, recwarn):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcdef"), index=range(40, 80))
+    model = SparseAutoencoder(3, max_iter=5, random_state=0, tol=0.5)
+    plain = clone(model).fit(X)
+    expected = HeldOutEntriesScorer()(plain, X)
+    if in_pipeline:
+        model = make_pipeline(StandardScaler(with_mean=False, with_std=False), model)
+        model.set_output(transform="pandas")
+    recwarn.clear()
+    assert HeldOutEntriesScorer()(model.fit(frame), frame) == expected
+    assert not [w for w in recwarn if "feature names" in str(w.message)]
+
+
 @pytest.mark.parametrize("share", [0, 1, -0.1, "half"])
 def test_share_is_checked(share):
     with pytest.raises(ValueError, match="'share' parameter"):

@@ -209,11 +209,13 @@ def test_correction_keeps_its_level_where_the_plain_test_does_not():
 
 
 @pytest.mark.parametrize(
-    ("differences", "p"), [([0.0, 0.0], 1), ([0.1, 0.1], 0), ([0.1], np.nan)]
+    ("differences", "p"), [([0.0, 0.0], 1), ([0.1, 0.1], np.nan), ([0.1], np.nan)]
 )
 def test_differences_that_do_not_vary(differences, p):
+    """Unless there is none, equal ones of few folds tell nothing of their variance."""
     found = paired_test(np.array(differences), 0.25)
     assert np.array_equal(found.p, p, equal_nan=True)
+    assert np.isnan(found.high) == np.isnan(p)
     assert np.isnan(corrected_error(np.array([0.1]), 0.25))
 
 

@@ -300,7 +300,7 @@ def test_verbose_prints_a_line_for_each_fold(capsys):
         (
             {"scoring": lambda *args: "high"},
             ValueError,
-            "does not suit estimator=Sparse",
+            "must return a number, got 'high'",
         ),
         ({"estimator": TopKAutoencoder(4)}, TypeError, "GridSearchCV for n_nonzero"),
         ({"scoring": lambda *args: np.nan}, ValueError, "All scores are nan"),
@@ -325,6 +325,14 @@ def test_scorer_of_other_models_is_named_with_the_model(scoring, downstream):
     message = rf"scoring=.* does not suit downstream={type(downstream).__name__}\(\)"
     with pytest.raises(ValueError, match=message):
         search(downstream=downstream, scoring=scoring).fit(X, Y)
+
+
+def test_errors_of_a_scoring_function_are_its_own():
+    def scoring(fitted, X, y):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        search(scoring=scoring).fit(X)
 
 
 def test_named_scorer_compares_reconstructions_with_y_of_their_shape():

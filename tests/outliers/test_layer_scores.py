@@ -78,9 +78,18 @@ def test_float32_rows_are_scored_in_float64():
     np.testing.assert_array_equal(found.score_samples(rows), expected)
 
 
-def test_wide_weights_are_not_copied_for_a_row(monkeypatch):
+def test_many_weights_are_not_copied(monkeypatch):
     found = ReconstructionOutlierDetector(SPARSE).fit(X)
-    expected = found.score_samples(X[:1])
-    monkeypatch.setattr(_layers, "_FEW_WEIGHTS", 10)
+    expected = found.score_samples(X)
+    monkeypatch.setattr(_layers, "_MOST_WEIGHTS", 10)
     monkeypatch.setattr(_layers, "LayerScores", None)  # may not be called
-    np.testing.assert_allclose(found.score_samples(X[:1]), expected)
+    np.testing.assert_allclose(found.score_samples(X), expected)
+
+
+def test_single_precision_scores_do_not_depend_on_the_other_rows():
+    rng = np.random.default_rng(0)
+    columns = 10.0 ** rng.integers(0, 4, 40)
+    rows = (rng.standard_normal((60, 40)) + columns).astype(np.float32)
+    found = ReconstructionOutlierDetector(SPARSE).fit(rows)
+    alone = [found.score_samples(rows[i : i + 1])[0] for i in range(5)]
+    np.testing.assert_allclose(alone, found.score_samples(rows)[:5], rtol=1e-9)
