@@ -50,6 +50,10 @@ class HeldOutEntriesScorer(BaseEstimator):
     of X, as the autoencoders of this package do. In a pipeline, entries of the input of
     the last step are hidden. After a scaler, all columns therefore have equal weight.
 
+    Shuffle the rows, for instance with ``cv=KFold(5, shuffle=True, random_state=0)``.
+    Without y, ``cv=5`` cuts the rows into blocks in their order. If they are sorted, the
+    held-out rows are unlike the others, and scores can be far below 0.
+
     References
     ----------
     .. [1] S. Wold, Cross-validatory estimation of the number of components in factor
