@@ -51,8 +51,8 @@ class HeldOutEntriesScorer(BaseEstimator):
     the last step are hidden. After a scaler, all columns therefore have equal weight.
 
     Shuffle the rows, for instance with ``cv=KFold(5, shuffle=True, random_state=0)``.
-    Without y, ``cv=5`` cuts the rows into blocks in their order. If they are sorted, the
-    held-out rows are unlike the others, and scores can be far below 0.
+    Without y, ``cv=5`` cuts the rows into blocks in their order. If they are sorted,
+    the held-out rows are unlike the others, and scores can be far below 0.
 
     References
     ----------
