@@ -169,7 +169,7 @@ def dead(arguments):
     path = arguments.glove or _glove_of_package()
     X = np.load(path).astype(np.float32)
     X = X[: arguments.rows if arguments.rows < 100_000 else None]
-    print(f"Words: {X.shape[0]} x {X.shape[1]}, otherwise the defaults")
+    print(f"Rows: {X.shape[0]} x {X.shape[1]}, otherwise the defaults")
     table = Table("rows", "k", "units", "dead", "l0", "explained", "CPU s")
     shifts = (("as they are", 0), ("and ten spreads", 10 * X.std()))
     for k, (name, shift) in product(arguments.coefs, shifts):
