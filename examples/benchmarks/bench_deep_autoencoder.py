@@ -17,41 +17,8 @@ import time
 
 from _common import Table, not_converged, parse_arguments, print_header
 from _images import mean_squared_distance, mnist_images
+from bench_deep_curve import deep
 from sklearn.decomposition import PCA
-
-from skae import SparseAutoencoder, StackedAutoencoder
-
-
-def deep(sizes, epochs, seed):
-    """Logistic units and linear codes, layers pre-trained for two epochs each."""
-    adam = {
-        "solver": "adam",
-        "learning_rate": "linear",
-        "learning_rate_init": 1e-3,
-        "batch_size": 200,
-    }
-    layers = [
-        SparseAutoencoder(
-            activation="identity" if k == sizes[-1] else "logistic",
-            output_activation="logistic",
-            sparsity=None,
-            alpha=0.0,
-            max_iter=2,
-            **adam,
-        )
-        for k in sizes
-    ]
-    return StackedAutoencoder(
-        sizes,
-        autoencoder=layers,
-        code_activation="identity",
-        output_activation="logistic",
-        loss="log_loss",
-        alpha=3e-4,
-        max_iter=epochs,
-        random_state=seed,
-        **adam,
-    )
 
 
 def main():
@@ -66,7 +33,7 @@ def main():
     k = sizes[-1]
     for name, model in {
         f"PCA, {k} components": PCA(k, svd_solver="covariance_eigh"),
-        net: deep(sizes, epochs, arguments.seed),
+        net: deep("logistic", 3e-4, sizes, epochs, 200, arguments.seed),
     }.items():
         began = time.perf_counter()
         with not_converged():

@@ -78,12 +78,16 @@ class _IncompleteRows:
 
     def _targets_of(self, block: Block, workspace: Workspace) -> np.ndarray:
         """The rows, which were completed last; ``workspace`` has their bits then."""
-        rows = len(block.X)
+        self._write_observed(block, workspace["observed", len(block.X)])
         if block.given is None:
-            return workspace["filled", rows]
-        write_observed(block.given, as_bits(workspace["observed", rows]))
+            return workspace["filled", len(block.X)]
         targets: np.ndarray = block.X
         return targets
+
+    def _write_observed(self, block: Block, out: np.ndarray) -> None:
+        """The bits of rows that were corrupted; of others they are there."""
+        if block.given is not None:
+            write_observed(block.given, as_bits(out))
 
     def _losses_of_observed(
         self,
@@ -188,15 +192,10 @@ class WeightedAutoencoder(IncompleteAutoencoder):
         entries = replace(block, X=block.X[:, : self.n_features])
         return super()._complete(entries, workspace)
 
-    def _targets_of(self, block: Block, workspace: Workspace) -> np.ndarray:
-        """The rows, which were completed last; ``workspace`` has the weights then."""
-        rows = len(block.X)
+    def _write_observed(self, block: Block, out: np.ndarray) -> None:
+        """The weights, in place of the bits."""
         both = block.X if block.given is None else block.given
-        workspace["observed", rows][:] = both[:, self.n_features :]
-        if block.given is None:
-            return workspace["filled", rows]
-        targets: np.ndarray = block.X
-        return targets
+        out[:] = both[:, self.n_features :]
 
     def _losses_of_observed(
         self,

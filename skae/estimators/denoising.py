@@ -310,7 +310,9 @@ class DenoisingAutoencoder(SparsityMixin, BaseAutoencoder):
         "scale", they are multiplied by u/z² and u/z, so that they do not depend on the
         units of X. Here u is s², or 1 with ``loss="log_loss"``. z says how the weights
         depend on the units: it is 1/s for W, s for D with linear outputs, 1 for D with
-        logistic outputs, and 1 for tied weights.
+        logistic outputs, and 1 for tied weights. If entries are missing or have
+        weights, both are also multiplied by the mean weight of an entry, where a
+        missing entry counts 0.
 
     corruption_ : str or callable
         The noise that was used: ``corruption``, or what "auto" was.
