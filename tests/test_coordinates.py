@@ -268,3 +268,12 @@ def test_same_bits_on_one_thread_and_on_two():
         with threadpool_limits(threads, user_api="blas"):
             fits.append(clone(model).fit(rows).components_.tobytes())
     assert fits[0] == fits[1]
+
+
+def test_a_flag_of_a_product_reaches_nobody():
+    """A BLAS may raise it of finite numbers; what is not finite is refused later."""
+    coordinates = problem_of("autoencoder").coordinates
+    inner = np.zeros(coordinates.objective.layout.size)
+    coordinates.objective.parameters(inner).layers[0][0][0, :2] = np.inf, -np.inf
+    with np.errstate(invalid="raise"):
+        assert np.isnan(coordinates.to_data(inner)).any()

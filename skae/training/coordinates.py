@@ -120,6 +120,23 @@ class Coordinates:
         # Codes of an autoencoder need not be, so its decoder need not be among these.
         return [(W, b, m) for (W, b), m in zip(layers, self.means, strict=False)]
 
+    # OpenBLAS may flag products of finite numbers as invalid: its ``sgemv`` of five
+    # columns reads what lay on the stack before, with AVX-512, and makes nothing of it.
+    # What is really not finite is refused after training.
+    @np.errstate(invalid="ignore")
+    def _centre(self, theta: np.ndarray) -> np.ndarray:
+        """Biases b + W m of centred inputs, in place."""
+        for W, b, mean in self._centred(theta):
+            b += W @ mean
+        return theta
+
+    @np.errstate(invalid="ignore")
+    def _decentre(self, theta: np.ndarray) -> np.ndarray:
+        """Biases b of inputs that are not centred, in place."""
+        for W, b, mean in self._centred(theta):
+            b -= W @ mean
+        return theta
+
     def _multiplied(self, theta: np.ndarray) -> list[tuple[np.ndarray, Factor]]:
         """(W, K) of each layer that has a K, W a view of ``theta``."""
         if not self.factors:
@@ -139,17 +156,11 @@ class Coordinates:
 
     def decentred(self, centred: np.ndarray) -> np.ndarray:
         """θ from its form for centred inputs, a copy."""
-        theta = centred.copy()
-        for W, b, mean in self._centred(theta):
-            b -= W @ mean
-        return theta
+        return self._decentre(centred.copy())
 
     def centred(self, theta: np.ndarray) -> np.ndarray:
         """The form for centred inputs of θ, a copy."""
-        centred = theta.copy()
-        for W, b, mean in self._centred(centred):
-            b += W @ mean
-        return centred
+        return self._centre(theta.copy())
 
     def to_data(self, inner: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """θ for θ′, written to ``out`` if given.
@@ -157,16 +168,11 @@ class Coordinates:
         No buffer is kept here: restarts in several threads share one instance,
         and views of a buffer would come apart on their way to another process.
         """
-        theta = self.to_centred(inner, out)
-        for W, b, mean in self._centred(theta):
-            b -= W @ mean
-        return theta
+        return self._decentre(self.to_centred(inner, out))
 
     def from_data(self, theta: np.ndarray) -> np.ndarray:
         """θ′ for θ."""
-        inner = theta.copy()
-        for W, b, mean in self._centred(inner):
-            b += W @ mean
+        inner = self._centre(theta.copy())
         for W, K in reversed(self._multiplied(inner)):
             W[:] = K.inverse(W)
         inner -= self._shift
