@@ -144,9 +144,9 @@ class StackedAutoencoderRegressor(RegressorMixin, SupervisedStack):
         Fine-tuning ends when its loss is expected to fall by no more than ``tol``,
         relative to the loss, if training continued. The remaining decrease is estimated
         as three times the decrease over the last quarter of the iterations of L-BFGS,
-        at least ten of them, or of the epochs of Adam, at least ``n_iter_no_change`` of
-        them. If the loss is below a tenth of that of predicting the means of the
-        targets, ``tol`` is relative to that tenth.
+        at least ten of them (25 with more than one hidden layer), or of the epochs of
+        Adam, at least ``n_iter_no_change`` of them. If the loss is below a tenth of
+        that of predicting the means of the targets, ``tol`` is relative to that tenth.
 
     batch_size : int or "auto", default="auto"
         Number of rows in a batch of "adam". "auto" is 200, or the number of rows if

@@ -12,6 +12,7 @@ from skae.solvers.line_search import Function, Ray
 from skae.solvers.orthant import OrthantRay, OrthantRun
 from skae.solvers.result import Callback, Result
 from skae.solvers.run import SmoothRun
+from skae.solvers.stopping import LEAST_WINDOW
 
 
 def minimize_lbfgs(
@@ -23,6 +24,7 @@ def minimize_lbfgs(
     tol: float = 1e-5,
     ftol: float = 1e-9,
     atol: float = 0.0,
+    window: int = LEAST_WINDOW,
     n_corrections: int = 10,
     callback: Callback | None = None,
     l1: npt.ArrayLike | None = None,
@@ -62,8 +64,10 @@ def minimize_lbfgs(
     ftol, atol : float, default=1e-9 and 0
         Stop when the decrease that is still to be had is at most ftol |f(x)|, or at
         most `atol`. It is estimated as three times that of the last quarter of the
-        iterations, ten at least: as much would be left if f fell as 1/n. 0 turns a
-        test off.
+        iterations: as much would be left if f fell as 1/n. 0 turns a test off.
+    window : int, default=10
+        The iterations of that quarter, at least. A larger number keeps the solver from
+        stopping on a plateau.
     n_corrections : int, default=10
         Number m of pairs kept. Memory is 2m + 4 vectors, and 3 more when a line search
         or rounding makes the solver keep a point; 9 to 10 more with `l1`.
@@ -147,6 +151,8 @@ def minimize_lbfgs(
         raise ValueError(
             f"max_fun={max_fun!r} must be at least 1, or None for no limit"
         )
+    if window < 1:
+        raise ValueError(f"window={window!r} must be at least 1")
     if n_corrections < 1:
         raise ValueError(f"n_corrections={n_corrections!r} must be at least 1")
     x = vector(x0)
@@ -168,7 +174,7 @@ def minimize_lbfgs(
     with np.errstate(all="ignore"):
         g = run.start()
         try:
-            status = run.iterate(g, max_iter, tol, ftol, atol, callback)
+            status = run.iterate(g, max_iter, tol, ftol, atol, window, callback)
         except KeyboardInterrupt:
             status = "interrupted"
     return run.result(status)

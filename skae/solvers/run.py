@@ -71,6 +71,7 @@ class Run(ABC, Generic[AnyPath]):
         tol: float,
         ftol: float,
         atol: float,
+        window: int,
         callback: Callback | None,
     ) -> str:
         """Run to the end from what `start` returned; returns the status."""
@@ -91,7 +92,7 @@ class Run(ABC, Generic[AnyPath]):
                 return "precision"
             values.append(self.point.value)
             least = max(ftol * abs(values[-1]), atol)
-            if least > 0 and still_to_be_had(values) <= least:
+            if least > 0 and still_to_be_had(values, window) <= least:
                 return "value"
         return "max_iter"
 

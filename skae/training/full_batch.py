@@ -15,12 +15,16 @@ from skae.engines.blas import single_threaded_blas
 from skae.solvers import Iteration, Memory, Result, minimize_lbfgs
 from skae.solvers.line_search import Function
 from skae.solvers.result import Callback
+from skae.solvers.stopping import LEAST_WINDOW
 from skae.training.problem import MakeEngine, State, WeightsProblem
 from skae.training.progress import Progress
 from skae.training.stages import in_coordinates, in_stages
 
 # A gradient with no entry above this, times ``tol``, is as good as zero.
 _STATIONARY = 1e-6
+# Iterations that tell what is still to be had, at least, with more hidden layers than
+# one: their losses fall little at first, and much later.
+_WINDOW = 25
 # Runs on fresh noise, and iterations planned for them, in which the loss has not fallen
 # by ``tol`` when training has converged.
 _PATIENCE, _LOOK_BACK = 3, 40
@@ -118,6 +122,7 @@ def _one_run(
         tol=_STATIONARY * settings.tol,
         ftol=settings.tol,
         atol=settings.nearly_zero * settings.tol,
+        window=_WINDOW if len(problem.objective.activations) > 1 else LEAST_WINDOW,
         callback=shifted,
         l1=coordinates.pull_weights(problem.objective.penalty_weights),
         memory=memory,

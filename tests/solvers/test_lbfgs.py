@@ -189,6 +189,7 @@ def test_a_start_that_is_not_finite_is_an_error(value, slope):
         ({"max_iter": -1}, "max_iter"),
         ({"max_fun": 0}, "max_fun"),
         ({"n_corrections": 0}, "n_corrections"),
+        ({"window": 0}, "window"),
     ],
 )
 def test_options_out_of_range_are_errors(options, name):
@@ -316,6 +317,15 @@ def test_what_is_still_to_be_had_is_exact_where_values_fall_as_one_over_n():
     assert still_to_be_had(values[:10]) == np.inf
     halved = 2 + 0.5 ** np.arange(30)
     assert still_to_be_had(halved) > halved[-1] - 2  # less is left where they fall fast
+
+
+@pytest.mark.parametrize("window", [1, 25])
+def test_so_many_iterations_tell_what_is_still_to_be_had(window):
+    """However little is asked for, there are as many."""
+    problem = rosenbrock(50)
+    assert ours(problem, ftol=1e9).n_iter == 10
+    found = ours(problem, ftol=1e9, window=window)
+    assert (found.status, found.n_iter) == ("value", window)
 
 
 @pytest.mark.parametrize("size", [1e-8, 1e-7, 1e-6])
