@@ -7,6 +7,7 @@ COLORS = {
     "L-BFGS": "#e4572e",
     "release": "#c08a00",
     "Adam": "#2e86de",
+    "Adam, L-BFGS": "#d6409f",
     "torch Adam": "#17a589",
     "torch L-BFGS": "#9b59b6",
     "MLPRegressor": "#888888",
@@ -63,7 +64,7 @@ def draw(found, file):
             for method, points in lines.items():
                 # The lowest itself is drawn at the bottom of the panel.
                 above = [max(loss / best - 1, 1e-4) for _, _, loss in points]
-                style = "-" if method in ("L-BFGS", "Adam") else "--"
+                style = "-" if method in ("L-BFGS", "Adam", "Adam, L-BFGS") else "--"
                 ax.loglog(
                     [seconds for _, seconds, _ in points],
                     above,

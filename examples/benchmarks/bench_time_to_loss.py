@@ -16,6 +16,8 @@ of one, and an epoch of Adam as one.
   names.
 * "Adam": of this checkout with a falling rate; "torch Adam" the same by PyTorch, and
   "torch L-BFGS", if it is installed. Of Adam the best of three rates counts.
+* "Adam, L-BFGS": Adam, half as long as its last limit, then L-BFGS with ``warm_start``
+  to each of its limits.
 * "MLPRegressor": scikit-learn's L-BFGS, where there is no penalty on codes and outputs
   are linear.
 
@@ -31,6 +33,7 @@ import subprocess
 import sys
 import time
 import warnings
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 
@@ -40,7 +43,7 @@ from _time_to_loss import PROBLEMS, corrupted, judged, rows_of
 warnings.filterwarnings("ignore")
 METHODS = (
     *("L-BFGS", "release", "Adam"),
-    *("torch Adam", "torch L-BFGS", "MLPRegressor"),
+    *("Adam, L-BFGS", "torch Adam", "torch L-BFGS", "MLPRegressor"),
 )
 LIMITS, EPOCHS, RATES, BATCH = (30, 80, 200), (5, 20), (1e-3, 3e-3, 1e-2), 200
 
@@ -127,6 +130,27 @@ def by_adam(task, X, limits, epochs):
         [fitted(task, X, m, learning_rate_init=rate, **options) for m in epochs]
         for rate in RATES
     )
+
+
+def by_both(task, X, limits, epochs):
+    options = {"solver": "adam", "learning_rate": "linear", "batch_size": BATCH}
+    found, lines = [], []
+    for rate in RATES:
+        found.append({})
+        more = {"found": found[-1], "learning_rate_init": rate}
+        lines.append([fitted(task, X, max(1, epochs[-1] // 2), **more, **options)])
+    first = best_of(lines)
+    model = found[lines.index(first)]["model"]
+    results = [*first]
+    for m in limits:
+        further = deepcopy(model)
+        further.set_params(solver="lbfgs", warm_start=True, max_iter=m)
+        began = time.process_time()
+        further.fit(X)
+        seconds = first[0][1] + time.process_time() - began
+        J = judged(task, X, *network(further))
+        results.append((first[0][0] + m, seconds, J))
+    return results
 
 
 # -- others ------------------------------------------------------------------------
@@ -270,6 +294,7 @@ BY = {
     "L-BFGS": by_lbfgs,
     "release": by_lbfgs,
     "Adam": by_adam,
+    "Adam, L-BFGS": by_both,
     "torch Adam": by_torch_adam,
     "torch L-BFGS": by_torch_lbfgs,
     "MLPRegressor": by_sklearn,
