@@ -2,10 +2,13 @@
 
 With ``sklearn.set_config(array_api_dispatch=True)``, X may be of another library than
 NumPy. Arrays on a device stay there: see ``skae.rows.device``. Others that lie in the
-host's memory, tensors of torch and arrays of array-api-strict, are computed with as
-NumPy's: what goes in is converted to NumPy's, without a copy where the library allows
-it, and what comes out is converted back. Tensors of torch on a GPU are computed with as
-arrays of CuPy that share their memory.
+host's memory, tensors of torch and arrays of JAX and of array-api-strict, are computed
+with as NumPy's: what goes in is converted to NumPy's, without a copy where the library
+allows it, and what comes out is converted back. Tensors of torch and arrays of JAX on a
+GPU are computed with as arrays of CuPy that share their memory.
+
+Arrays of JAX never change. What shares their memory is only read, and what is made for
+JAX is a copy, as the solver may write again to what it was made of.
 """
 
 from __future__ import annotations
@@ -20,8 +23,14 @@ from sklearn import get_config
 from skae._sklearn import to_numpy
 from skae.core.arrays import beside, on_device, to_host
 
-# Packages whose arrays go through NumPy or, on a GPU, through CuPy.
-_THROUGH_NUMPY = {"torch", "array_api_strict"}
+# Packages whose arrays go through NumPy or, on a GPU, through CuPy: their namespaces.
+_THROUGH_NUMPY = {
+    "torch": "torch",
+    "array_api_strict": "array_api_strict",
+    "jaxlib": "jax.numpy",
+}
+_TO_CPU = {"torch": "X.cpu()", "jax.numpy": "jax.device_put(X, jax.devices('cpu')[0])"}
+_NVIDIA = {"cuda", "gpu"}  # as torch and as JAX say
 _MOVE = (
     "You can move the estimator to the same namespace and device as X with: "
     "'from sklearn.utils._array_api import get_namespace_and_device, "
@@ -32,7 +41,7 @@ Convert = Callable[[Any], Any]
 
 
 class Kind(NamedTuple):
-    """What arrays are of: their library, and the device on which they lie."""
+    """What arrays are of: their namespace, and the device on which they lie."""
 
     package: str
     device: str
@@ -41,7 +50,8 @@ class Kind(NamedTuple):
     def of(cls, array: Any) -> Kind:
         """Of an array, or of whatever else becomes one of NumPy's."""
         if is_foreign(array) or on_device(array):
-            package = type(array).__module__.partition(".")[0]
+            package = _package(array)
+            package = _THROUGH_NUMPY.get(package, package)
             return cls(package, str(getattr(array, "device", "")))
         return _NUMPY
 
@@ -53,8 +63,11 @@ def is_foreign(array: Any) -> bool:
     """Whether this is an array that goes through NumPy or CuPy, and comes back."""
     if isinstance(array, np.ndarray):
         return False
-    package = type(array).__module__.partition(".")[0]
-    return package in _THROUGH_NUMPY and hasattr(array, "shape")
+    return _package(array) in _THROUGH_NUMPY and hasattr(array, "shape")
+
+
+def _package(array: Any) -> str:
+    return type(array).__module__.partition(".")[0]
 
 
 def dispatches() -> bool:
@@ -66,26 +79,34 @@ def inward(array: Any) -> Any:
     """An array of NumPy's or CuPy's for a foreign one; anything else as it is."""
     if not is_foreign(array):
         return array
-    where = getattr(array.device, "type", "cpu")
+    device, to_cpu = array.device, _TO_CPU.get(Kind.of(array).package, "")
+    if hasattr(device, "device_set"):
+        raise ValueError(
+            "X is an array of JAX with a sharding, and skae computes on a single "
+            f"device; use {to_cpu}."
+        )
+    where = getattr(device, "type", None) or getattr(device, "platform", "cpu")
     if where == "cpu":
         return to_numpy(array)
-    if where != "cuda":
+    if where not in _NVIDIA:
         raise ValueError(
-            f"X is a tensor on {array.device}, on which skae does not compute; use one "
-            "on the CPU, X.cpu(), or on an NVIDIA GPU."
+            f"X is an array of {Kind.of(array).package} on {device}, on which skae "
+            f"does not compute; use one on the CPU, {to_cpu}, or on an NVIDIA GPU."
         )
-    return _shared_with_cupy(array)
-
-
-def _shared_with_cupy(tensor: Any) -> Any:
     try:
-        import cupy
+        return _shared_with_cupy(array)
     except ImportError as error:
         raise ValueError(
-            "X is a tensor on a GPU, on which skae computes with CuPy, which is not "
-            "installed: pip install cupy-cuda12x; or use X.cpu()."
+            "X lies on a GPU, on which skae computes with CuPy, which is not "
+            f"installed: pip install cupy-cuda12x; or use {to_cpu}."
         ) from error
-    return cupy.from_dlpack(tensor.detach())
+
+
+def _shared_with_cupy(array: Any) -> Any:
+    import cupy
+
+    # A tensor may have a gradient.
+    return cupy.from_dlpack(array.detach() if hasattr(array, "detach") else array)
 
 
 def refuse_others(estimator: Any, X: Any) -> None:
@@ -102,15 +123,21 @@ def outward(like: Any) -> Convert:
     """What makes numeric arrays such as ``like``, on its device."""
     if on_device(like):
         return lambda array: beside(array, like)
-    module = import_module(Kind.of(like).package)
-    device = like.device
+    package, device = Kind.of(like).package, like.device
+    module = import_module(package)
 
-    def convert(array: Any) -> Any:
+    def shared(array: Any) -> Any:
         if on_device(array):
             return module.from_dlpack(array)
         return module.asarray(array, device=device)
 
-    return convert
+    def copied(array: Any) -> Any:
+        if on_device(array):
+            array = module.from_dlpack(array)
+        copy = module.asarray(array, device=device, copy=True)
+        return copy.block_until_ready()
+
+    return copied if package == "jax.numpy" else shared
 
 
 def converted(value: Any, convert: Convert) -> Any:

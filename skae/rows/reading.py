@@ -211,8 +211,9 @@ def _check_kind(X: Any) -> None:
     if not isinstance(X, np.ndarray) and not issparse(X):
         raise ValueError(
             f"X is a {type(X).__module__}.{type(X).__name__}, but under "
-            "array_api_dispatch skae takes arrays of NumPy, CuPy and array-api-strict "
-            "and tensors of torch; pass one of these, such as numpy.asarray(X)."
+            "array_api_dispatch skae takes arrays of NumPy, CuPy, JAX and "
+            "array-api-strict and tensors of torch; pass one of these, such as "
+            "numpy.asarray(X)."
         )
 
 

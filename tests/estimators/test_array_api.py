@@ -25,7 +25,7 @@ from skae import (
     StackedAutoencoderRegressor,
     TopKAutoencoder,
 )
-from skae.rows.array_api import Kind, inward, is_foreign
+from skae.rows.array_api import Kind, inward, is_foreign, outward
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:150, 8:40] / 16, Y[:150]
@@ -46,9 +46,16 @@ def dispatch(monkeypatch):
     context.__exit__(None, None, None)
 
 
-@pytest.fixture(params=["array_api_strict", "torch"])
+@pytest.fixture(params=["array_api_strict", "torch", "jax.numpy"])
 def xp(request):
-    return pytest.importorskip(request.param)
+    library = pytest.importorskip(request.param)
+    if request.param != "jax.numpy":
+        yield library
+        return
+    jax = sys.modules["jax"]
+    jax.config.update("jax_enable_x64", True)  # for the bits of NumPy's
+    yield library
+    jax.config.update("jax_enable_x64", False)
 
 
 def host(array):
@@ -172,6 +179,32 @@ def test_tensors_are_not_copied(dispatch):
     assert inward(tensor.requires_grad_()).ctypes.data == tensor.data_ptr()
 
 
+def test_arrays_of_jax_never_change(dispatch):
+    jnp = pytest.importorskip("jax.numpy")
+    array = np.ones(1000)
+    there = outward(jnp.zeros(1))(array)
+    array[:] = 2
+    assert (there == 1).all()
+    given = jnp.asarray(X)
+    model = SparseAutoencoder(**SHORT, solver="adam").fit(given)
+    held = {k: v for k, v in vars(model).items() if isinstance(v, type(given))}
+    before = {k: np.array(v) for k, v in held.items()}
+    model.partial_fit(given)
+    model.set_params(warm_start=True).fit(given)
+    assert {*held} >= {"components_", "loss_curve_"}
+    for name, value in held.items():
+        np.testing.assert_array_equal(value, before[name])
+    np.testing.assert_array_equal(given, X.astype(given.dtype))
+
+
+def test_jax_without_float64_is_float32(dispatch):
+    jnp = pytest.importorskip("jax.numpy")
+    here = SparseAutoencoder(**SHORT).fit(X.astype(np.float32))
+    there = SparseAutoencoder(**SHORT).fit(jnp.asarray(X))
+    assert there.components_.dtype == there.loss_curve_.dtype == np.float32
+    np.testing.assert_array_equal(there.components_, here.components_)
+
+
 class Tensor:
     """As far as we look: a tensor of torch on a GPU, around an array of the device."""
 
@@ -181,47 +214,104 @@ class Tensor:
     def __init__(self, array):
         self.array, self.shape = array, array.shape
 
+    @classmethod
+    def asarray(cls, array, device):
+        assert device is cls.device
+        return cls(on_test_device(array))
 
-def test_a_tensor_on_a_gpu_is_computed_with_as_cupys(dispatch, monkeypatch):
-    def asarray(array, device):
-        assert device is Tensor.device
-        return Tensor(on_test_device(array))
 
-    torch = SimpleNamespace(from_dlpack=Tensor, asarray=asarray)
-    monkeypatch.setitem(sys.modules, "torch", torch)
+class JaxArray(Tensor):
+    """The same of JAX, whose memory is only to be read."""
+
+    __module__ = "jaxlib._jax"
+    device = SimpleNamespace(platform="gpu")
+
+    def __init__(self, array):
+        super().__init__(array)
+        array._array.flags.writeable = False
+
+    @classmethod
+    def asarray(cls, array, device, copy):
+        assert device is cls.device and copy
+        there = isinstance(array, Tensor)  # from_dlpack's
+        return cls(array.array.copy() if there else on_test_device(array))
+
+    def block_until_ready(self):
+        return self
+
+
+@pytest.fixture(params=[Tensor, JaxArray])
+def on_gpu(request, monkeypatch):
+    """The class of arrays on a GPU of torch or of JAX, which need not be installed."""
+    kind = request.param
+    for name, library in (("torch", Tensor), ("jax.numpy", JaxArray)):
+        namespace = SimpleNamespace(asarray=library.asarray, from_dlpack=Tensor)
+        monkeypatch.setitem(sys.modules, name, namespace)
+    # What CuPy shares with an array of JAX stays as writeable as that.
     monkeypatch.setattr(
-        "skae.rows.array_api._shared_with_cupy", lambda tensor: tensor.array
+        "skae.rows.array_api._shared_with_cupy", lambda array: array.array
     )
-    tensor = Tensor(on_test_device(X))
+    return kind
+
+
+def test_arrays_on_a_gpu_are_computed_with_as_cupys(dispatch, on_gpu):
+    given = on_gpu(on_test_device(X))
     here = SparseAutoencoder(**SHORT).fit(X)
-    there = SparseAutoencoder(**SHORT).fit(tensor)
+    there = SparseAutoencoder(**SHORT).fit(given)
     for attribute in ("components_", "mean_activation_", "code_scale_", "loss_curve_"):
         value = getattr(there, attribute)
-        assert isinstance(value, Tensor)
+        assert isinstance(value, on_gpu)
         np.testing.assert_allclose(
             value.array.get(), getattr(here, attribute), rtol=1e-8
         )
     for method in ("transform", "predict", "score_samples", "fit_transform"):
-        result = getattr(there, method)(tensor)
-        assert isinstance(result, Tensor)
+        result = getattr(there, method)(given)
+        assert isinstance(result, on_gpu)
         expected = getattr(here, method)(X)
         np.testing.assert_allclose(result.array.get(), expected, rtol=1e-8)
-    assert there.score(tensor) == pytest.approx(here.score(X))
+    assert there.score(given) == pytest.approx(here.score(X))
     with pytest.raises(ValueError, match="same namespace"):
         there.transform(X)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_fits_on_a_gpu_go_on(dispatch, on_gpu, solver):
+    given = on_gpu(on_test_device(X))
+    here = SparseAutoencoder(**SHORT, solver=solver, warm_start=True)
+    there = clone(here)
+    for data, model in ((X, here), (given, there)):
+        model.fit(data).fit(data)
+        if solver == "adam":
+            model.partial_fit(data)
+    np.testing.assert_allclose(
+        there.components_.array.get(), here.components_, rtol=1e-6
+    )
+
+
+def test_tensors_on_a_gpu_are_saved_as_those_of_the_cpu(dispatch, on_gpu, monkeypatch):
+    there = SparseAutoencoder(**SHORT).fit(Tensor(on_test_device(X)))
     monkeypatch.setattr(Tensor, "cpu", lambda self: "of the CPU", raising=False)
     saved = there.__getstate__()
     assert saved["components_"] == saved["loss_curve_"] == "of the CPU"
 
 
-def test_a_tensor_elsewhere_is_refused(monkeypatch):
-    tensor = Tensor(X)
+def test_arrays_elsewhere_are_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)  # not installed
-    with pytest.raises(ValueError, match=r"pip install cupy"):
+    tensor = Tensor(X)
+    with pytest.raises(ValueError, match=r"pip install cupy.*X\.cpu\(\)"):
         inward(tensor)
     tensor.device = SimpleNamespace(type="mps")
     with pytest.raises(ValueError, match=r"X\.cpu\(\)"):
         inward(tensor)
+    array = JaxArray(on_test_device(X))
+    with pytest.raises(ValueError, match=r"pip install cupy.*jax\.device_put\(X, "):
+        inward(array)
+    array.device = SimpleNamespace(platform="tpu")
+    with pytest.raises(ValueError, match=r"on the CPU, jax\.device_put\(X, "):
+        inward(array)
+    array.device = SimpleNamespace(device_set={0, 1})
+    with pytest.raises(ValueError, match=r"sharding.*single device; use jax\.dev"):
+        inward(array)
 
 
 def test_kinds():
