@@ -169,12 +169,6 @@ def _check_on_device(estimator):
             "corruption=callable needs arrays of NumPy's, but X lies on a device; use "
             f"'masking', 'gaussian' or 'salt_and_pepper', {remedy}"
         )
-    if estimator.l1_ratio and not METHODS[estimator.solver].is_stochastic:
-        raise ValueError(
-            f"l1_ratio={estimator.l1_ratio} with solver={estimator.solver!r} does not "
-            "compute on a device, on which X lies; use l1_ratio=0, solver='adam', "
-            f"{remedy}"
-        )
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])

@@ -1,102 +1,70 @@
-"""L-BFGS of vectors that lie on a device, with one transfer an evaluation.
+"""L-BFGS of vectors that lie on a device, with a transfer or two an evaluation.
 
-The steps are those of ``SmoothRun``. What differs is where numbers are computed: each
-of its scalar products of long vectors would be a transfer of its own, for which the
-device and the host wait for each other. Here each trial computes, in one pass,
-everything that the line search needs and that the history will need if the trial is
-accepted: two dozen numbers, which come to the host together. Whatever is as small as
-the history stays on the host.
+The steps are those of ``SmoothRun`` and ``OrthantRun``. What differs is where numbers
+are computed: each scalar product of long vectors would be a transfer of its own, for
+which the device and the host wait for each other. Here they come together. Of a smooth
+function, each trial computes, in one pass, everything that the line search needs and
+that the history will need if the trial is accepted: two dozen numbers. With an L1
+penalty, a trial's four numbers come first, and those of the history once it is
+accepted. Whatever is as small as the history stays on the host.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from skae.solvers.arrays import Vector
+from skae.solvers.arrays import Mask, Vector
 from skae.solvers.history import History
-from skae.solvers.line_search import Function, Ray, Trial, strong_wolfe
-from skae.solvers.run import Run
+from skae.solvers.line_search import Ray, Trial
+from skae.solvers.orthant import OrthantHistory, OrthantRay, OrthantRun
+from skae.solvers.run import SmoothRun
 
 
-class Seen:
-    """The numbers of a trial at x, where the gradient is g.
+def fetched(*arrays: Any) -> np.ndarray:
+    """The numbers of arrays of a device, one after the other, in one transfer."""
+    numbers: Any = np.concatenate([a.astype(np.float64).reshape(-1) for a in arrays])
+    there: np.ndarray = numbers.get()
+    return there
+
+
+class Seen(NamedTuple):
+    """The numbers of an accepted point, or of a trial at which g is the gradient.
 
     Attributes
     ----------
-    slope, norm, gg : float
-        gᵀd, the largest |g_j|, and gᵀg.
-    ss, sy, yy, sg, yg : float
-        Products with s and y, the step to x and what it changed the gradient by.
+    slope, norm : float
+        gᵀd, if it has been of any use, and the largest |g_j|.
+    sy, yy, ss : float
+        Products of s and y, the step to x and what it changed the gradient by.
     Wg : ndarray of shape (rows,)
-        W g, for the W before the trial.
+        W g, for a W that holds s and y.
     """
 
-    def __init__(self, numbers: np.ndarray) -> None:
-        self.slope, self.norm, self.gg = map(float, numbers[:3])
-        self.ss, self.sy, self.yy, self.sg, self.yg = map(float, numbers[3:8])
-        self.Wg = numbers[8:]
+    slope: float
+    norm: float
+    sy: float
+    yy: float
+    ss: float
+    Wg: np.ndarray
 
 
 class DeviceHistory(History):
-    """The pairs on the device, and all that is small on the host.
-
-    ``look`` computes what ``update`` needs of a point, before it is known whether that
-    is accepted.
-    """
+    """The pairs on the device, and all that is small on the host."""
 
     seen: Seen | None = None
 
-    def __init__(self, g: Vector, n_corrections: int) -> None:
-        super().__init__(g, n_corrections)
-        self._trial = np.empty_like(g, shape=(2, g.size))  # s and y
-        self._multiply_gradient()
-
-    def look(self, x: Vector, x_old: Vector, g_new: Vector, d: Vector) -> float:
-        """See the numbers of a trial; returns its slope along d."""
-        s, y = self.move_to(x, x_old, g_new)
-        numbers: Any = np.concatenate(
-            [
-                np.dot(d, g_new).reshape(1),
-                np.abs(g_new).max().reshape(1),
-                np.dot(g_new, g_new).reshape(1),
-                np.dot(s, s).reshape(1),
-                np.dot(self._trial, y),
-                np.dot(self._trial, g_new),
-                np.dot(self._W[: self._rows], g_new),
-            ]
-        )
-        self.seen = Seen(numbers.get())
-        return self.seen.slope
-
-    def move_to(self, x: Vector, x_old: Vector, g_new: Vector) -> tuple[Vector, Vector]:
-        """Write s and y of a trial, whose numbers have been seen or will be."""
-        s, y = self._trial[0], self._trial[1]
-        np.subtract(x, x_old, out=s)
-        np.subtract(g_new, self.g, out=y)
-        return s, y
-
-    def _step(
-        self, s: Vector, y: Vector, x_new: Vector, x_old: Vector, g_new: Vector
-    ) -> tuple[float, float, float]:
-        assert self.seen is not None, "a trial has been looked at before it is accepted"
-        s[:], y[:] = self._trial[0], self._trial[1]
-        self.g[:] = g_new
-        return self.seen.sy, self.seen.yy, self.seen.ss
+    @property
+    def _rows_with_pair(self) -> int:
+        """The rows of W that hold anything once it holds another pair."""
+        return max(self._rows, 3 + 2 * self._slot)
 
     def _times_gradient(self) -> np.ndarray:
         seen, rows = self.seen, self._rows
         if seen is None:  # of a start
-            products: Any = np.dot(self._W[:rows], self.g)
-            Wg: np.ndarray = products.get()
-            return Wg
-        Wg = np.zeros(rows)
-        known = min(rows, len(seen.Wg))
-        Wg[:known] = seen.Wg[:known]
-        Wg[0] = seen.gg
-        slot = 1 + 2 * self._slot
-        if slot < rows:
-            stored = self._stored(seen.sy, seen.yy, seen.ss)
-            Wg[slot : slot + 2] = (seen.sg, seen.yg) if stored else 0.0
+            return fetched(np.dot(self._W[:rows], self.g))
+        Wg = seen.Wg[:rows].copy()
+        if not self._stored(seen.sy, seen.yy, seen.ss):
+            Wg[1 + 2 * self._slot : 3 + 2 * self._slot] = 0.0
         return Wg
 
     def resume(self, g: Vector) -> None:
@@ -114,6 +82,54 @@ class DeviceHistory(History):
         coef: Any = np.asarray(self._coefficients(), like=self.g)
         return np.dot(coef, self._W[: self._rows], out=out)
 
+
+class DeviceSmoothHistory(DeviceHistory):
+    """The pairs of a smooth function.
+
+    ``look`` computes what ``update`` needs of a point, before it is known whether that
+    is accepted.
+    """
+
+    def __init__(self, g: Vector, n_corrections: int) -> None:
+        super().__init__(g, n_corrections)
+        self._trial = np.empty_like(g, shape=(2, g.size))  # s and y
+        self._multiply_gradient()
+
+    def look(self, x: Vector, x_old: Vector, g_new: Vector, d: Vector) -> float:
+        """See the numbers of a trial; returns its slope along d."""
+        s, y = self.move_to(x, x_old, g_new)
+        rows, slot = self._rows, 1 + 2 * self._slot
+        numbers = fetched(
+            np.dot(d, g_new),
+            np.abs(g_new).max(),
+            np.dot(s, s),
+            np.dot(self._trial, y),
+            np.dot(g_new, g_new),
+            np.dot(self._trial, g_new),
+            np.dot(self._W[:rows], g_new),
+        )
+        slope, norm, ss, sy, yy, gg = map(float, numbers[:6])
+        Wg = np.zeros(self._rows_with_pair)
+        Wg[:rows] = numbers[8:]
+        Wg[0], Wg[slot : slot + 2] = gg, numbers[6:8]
+        self.seen = Seen(slope, norm, sy, yy, ss, Wg)
+        return slope
+
+    def move_to(self, x: Vector, x_old: Vector, g_new: Vector) -> tuple[Vector, Vector]:
+        """Write s and y of a trial, whose numbers have been seen or will be."""
+        s, y = self._trial[0], self._trial[1]
+        np.subtract(x, x_old, out=s)
+        np.subtract(g_new, self.g, out=y)
+        return s, y
+
+    def _step(
+        self, s: Vector, y: Vector, x_new: Vector, x_old: Vector, g_new: Vector
+    ) -> tuple[float, float, float]:
+        assert self.seen is not None, "a trial has been looked at before it is accepted"
+        s[:], y[:] = self._trial[0], self._trial[1]
+        self.g[:] = g_new
+        return self.seen.sy, self.seen.yy, self.seen.ss
+
     @property
     def slope(self) -> float:
         """gᵀd of the last direction, d being a sum of rows of W."""
@@ -123,7 +139,7 @@ class DeviceHistory(History):
 class DeviceRay(Ray):
     """φ(t) = f(x + t d), of which a history sees every trial."""
 
-    history: DeviceHistory
+    history: DeviceSmoothHistory
     _kept_seen: Seen | None = None
 
     def __call__(self, t: float) -> Trial:
@@ -149,32 +165,85 @@ class DeviceRay(Ray):
         return True
 
 
-class DeviceRun(Run[DeviceRay]):
+class DeviceRun(SmoothRun):
     """The state of one minimisation of a smooth function f on a device."""
 
-    history: DeviceHistory
-    kind = DeviceHistory
-
-    def __init__(self, fun: Function, x: Vector, max_fun: int, *options: Any) -> None:
-        super().__init__(DeviceRay(fun, x, max_fun), *options)
+    ray: DeviceRay
+    history: DeviceSmoothHistory
+    kind = DeviceSmoothHistory
 
     def remember(self, g: Vector) -> History:
         """The history at the gradient `g`."""
-        history = self.memory.history
-        if history is None:
-            history = DeviceHistory(g, self.n_corrections)
-        else:
-            history.resume(g)
-        assert isinstance(history, DeviceHistory), "the memory is of this device"
+        history = super().remember(g)
+        assert isinstance(history, DeviceSmoothHistory), "the memory is of this device"
         self.ray.history = history
         return history
 
-    def search(self) -> bool:
-        """Look for the next point along x - t H g."""
-        point, d = self.point, self.d
-        self.history.direction(out=d)
-        slope = self.history.slope
-        if not -np.inf < slope < 0:
-            return False
-        self.ray.aim(point.x, d)
-        return strong_wolfe(self.ray, point.value, slope, 1.0, **self.rounding())
+    def slope(self) -> float:
+        """gᵀd of the last direction."""
+        return self.history.slope
+
+
+class DeviceOrthantRay(OrthantRay):
+    """The function F along a projection, with one transfer a trial."""
+
+    _end: float
+
+    def _look(self) -> tuple[float, float, float]:
+        slope, step = self.orthant.slope, self._step
+        penalty, smooth, start, self._end = fetched(
+            self._penalty(self.x),
+            np.dot(self.gradient, step),
+            np.dot(self._gradient, step),
+            np.dot(slope, step),
+        ).tolist()
+        return penalty, smooth, start
+
+    def _penalty(self, x: Vector) -> Any:
+        return (self.orthant.slope * x).sum(dtype=np.float64)
+
+    def penalty(self, x: Vector) -> float:
+        """Σ c_j |x_j| of an x in the orthant."""
+        return float(self._penalty(x))
+
+    def end_slope(self) -> float:
+        """ψ'(1) on the line to the point evaluated last."""
+        return self._smooth + self._end
+
+
+class DeviceOrthantHistory(DeviceHistory, OrthantHistory):
+    """The pairs within an orthant, all of whose numbers come once a point is accepted.
+
+    There is nothing here that depends on how many entries have a jump, as that is not
+    known on the host.
+    """
+
+    def _take_jumps_out(self, y: Vector, g_new: Vector, changed: Mask) -> None:
+        smooth = (g_new - self.gradient) * self._orthant.was_free
+        np.multiply(y - smooth, changed, out=self._jump)
+        y[:] = np.where(changed, smooth, y)
+
+    def _step(
+        self, s: Vector, y: Vector, x_new: Vector, x_old: Vector, g_new: Vector
+    ) -> tuple[float, float, float]:
+        np.subtract(x_new, x_old, out=s)
+        self._move(y, x_new, g_new)
+        rows, ahead = self._rows, self._rows_with_pair
+        numbers = fetched(
+            np.abs(self.g).max(),
+            np.dot(s, y),
+            np.dot(y, y),
+            np.dot(s, s),
+            np.dot(self._W[:ahead], self.g),
+            np.dot(self._W[:rows], self._jump),
+        )
+        norm, sy, yy, ss = map(float, numbers[:4])
+        self.seen = Seen(np.nan, norm, sy, yy, ss, numbers[4 : 4 + ahead])
+        self._Wg[:rows] += numbers[4 + ahead :]
+        return sy, yy, ss
+
+
+class DeviceOrthantRun(OrthantRun):
+    """The state of one minimisation of F on a device."""
+
+    kind = DeviceOrthantHistory

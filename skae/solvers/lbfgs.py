@@ -1,12 +1,18 @@
 """Limited-memory BFGS: Newton-like steps from the last few gradient differences."""
 
 from sys import maxsize
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from skae.solvers.arrays import Vector, copied, on_device
-from skae.solvers.device import DeviceRun
+from skae.solvers.device import (
+    DeviceOrthantRay,
+    DeviceOrthantRun,
+    DeviceRay,
+    DeviceRun,
+)
 from skae.solvers.history import Memory
 from skae.solvers.line_search import Function, Ray
 from skae.solvers.orthant import OrthantRay, OrthantRun
@@ -52,7 +58,7 @@ def minimize_lbfgs(
     x0 : array-like of shape (n,)
         Starting point. float32 and float64 are kept; anything else becomes float64.
         An array on a device, such as one of CuPy's, stays there, and so do all other
-        vectors; `fun` gets and returns such. `l1` does not go there.
+        vectors; `fun` gets and returns such.
     max_iter : int, default=200
         Limit of iterations, at least 0.
     max_fun : int, default=None
@@ -159,18 +165,14 @@ def minimize_lbfgs(
     c = weights(l1, x)
     limit = maxsize if max_fun is None else max_fun
     memory = Memory() if memory is None else memory
-    run: SmoothRun | OrthantRun | DeviceRun
-    if on_device(x):
-        if c.any():
-            raise ValueError(
-                "l1 does not go with x0 on a device; use an array of NumPy's as x0, or "
-                "l1=None"
-            )
-        run = DeviceRun(fun, x, limit, n_corrections, memory)
-    elif c.any():
-        run = OrthantRun(OrthantRay(fun, x, limit, c), n_corrections, memory)
+    there = on_device(x)
+    run: SmoothRun | OrthantRun
+    if c.any():
+        path = (DeviceOrthantRay if there else OrthantRay)(fun, x, limit, c)
+        run = (DeviceOrthantRun if there else OrthantRun)(path, n_corrections, memory)
     else:
-        run = SmoothRun(Ray(fun, x, limit), n_corrections, memory)
+        ray = (DeviceRay if there else Ray)(fun, x, limit)
+        run = (DeviceRun if there else SmoothRun)(ray, n_corrections, memory)
     with np.errstate(all="ignore"):
         g = run.start()
         try:
@@ -192,7 +194,8 @@ def vector(x0: npt.ArrayLike) -> Vector:
 
 def weights(l1: npt.ArrayLike | None, x: Vector) -> Vector:
     """`l1` as an array in the dtype of `x`, a single number or one for each entry."""
-    c = np.asarray(0.0 if l1 is None else l1)
+    given: Any = 0.0 if l1 is None else l1
+    c = np.asarray(given.get() if on_device(given) else given)
     with np.errstate(over="ignore"):
         c = c.astype(x.dtype)
     if c.shape not in ((), x.shape):

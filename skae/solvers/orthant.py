@@ -1,6 +1,7 @@
 """Orthant-wise L-BFGS: the loop of `run` for f(x) + Σ c_j |x_j|."""
 
 from math import isfinite, nan
+from typing import cast
 
 import numpy as np
 
@@ -29,8 +30,8 @@ class Orthant:
     ----------
     c : ndarray of shape () or (n,)
         Weights, at least 0, in the dtype of x.
-    n : int
-        Size of x.
+    like : ndarray of shape (n,)
+        A vector such as x; where it lies, all others do.
 
     Attributes
     ----------
@@ -47,13 +48,15 @@ class Orthant:
     was_free: Mask
     kept: Mask
 
-    def __init__(self, c: Vector, n: int) -> None:
+    def __init__(self, c: Vector, like: Vector) -> None:
+        n = like.size
         # Written out: NumPy's minimum takes four times as long with a single number.
-        self._c, self._minus_c = np.full(n, c), np.full(n, -c)
-        self._unpenalised = None if c.all() else np.broadcast_to(c == 0, n)
-        self.slope, self._signs = np.empty((2, n), c.dtype)
-        self._product = np.empty(n, c.dtype)
-        self.free, self.was_free, self.kept = np.zeros((3, n), dtype=bool)
+        self._c = np.asarray(np.full(n, c), like=like)
+        self._minus_c = -self._c
+        self._unpenalised = None if c.all() else self._c == 0
+        self.slope, self._signs = np.empty((2, n), c.dtype, like=like)
+        self._product = np.empty(n, c.dtype, like=like)
+        self.free, self.was_free, self.kept = np.zeros((3, n), bool, like=like)
         self._huge = np.finfo(c.dtype).max
 
     def enter(self, x: Vector, g: Vector, out: Vector) -> Vector:
@@ -92,7 +95,7 @@ class OrthantRay(Path):
 
     def __init__(self, fun: Function, x: Vector, max_fun: int, c: Vector) -> None:
         super().__init__(fun, x, max_fun)
-        self.orthant = Orthant(c, x.size)
+        self.orthant = Orthant(c, x)
         self._step = np.empty_like(x)
 
     def aim(self, origin: Vector, direction: Vector, gradient: Vector) -> None:
@@ -114,10 +117,20 @@ class OrthantRay(Path):
         """
         self._move(t)
         self.evaluate()
-        self.value += exact_dot(self.orthant.slope, self.x)
-        step = np.subtract(self.x, self._origin, out=self._step)
-        self._smooth = float(np.dot(self.gradient, step))
-        return float(np.dot(self._gradient, step)) if isfinite(self._smooth) else nan
+        np.subtract(self.x, self._origin, out=self._step)
+        penalty, self._smooth, slope = self._look()
+        self.value += penalty
+        return slope if isfinite(self._smooth) else nan
+
+    def _look(self) -> tuple[float, float, float]:
+        """Σ c_j |x_j|, and the products of ∇f and ∇̃F with the step."""
+        smooth = float(np.dot(self.gradient, self._step))
+        slope = float(np.dot(self._gradient, self._step))
+        return self.penalty(self.x), smooth, slope
+
+    def penalty(self, x: Vector) -> float:
+        """Σ c_j |x_j| of an x in the orthant."""
+        return exact_dot(self.orthant.slope, x)
 
     def end_slope(self) -> float:
         """ψ'(1) on that line."""
@@ -159,7 +172,7 @@ class OrthantHistory(History):
     ) -> None:
         self._orthant = orthant
         self._jump = orthant.enter(x, gradient, np.empty_like(x))
-        self._changed = np.empty(x.size, dtype=bool)
+        self._changed = np.empty_like(x, dtype=bool)
         super().__init__(self._jump, n_corrections)
         self.gradient = gradient.copy()
 
@@ -176,11 +189,13 @@ class OrthantHistory(History):
         y += self.g
         np.logical_or(orthant.free, orthant.was_free, out=changed)
         np.logical_xor(changed, orthant.kept, out=changed)
-        if np.count_nonzero(changed):
-            self._take_jumps_out(y, g_new, np.flatnonzero(changed))
+        self._take_jumps_out(y, g_new, changed)
         self.gradient[:] = g_new
 
-    def _take_jumps_out(self, y: Vector, g_new: Vector, k: Indices) -> None:
+    def _take_jumps_out(self, y: Vector, g_new: Vector, changed: Mask) -> None:
+        if not np.count_nonzero(changed):
+            return
+        k: Indices = np.flatnonzero(changed)
         W = self._W[: self._rows]
         smooth = (g_new[k] - self.gradient[k]) * self._orthant.was_free[k]
         jump = y[k] - smooth
@@ -196,14 +211,14 @@ class OrthantHistory(History):
 class OrthantRun(Run[OrthantRay]):
     """The state of one minimisation of F; `point.gradient` is that of f."""
 
-    kind = OrthantHistory
+    kind: type[History] = OrthantHistory
 
     def start(self) -> Vector:
         """Evaluate F(x0); returns its pseudo-gradient."""
         g = super().start()
         x = self.point.x
         pseudo = self.ray.orthant.enter(x, g, out=np.empty_like(g))
-        value = self.point.value + exact_dot(self.ray.orthant.slope, x)
+        value = self.point.value + self.ray.penalty(x)
         self.point, self.start_value = self.point._replace(value=value), value
         return pseudo
 
@@ -213,7 +228,8 @@ class OrthantRun(Run[OrthantRay]):
         if isinstance(history, OrthantHistory):
             history.resume_in(orthant, point.x, point.gradient)
             return history
-        return OrthantHistory(point.x, point.gradient, orthant, self.n_corrections)
+        kind = cast(type[OrthantHistory], self.kind)
+        return kind(point.x, point.gradient, orthant, self.n_corrections)
 
     def search(self) -> bool:
         """Look for the next point along the projection of x - t H ∇̃F."""

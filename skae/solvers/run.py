@@ -187,7 +187,7 @@ class SmoothRun(Run[Ray]):
         """The history at the gradient `g`."""
         history = self.memory.history
         if history is None:
-            return History(g, self.n_corrections)
+            return self.kind(g, self.n_corrections)
         history.resume(g)
         return history
 
@@ -195,8 +195,12 @@ class SmoothRun(Run[Ray]):
         """Look for the next point along x - t H g."""
         point, d = self.point, self.d
         self.history.direction(out=d)
-        slope = float(np.dot(point.gradient, d))
+        slope = self.slope()
         if not -inf < slope < 0:
             return False
         self.ray.aim(point.x, d)
         return strong_wolfe(self.ray, point.value, slope, 1.0, **self.rounding())
+
+    def slope(self) -> float:
+        """gᵀd of the last direction."""
+        return float(np.dot(self.point.gradient, self.d))

@@ -9,12 +9,19 @@ from skae.solvers import Memory, minimize_adam, minimize_lbfgs
 RANDOM = np.random.default_rng(5)
 A = RANDOM.normal(size=(30, 30)) / 5
 X0 = RANDOM.normal(size=30)
+GOAL = RANDOM.normal(size=30)
 
 
 def fun(x):
     """Convex; steep away from zero, so that line searches take several trials."""
     q = A @ x
     return float(np.cosh(q).sum() + 0.01 * x @ x), A.T @ np.sinh(q) + 0.02 * x, None
+
+
+def away(x):
+    """Least elsewhere than at zero, to which an L1 norm draws."""
+    value, gradient, _ = fun(x - GOAL)
+    return value, gradient, None
 
 
 def valley(x):
@@ -34,25 +41,36 @@ def there(fun):
     return on_the_device
 
 
-@pytest.mark.parametrize(("function", "scale"), [(fun, 1), (fun, 30), (valley, 1)])
-def test_steps_are_those_of_numpy(function, scale):
+# Penalties of an L1 norm: of every entry, and with entries that have none.
+EVERY = 0.3
+SOME = RANDOM.uniform(0.1, 1, 30) * (np.arange(30) % 4 > 0)
+
+
+@pytest.mark.parametrize("l1", [None, EVERY, SOME], ids=["smooth", "every", "some"])
+@pytest.mark.parametrize(
+    ("function", "scale"), [(fun, 1), (fun, 30), (away, 1), (valley, 1)]
+)
+def test_steps_are_those_of_numpy(function, scale, l1):
     values = [], []
     here = minimize_lbfgs(
         function,
         scale * X0,
         max_iter=15,
+        l1=l1,
         callback=lambda i: values[0].append((i.n_fun, i.value, i.gradient_norm)),
     )
     device = minimize_lbfgs(
         there(function),
         on_test_device(scale * X0),
         max_iter=15,
+        l1=l1,
         callback=lambda i: values[1].append((i.n_fun, i.value, i.gradient_norm)),
     )
     assert isinstance(device.x, DeviceArray)
     # Later on rounding leads them apart.
     np.testing.assert_allclose(values[1], values[0], rtol=1e-6)
-    np.testing.assert_allclose(device.x.get(), here.x, rtol=1e-6)
+    np.testing.assert_allclose(device.x.get(), here.x, rtol=1e-6, atol=1e-12)
+    np.testing.assert_array_equal(device.x.get() == 0, here.x == 0)
 
 
 @pytest.mark.parametrize("function", [fun, valley])
@@ -61,6 +79,22 @@ def test_the_minimum_is_found(function):
     device = minimize_lbfgs(there(function), x0, max_iter=500, ftol=0, tol=1e-6)
     assert device.status == "gradient"
     assert np.abs(function(device.x.get())[1]).max() <= 1e-6
+
+
+@pytest.mark.parametrize("l1", [EVERY, on_test_device(SOME)], ids=["every", "some"])
+def test_the_minimum_with_zeros_is_found(l1):
+    result = minimize_lbfgs(
+        there(away), on_test_device(X0), max_iter=500, ftol=0, tol=1e-6, l1=l1
+    )
+    assert result.status == "gradient"
+    x = result.x.get()
+    g, c = away(x)[1], np.broadcast_to(l1 if l1 is EVERY else SOME, x.shape)
+    zero = x == 0
+    assert 3 < zero.sum() < 27
+    assert not zero[c == 0].any()
+    # The conditions of a minimum of f(x) + Σ c_j |x_j|.
+    assert (np.abs(g[zero]) <= c[zero] + 1e-6).all()
+    assert (np.abs(g + c * np.sign(x))[~zero] <= 1e-6).all()
 
 
 def test_one_transfer_an_evaluation():
@@ -74,29 +108,39 @@ def test_one_transfer_an_evaluation():
     assert max(TRANSFERS) <= 2 * 10 + 9
 
 
-def test_refused_pairs_and_dropped_histories():
+def test_two_transfers_an_iteration_with_zeros():
+    del TRANSFERS[:]
+    x0 = on_test_device(X0)
+    result = minimize_lbfgs(
+        there(valley), x0, max_iter=30, ftol=0, tol=0, n_corrections=10, l1=SOME
+    )
+    assert (result.x.get() == 0).any()
+    assert result.n_fun > result.n_iter + 1  # some trials were not the last
+    starts = 5  # and the penalty
+    assert len(TRANSFERS) <= result.n_fun + result.n_iter + 1 + starts
+    assert max(TRANSFERS) <= 2 * (2 * 10 + 1) + 4
+
+
+@pytest.mark.parametrize("l1", [None, np.float32(1e-3)])
+def test_refused_pairs_and_dropped_histories(l1):
     def rough(x):  # rounding of float32 makes pairs useless near the minimum
         return np.float32(x @ x), np.float32(2) * x, None
 
     x0 = np.linspace(1, 2, 7, dtype=np.float32)
-    here = minimize_lbfgs(rough, x0, tol=0, ftol=0)
-    device = minimize_lbfgs(there(rough), on_test_device(x0), tol=0, ftol=0)
+    here = minimize_lbfgs(rough, x0, tol=0, ftol=0, l1=l1)
+    device = minimize_lbfgs(there(rough), on_test_device(x0), tol=0, ftol=0, l1=l1)
     assert device.status == here.status
     assert device.x.dtype == np.float32
     assert device.value <= 1e-12
 
 
-def test_runs_go_on_with_a_memory():
-    whole = minimize_lbfgs(there(fun), on_test_device(X0), max_iter=8, ftol=0)
+@pytest.mark.parametrize("l1", [None, SOME], ids=["smooth", "some"])
+def test_runs_go_on_with_a_memory(l1):
+    whole = minimize_lbfgs(there(fun), on_test_device(X0), max_iter=8, ftol=0, l1=l1)
     memory, x = Memory(), on_test_device(X0)
     for _ in range(2):
-        x = minimize_lbfgs(there(fun), x, max_iter=4, ftol=0, memory=memory).x
+        x = minimize_lbfgs(there(fun), x, max_iter=4, ftol=0, l1=l1, memory=memory).x
     np.testing.assert_allclose(x.get(), whole.x.get(), rtol=1e-9)
-
-
-def test_l1_is_refused():
-    with pytest.raises(ValueError, match="l1 does not go with x0 on a device"):
-        minimize_lbfgs(there(fun), on_test_device(X0), l1=0.1)
 
 
 def test_adam_is_that_of_numpy():

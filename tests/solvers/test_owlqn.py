@@ -564,8 +564,8 @@ def test_the_history_holds_what_its_pairs_imply(share):
     n, m = 120, 4
     A = np.cov(rng.standard_normal((n, 5 * n)))
     c = rng.uniform(0, 1, n) * (rng.random(n) < 0.9)
-    orthant = Orthant(c, n)
     x, pairs = rng.standard_normal(n) * (rng.random(n) < 0.6), []
+    orthant = Orthant(c, x)
     history, d = OrthantHistory(x, A @ x, orthant, m), np.empty(n)
     for _ in range(11):
         before, free = x, orthant.free.copy()
