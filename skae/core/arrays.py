@@ -14,6 +14,7 @@ and refuse ``__array__``.
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,15 @@ def beside(array: Any, like: Any) -> Any:
 def moved(array: Any, like: Any) -> Any:
     """An array wherever it lies where ``like`` lies, a copy unless it is there."""
     return to_host(array) if isinstance(like, np.ndarray) else beside(array, like)
+
+
+def in_containers(convert: Callable[[Any], Any], value: Any) -> Any:
+    """``convert(value)``, or that of all that dicts, lists and tuples hold."""
+    if type(value) is dict:
+        return {name: in_containers(convert, item) for name, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(in_containers(convert, item) for item in value)
+    return convert(value)
 
 
 def vecdot(a: Any, b: Any) -> Any:

@@ -8,7 +8,7 @@ from sklearn import exceptions
 
 from skae._version import __version__
 from skae._warnings import warn
-from skae.core.arrays import on_device, to_host
+from skae.core.arrays import in_containers, on_device, to_host
 
 
 class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
@@ -61,7 +61,7 @@ class VersionedMixin:
         CPU, so that a file loads without a device.
         """
         state: Any = super().__getstate__()
-        return {**_on_host(state), "_skae_version": __version__}
+        return {**in_containers(_on_host, state), "_skae_version": __version__}
 
     def __copy__(self) -> Self:
         """A copy that holds the same arrays, on a device too."""
@@ -96,10 +96,6 @@ class VersionedMixin:
 
 
 def _on_host(value: Any) -> Any:
-    if type(value) is dict:
-        return {name: _on_host(item) for name, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(map(_on_host, value))
     if on_device(value):
         return to_host(value)
     where = getattr(getattr(value, "device", None), "type", "cpu")

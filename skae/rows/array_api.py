@@ -21,7 +21,7 @@ import numpy as np
 from sklearn import get_config
 
 from skae._sklearn import to_numpy
-from skae.core.arrays import beside, on_device, to_host
+from skae.core.arrays import beside, in_containers, on_device, to_host
 
 # Packages whose arrays go through NumPy or, on a GPU, through CuPy: their namespaces.
 _THROUGH_NUMPY = {
@@ -145,13 +145,17 @@ def converted(value: Any, convert: Convert) -> Any:
 
     And in estimators, which are copied with what they hold.
     """
-    if isinstance(value, dict):
-        return {name: converted(item, convert) for name, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(converted(item, convert) for item in value)
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return with_attributes(value, lambda held: converted(held, convert))
-    return convert(value)
+
+    def one(item: Any) -> Any:
+        if _is_estimator(item):
+            return with_attributes(item, lambda held: converted(held, convert))
+        return convert(item)
+
+    return in_containers(one, value)
+
+
+def _is_estimator(value: Any) -> bool:
+    return hasattr(value, "get_params") and not isinstance(value, type)
 
 
 def with_attributes(estimator: Any, convert: Convert) -> Any:
@@ -168,14 +172,16 @@ def fitted_outward(estimator: Any, convert: Convert) -> Any:
     the state of a solver.
     """
 
-    def of_numbers(array: Any) -> Any:
-        return convert(array) if is_numeric(array) else array
+    def one(value: Any) -> Any:
+        if _is_estimator(value):
+            return fitted_outward(value, convert)
+        return convert(value) if is_numeric(value) else value
 
     copy = with_attributes(estimator, lambda value: value)
     for name, value in vars(estimator).items():
         fitted = name.endswith("_") or is_numeric(value)
         if fitted and name != "classes_":
-            copy.__dict__[name] = _outward(value, of_numbers)
+            copy.__dict__[name] = in_containers(one, value)
     return copy
 
 
@@ -184,16 +190,6 @@ def is_numeric(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "biuf"
     return is_foreign(value) or on_device(value)
-
-
-def _outward(value: Any, convert: Convert) -> Any:
-    if isinstance(value, dict):
-        return {name: _outward(item, convert) for name, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_outward(item, convert) for item in value)
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return fitted_outward(value, convert)
-    return convert(value)
 
 
 def check_same_kind(estimator: Any, fitted: Any, X: Any, method: str) -> None:
