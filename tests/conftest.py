@@ -1,4 +1,4 @@
-"""The option ``--every-case``, threads for all, a cluster of dask for who asks."""
+"""The option ``--every-case``, threads for all, and what single tests ask for."""
 
 import gc
 import os
@@ -10,6 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import covering
 import pytest
+from sklearn import config_context
 from threadpoolctl import threadpool_limits
 
 
@@ -18,6 +19,19 @@ def two_blas_threads():
     """For tests of what several threads do, and of who limits them."""
     with threadpool_limits(2, user_api="blas"):
         yield
+
+
+@pytest.fixture
+def array_api(monkeypatch):
+    """Let the checks of the array API run where scikit-learn and SciPy have it."""
+    with monkeypatch.context() as attempt:
+        attempt.setenv("SCIPY_ARRAY_API", "1")
+        try:
+            with config_context(array_api_dispatch=True):
+                pass
+        except ImportError:
+            return
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """scikit-learn's own checks: the public ones, and those it keeps for itself."""
 
 import pytest
-from sklearn import config_context
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -18,6 +17,7 @@ from skae import (
 )
 
 pytestmark = [
+    pytest.mark.usefixtures("array_api"),
     pytest.mark.filterwarnings("ignore:(Training|Fine-tuning) stopped"),
     # The checks give names to one of fit and transform only, on purpose.
     pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names"),
@@ -61,19 +61,6 @@ ESTIMATORS = [
     TopKAutoencoder(**SHORT, n_nonzero_coefs=1, selection="row", prefixes=(1,)),
 ]
 FIRST_OF_ITS_CLASS = {type(e): e for e in reversed(ESTIMATORS)}.values()
-
-
-@pytest.fixture(autouse=True)
-def array_api(monkeypatch):
-    """Let the checks of the array API run where scikit-learn and SciPy have it."""
-    with monkeypatch.context() as attempt:
-        attempt.setenv("SCIPY_ARRAY_API", "1")
-        try:
-            with config_context(array_api_dispatch=True):
-                pass
-        except ImportError:
-            return
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
 
 
 EQUIVALENCE = (

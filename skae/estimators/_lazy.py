@@ -23,6 +23,7 @@ from skae.rows.array_api import (
     is_foreign,
     is_numeric,
     outward,
+    refuse_device,
 )
 from skae.rows.dask_collections import compute, is_dask, lazily
 
@@ -47,56 +48,12 @@ def computed(*arrays: Any) -> tuple[Any, ...]:
     return compute(arrays)
 
 
-class LazyTransformer(TransformerMixin):
-    """``TransformerMixin`` with a ``transform`` that is lazy on dask's collections.
-
-    scikit-learn wraps that method to set the output's container, for which it would
-    compute all rows. So dask's are told apart outside of what it wraps.
-    """
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _tell_apart(cls)
-
-    def __sklearn_array_api_convert__(self, converter: Callable[[Any], Any]) -> Any:
-        """A copy whose fitted attributes are ``converter``'s, for scikit-learn."""
-        return fitted_outward(self, converter)
-
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        """Fit to X, and encode it.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets), optional
-            Targets, of estimators that take some.
-        **fit_params : dict
-            What else ``fit`` takes, such as ``sample_weight``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features_out)
-            What ``fit(X, y, **fit_params).transform(X)`` returns.
-        """
-        return super().fit_transform(X, y, **fit_params)
-
-
-def _fit_and_transform_chunks(method: Method) -> Method:
-    @wraps(method)
-    def either(self: Any, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        if is_dask(X):
-            return self.fit(X, y, **fit_params).transform(X)
-        return method(self, X, y, **fit_params)
-
-    return cast("Method", either)
-
-
 # Those that learn of X, and those that compute of it what has been learnt.
 _FITS = {"fit", "partial_fit", "fit_transform"}
 _APPLIES = {
     *("transform", "inverse_transform", "predict", "predict_proba"),
     *("predict_log_proba", "score", "score_samples", "corrupt"),
+    *("feature_scores", "decision_function"),
 }
 
 
@@ -107,6 +64,8 @@ def _following(method: Method, name: str) -> Method:
 
     @wraps(method)
     def either(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+        if not getattr(self, "_goes_on_devices", False):
+            refuse_device(type(self).__name__, X)
         if not (begins and not getattr(self, "warm_start", False)):
             check_same_kind(self, _fitted(self), X, name)
         given = (X, *args, *kwargs.values())
@@ -147,23 +106,80 @@ def _numeric_outward(result: Any, X: Any) -> Any:
 def _fitted(estimator: Any) -> Any:
     """An array that a fit has left, which tells the kind of its X."""
     held = vars(estimator)
-    if "components_" in held:
-        return held["components_"]
-    return held["coefs_"][0] if "coefs_" in held else None
+    for name in ("components_", "coefs_", "mean_", "center_"):
+        if name in held:
+            return held["coefs_"][0] if name == "coefs_" else held[name]
+    return None
 
 
-_EACH = {"transform": on_chunks, "fit_transform": _fit_and_transform_chunks}
+class Follower:
+    """An estimator whose methods take arrays of other libraries, and return such.
+
+    Those on a device only where there is a true ``_goes_on_devices``.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in _FITS | _APPLIES:
+            method: Any = vars(cls).get(name)
+            if isinstance(method, FunctionType):
+                setattr(cls, name, _following(method, name))
+            elif hasattr(method, "around"):  # of ``only_where``
+                setattr(cls, name, method.around(partial(_following, name=name)))
+
+    def __sklearn_array_api_convert__(self, converter: Callable[[Any], Any]) -> Any:
+        """A copy whose fitted attributes are ``converter``'s, for scikit-learn."""
+        return fitted_outward(self, converter)
+
+
+class LazyTransformer(Follower, TransformerMixin):
+    """``TransformerMixin`` with a ``transform`` that is lazy on dask's collections.
+
+    scikit-learn wraps that method to set the output's container, for which it would
+    compute all rows. So dask's are told apart outside of what it wraps.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _tell_apart(cls)
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Fit to X, and encode it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), optional
+            Targets, of estimators that take some.
+        **fit_params : dict
+            What else ``fit`` takes, such as ``sample_weight``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            What ``fit(X, y, **fit_params).transform(X)`` returns.
+        """
+        return super().fit_transform(X, y, **fit_params)
+
+
+def _fit_and_transform_chunks(method: Method) -> Method:
+    @wraps(method)
+    def either(self: Any, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        if is_dask(X):
+            return self.fit(X, y, **fit_params).transform(X)
+        return method(self, X, y, **fit_params)
+
+    return cast("Method", either)
 
 
 def _tell_apart(cls: type) -> None:
-    """Wrap the methods of a class that take X."""
-    for name in _FITS | _APPLIES:
+    """Let the two methods of a class that return codes take dask's collections."""
+    each = {"transform": on_chunks, "fit_transform": _fit_and_transform_chunks}
+    for name, lazy in each.items():
         method: Any = vars(cls).get(name)
         if isinstance(method, FunctionType):
-            method = _following(method, name)
-            setattr(cls, name, _EACH[name](method) if name in _EACH else method)
-        elif hasattr(method, "around"):  # of ``only_where``
-            setattr(cls, name, method.around(partial(_following, name=name)))
+            setattr(cls, name, lazy(method))
 
 
 _tell_apart(LazyTransformer)

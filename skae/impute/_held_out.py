@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
 from skae._sklearn import Interval, like_frame, validate_params
+from skae.rows.array_api import dispatches, host_of, in_host_memory, is_foreign, outward
 
 
 class HeldOutEntriesScorer(BaseEstimator):
@@ -124,8 +125,9 @@ class HeldOutEntriesScorer(BaseEstimator):
                 f"predict returns rows, got {type(estimator).__name__}; use an "
                 "autoencoder, such as SparseAutoencoder()."
             )
+        given, sample_weight = in_host_memory(type(self).__name__, X, sample_weight)
         rows = check_array(
-            X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
+            given, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
         )
         weights = np.ones(len(rows))
         if sample_weight is not None:
@@ -133,7 +135,9 @@ class HeldOutEntriesScorer(BaseEstimator):
         hidden = self._hidden(rows)
         left = np.where(hidden, rows.dtype.type(np.nan), rows)
         means = _means(left, weights)
-        errors = np.asarray(estimator.predict(like_frame(left, X)))
+        follows = is_foreign(X) and dispatches()
+        shown = outward(X)(left) if follows else like_frame(left, X)
+        errors = np.asarray(host_of(estimator.predict(shown)))
         errors = np.where(hidden, errors - rows, 0).astype(np.float64)
         deviations = np.where(hidden, rows - means, 0).astype(np.float64)
         variation = weights @ np.vecdot(deviations, deviations)

@@ -17,11 +17,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._sklearn import HasMethods, Interval, StrOptions, validate_params
 from skae.estimators._fitting import unchanged_on_error
+from skae.estimators._lazy import Follower
 from skae.estimators._parameters import DocLinkMixin
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.export.onnx import WithoutGraph
 from skae.impute import _gaussian
-from skae.rows.array_api import refuse_others
 from skae.rows.masked import refuse_masked
 
 _MAX_SEED = np.iinfo(np.int32).max
@@ -33,7 +33,12 @@ _UNITS_WITH_NAN, _MASKED = 1.0, 0.35
 
 
 class AutoencoderImputer(
-    WithoutGraph, DocLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+    WithoutGraph,
+    DocLinkMixin,
+    OneToOneFeatureMixin,
+    Follower,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Fill in missing entries with the predictions of autoencoders.
 
@@ -322,6 +327,7 @@ class AutoencoderImputer(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self._takes_nan
+        tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -348,7 +354,6 @@ class AutoencoderImputer(
     def _rows(self, X, reset):
         """A copy of the rows, with NaN where entries are missing."""
         refuse_masked(X, "X")
-        refuse_others(self, X)
         rows = validate_data(
             self,
             X,

@@ -24,6 +24,7 @@ from skae._sklearn import rows_of
 from skae.engines.blas import single_threaded_blas
 from skae.model_selection._comparison import Comparison
 from skae.model_selection._paired import Paired, corrected_error, paired_test
+from skae.rows.array_api import in_host_memory
 
 _AS_THEY_ARE = "features as they are"
 _CLASSES = 20  # of floats, at most
@@ -156,6 +157,7 @@ def compare(
             f"downstream={downstream!r} is fitted to codes and y, got y=None; pass y, "
             "or use downstream=None to compare reconstructions."
         )
+    X, y = in_host_memory("compare", X, y)
     X, y = indexable(X if hasattr(X, "shape") else np.asarray(X), y)
     if y is not None and downstream is None:
         downstream = _model_for(y)

@@ -14,6 +14,7 @@ from sklearn.utils import Bunch
 
 from skae.estimators._fitting import warn_if_cut_short
 from skae.model_selection._values import path_values
+from skae.rows.array_api import refuse_device
 
 # A code is near zero below this fraction of the largest of its unit.
 _NEARLY = 0.05
@@ -162,6 +163,7 @@ def autoencoder_path(
             "callback must be a function callback(value, fitted) or None, got "
             f"{callback!r}."
         )
+    refuse_device("autoencoder_path", X)
     path = path_values(estimator, X, param_name, param_range)
     values = path.given
     given = {"sample_weight": sample_weight} if sample_weight is not None else {}

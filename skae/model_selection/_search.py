@@ -43,6 +43,7 @@ from skae.model_selection._delegation import Delegation
 from skae.model_selection._folds import Plan, score_folds
 from skae.model_selection._path import as_given, follow, shown
 from skae.model_selection._values import check_path, path_values
+from skae.rows.array_api import refuse_device
 from skae.rows.dask_collections import is_dask
 
 
@@ -265,6 +266,7 @@ class AutoencoderCV(
         """Search and fit. Return whether Ctrl-C ended the search."""
         estimator = self._autoencoder()
         check_path(estimator, self.param_name)
+        refuse_device(type(self).__name__, X)
         if is_dask(X):
             raise ValueError(
                 "AutoencoderCV picks rows for its folds, so it needs rows in this "

@@ -10,7 +10,6 @@ from scipy.sparse import issparse
 from skae._sklearn import check_sample_weight
 from skae.estimators._lazy import computed
 from skae.outliers._reconstruct import first_name
-from skae.rows.array_api import refuse_others
 from skae.rows.dask_collections import is_dask, lazily
 from skae.rows.reading import read, validate_rows
 
@@ -30,7 +29,6 @@ def read_rows(detector: Any, X: Any, reset: bool) -> Any:
     ValueError
         Among others, if X contains NaN and the estimator in the detector accepts none.
     """
-    refuse_others(detector, X)
     try:
         return validate_rows(detector, X, reset=reset).given
     except ValueError as error:

@@ -17,7 +17,6 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import (
@@ -29,7 +28,8 @@ from skae._sklearn import (
     validate_params,
 )
 from skae.estimators._fitting import unchanged_on_error
-from skae.estimators._lazy import computed, on_chunks
+from skae.estimators._lazy import Follower, computed, on_chunks
+from skae.estimators._parameters import only_where
 from skae.estimators.sparse import SparseAutoencoder
 from skae.export.onnx import WithoutGraph
 from skae.export.versions import VersionedMixin
@@ -72,16 +72,20 @@ _MOST_EARLIER_ROWS = 1000
 
 
 def _learns_in_pieces(detector):
-    if hasattr(detector.estimator, "partial_fit"):
-        return True
-    raise AttributeError(
-        "partial_fit needs an estimator that has it, got "
-        f"estimator={detector.estimator!r}; use SparseAutoencoder(solver='adam')."
-    )
+    if not hasattr(detector.estimator, "partial_fit"):
+        raise AttributeError(
+            "partial_fit needs an estimator that has it, got "
+            f"estimator={detector.estimator!r}; use SparseAutoencoder(solver='adam')."
+        )
 
 
 class ReconstructionOutlierDetector(
-    WithoutGraph, VersionedMixin, MetaEstimatorMixin, OutlierMixin, BaseEstimator
+    WithoutGraph,
+    VersionedMixin,
+    Follower,
+    MetaEstimatorMixin,
+    OutlierMixin,
+    BaseEstimator,
 ):
     """Outlier detector that uses the reconstruction error of an estimator.
 
@@ -284,7 +288,7 @@ class ReconstructionOutlierDetector(
             self._n_earlier = 0.0
         return self
 
-    @available_if(_learns_in_pieces)
+    @only_where(_learns_in_pieces)
     def partial_fit(
         self,
         X: MatrixLike,
@@ -556,6 +560,7 @@ class ReconstructionOutlierDetector(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.array_api_support = True
         wrapped = self._given_or_default()
         # The tags of scikit-learn's scaler say so only from version 1.7 on.
         takes_sparse = self.estimator is None or takes(wrapped, "sparse")

@@ -79,19 +79,18 @@ def inward(array: Any) -> Any:
     """An array of NumPy's or CuPy's for a foreign one; anything else as it is."""
     if not is_foreign(array):
         return array
-    device, to_cpu = array.device, _TO_CPU.get(Kind.of(array).package, "")
-    if hasattr(device, "device_set"):
+    where, to_cpu = _where(array), _to_host(array)
+    if where == "cpu":
+        return to_numpy(array)
+    if where == "several devices":
         raise ValueError(
             "X is an array of JAX with a sharding, and skae computes on a single "
             f"device; use {to_cpu}."
         )
-    where = getattr(device, "type", None) or getattr(device, "platform", "cpu")
-    if where == "cpu":
-        return to_numpy(array)
     if where not in _NVIDIA:
         raise ValueError(
-            f"X is an array of {Kind.of(array).package} on {device}, on which skae "
-            f"does not compute; use one on the CPU, {to_cpu}, or on an NVIDIA GPU."
+            f"X is an array of {Kind.of(array).package} on {array.device}, on which "
+            f"skae does not compute; use one on the CPU, {to_cpu}, or on an NVIDIA GPU."
         )
     try:
         return _shared_with_cupy(array)
@@ -102,6 +101,19 @@ def inward(array: Any) -> Any:
         ) from error
 
 
+def _where(array: Any) -> str:
+    """The kind of device of a foreign array."""
+    device = array.device
+    if hasattr(device, "device_set"):  # a sharding of JAX's
+        return "several devices"
+    return str(getattr(device, "type", getattr(device, "platform", "cpu")))
+
+
+def _to_host(array: Any) -> str:
+    """What makes a copy in the host's memory of an array on a device."""
+    return _TO_CPU.get(Kind.of(array).package, "X.get()")
+
+
 def _shared_with_cupy(array: Any) -> Any:
     import cupy
 
@@ -109,14 +121,23 @@ def _shared_with_cupy(array: Any) -> Any:
     return cupy.from_dlpack(array.detach() if hasattr(array, "detach") else array)
 
 
-def refuse_others(estimator: Any, X: Any) -> None:
-    """Refuse what is not computed with as NumPy's, where that is all that can be."""
-    if on_device(X) or (dispatches() and is_foreign(X)):
-        raise TypeError(
-            f"X is a {type(X).__module__}.{type(X).__name__}, but "
-            f"{type(estimator).__name__} does not follow X to other libraries under "
-            "array_api_dispatch; convert X to an array of NumPy's."
+def refuse_device(name: str, X: Any) -> None:
+    """Refuse X on a device, for what is computed in the host's memory only."""
+    if on_device(X) or (is_foreign(X) and _where(X) != "cpu"):
+        package = Kind.of(X).package.partition(".")[0]
+        raise ValueError(
+            f"{name} does not compute on a device, and X is an array of {package} on "
+            f"one; pass {_to_host(X)}, a copy in the host's memory. SparseAutoencoder, "
+            "DenoisingAutoencoder, ContractiveAutoencoder and the stacks do compute on "
+            "a device."
         )
+
+
+def in_host_memory(name: str, *arrays: Any) -> list[Any]:
+    """Arrays of NumPy's for those of another library; refuses those on a device."""
+    for array in arrays:
+        refuse_device(name, array)
+    return [host_of(array) for array in arrays]
 
 
 def outward(like: Any) -> Convert:
@@ -169,7 +190,7 @@ def fitted_outward(estimator: Any, convert: Convert) -> Any:
     """A copy whose fitted attributes are ``convert``'s arrays.
 
     Labels stay as they are, as they may be words; so do private containers, such as
-    the state of a solver.
+    the state of a solver. The fitted estimators of a pipeline are its steps.
     """
 
     def one(value: Any) -> Any:
@@ -179,7 +200,7 @@ def fitted_outward(estimator: Any, convert: Convert) -> Any:
 
     copy = with_attributes(estimator, lambda value: value)
     for name, value in vars(estimator).items():
-        fitted = name.endswith("_") or is_numeric(value)
+        fitted = name.endswith("_") or name == "steps" or is_numeric(value)
         if fitted and name != "classes_":
             copy.__dict__[name] = in_containers(one, value)
     return copy

@@ -155,18 +155,12 @@ def device_rows(estimator: Any, X: Any, order: str | None, reset: bool) -> Devic
 
 def check_device_array(estimator: Any, X: Any, order: str | None) -> Any:
     """A matrix of finite float32 or float64, on the device where X is."""
-    kind, name = type(X).__module__.partition(".")[0], type(estimator).__name__
+    kind = type(X).__module__.partition(".")[0]
     if not get_config()["array_api_dispatch"]:
         raise ValueError(
             f"X is an array of {kind}, which lies on a device; call "
             "sklearn.set_config(array_api_dispatch=True) so that results follow X, or "
             "pass X.get(), a copy of NumPy's."
-        )
-    if not getattr(estimator, "_goes_on_devices", False):
-        raise ValueError(
-            f"{name} does not compute on a device, and X is an array of {kind}; pass "
-            "X.get(), a copy of NumPy's. SparseAutoencoder, DenoisingAutoencoder, "
-            "ContractiveAutoencoder and the stacks do compute on a device."
         )
     if X.ndim != 2:
         raise ValueError(
@@ -177,7 +171,7 @@ def check_device_array(estimator: Any, X: Any, order: str | None) -> Any:
         if not size:
             raise ValueError(
                 f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 "
-                f"is required by {name}."
+                f"is required by {type(estimator).__name__}."
             )
     if X.dtype.kind not in "biuf":
         raise ValueError(f"X must hold real numbers, got an array of {X.dtype}.")

@@ -14,18 +14,23 @@ from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.preprocessing import StandardScaler
 
 from skae import (
+    AutoencoderCV,
     AutoencoderImputer,
     DenoisingAutoencoder,
+    HeldOutEntriesScorer,
     ReconstructionOutlierDetector,
     SparseAutoencoder,
     SparseCoding,
     StackedAutoencoderClassifier,
     StackedAutoencoderRegressor,
     TopKAutoencoder,
+    autoencoder_path,
+    compare,
 )
-from skae.rows.array_api import Kind, inward, is_foreign, outward
+from skae.rows.array_api import Kind, in_host_memory, inward, is_foreign, outward
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:150, 8:40] / 16, Y[:150]
@@ -143,10 +148,64 @@ def test_another_kind_is_refused(dispatch, xp):
         there.set_params(warm_start=True).fit(X)
 
 
-@pytest.mark.parametrize("make", [AutoencoderImputer, ReconstructionOutlierDetector])
-def test_those_that_do_not_follow_x_say_so(dispatch, xp, make):
-    with pytest.raises(TypeError, match=f"X is a .*{make.__name__}.*convert X"):
-        make().fit(xp.asarray(X))
+def test_outliers_follow_x(dispatch, xp):
+    kind = type(xp.asarray(X))
+    weights = np.linspace(0.5, 2, len(X))
+    here = ReconstructionOutlierDetector(random_state=0)
+    there = clone(here)
+    here.fit(X, sample_weight=weights)
+    assert there.fit(xp.asarray(X), sample_weight=xp.asarray(weights)) is there
+    assert isinstance(there.scale_, kind)
+    assert isinstance(there.estimator_[-1].components_, kind)
+    assert there.offset_ == here.offset_
+    for method in ("score_samples", "feature_scores", "decision_function", "predict"):
+        result = getattr(there, method)(xp.asarray(X))
+        assert isinstance(result, kind)
+        np.testing.assert_array_equal(host(result), getattr(here, method)(X))
+    np.testing.assert_array_equal(
+        host(there.fit_predict(xp.asarray(X))), here.fit_predict(X)
+    )
+    online = SparseAutoencoder(4, solver="adam", random_state=0)
+    here, there = (ReconstructionOutlierDetector(clone(online)) for _ in range(2))
+    for _ in range(2):
+        here.partial_fit(X)
+        there.partial_fit(xp.asarray(X))
+    assert isinstance(there.center_, kind)
+    assert there.offset_ == here.offset_
+    with pytest.raises(ValueError, match="same namespace"):
+        there.predict(X)
+
+
+def test_imputation_follows_x(dispatch, xp):
+    missing = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    options = {"add_indicator": True, "random_state": 0}
+    here = AutoencoderImputer(SparseAutoencoder(**SHORT), **options)
+    there = clone(here)
+    filled = there.fit_transform(xp.asarray(missing))
+    assert isinstance(filled, type(xp.asarray(X)))
+    assert isinstance(there.estimators_[0].components_, type(xp.asarray(X)))
+    np.testing.assert_array_equal(host(filled), here.fit_transform(missing))
+    with pytest.raises(ValueError, match="same namespace"):
+        there.transform(missing)
+
+
+def test_tables_and_searches_are_those_of_numpy(dispatch, xp):
+    model, there, y = SparseAutoencoder(**SHORT), xp.asarray(X), xp.asarray(Y)
+    for of_numpy, of_kind in ((None, None), (Y, y)):
+        a = compare(model, X, of_numpy, cv=2, scaler=StandardScaler())
+        b = compare(model, there, of_kind, cv=2, scaler=StandardScaler())
+        for row, expected in zip(b.rows, a.rows, strict=True):
+            assert row["score"] == expected["score"]
+            assert row["sparsity"] == expected["sparsity"]
+    values = {"param_name": "alpha", "param_range": [1e-3, 1e-1]}
+    a, b = (autoencoder_path(model, data, **values) for data in (X, there))
+    np.testing.assert_array_equal(b.losses, a.losses)
+    np.testing.assert_array_equal(b.mean_codes, a.mean_codes)
+    for scoring in (None, HeldOutEntriesScorer()):
+        a = AutoencoderCV(model, **values, cv=2, scoring=scoring).fit(X)
+        b = AutoencoderCV(model, **values, cv=2, scoring=scoring).fit(there)
+        np.testing.assert_array_equal(b.score_path_, a.score_path_)
+        assert isinstance(b.transform(there), type(there))
 
 
 def test_scikit_learn_moves_an_estimator(dispatch, xp):
@@ -309,6 +368,9 @@ def test_arrays_elsewhere_are_refused(monkeypatch):
     array.device = SimpleNamespace(platform="tpu")
     with pytest.raises(ValueError, match=r"on the CPU, jax\.device_put\(X, "):
         inward(array)
+    for refused in (tensor, array):
+        with pytest.raises(ValueError, match="compare does not compute on a device"):
+            in_host_memory("compare", refused)
     array.device = SimpleNamespace(device_set={0, 1})
     with pytest.raises(ValueError, match=r"sharding.*single device; use jax\.dev"):
         inward(array)

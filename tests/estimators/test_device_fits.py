@@ -11,14 +11,20 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from skae import (
+    AutoencoderCV,
+    AutoencoderImputer,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
+    HeldOutEntriesScorer,
+    ReconstructionOutlierDetector,
     SparseAutoencoder,
     SparseCoding,
     StackedAutoencoder,
     StackedAutoencoderClassifier,
     StackedAutoencoderRegressor,
     TopKAutoencoder,
+    autoencoder_path,
+    compare,
 )
 from skae.rows.device import DeviceRows
 from skae.training.stages import GROWTH
@@ -45,6 +51,7 @@ def dispatch(monkeypatch):
     context.__exit__(None, None, None)
 
 
+FITTED = SparseAutoencoder(2)  # whose predict is not called
 SHORT = {"n_components": 6, "max_iter": 25, "random_state": 0}
 ESTIMATORS = {
     "sparse": SparseAutoencoder(**SHORT),
@@ -315,6 +322,29 @@ def test_another_kind_is_refused_as_scikit_learn_does():
 def test_what_does_not_go_there_says_so(model, message):
     with pytest.raises(ValueError, match=message):
         model.fit(on_test_device(X))
+
+
+@pytest.mark.parametrize("dispatches", [False, True])
+@pytest.mark.parametrize(
+    ("name", "compute"),
+    [
+        ("AutoencoderCV", AutoencoderCV(param_name="alpha").fit),
+        ("autoencoder_path", lambda X: autoencoder_path(SparseAutoencoder(3), X)),
+        ("compare", lambda X: compare(SparseAutoencoder(3), X)),
+        ("HeldOutEntriesScorer", lambda X: HeldOutEntriesScorer()(FITTED, X)),
+        ("AutoencoderImputer", AutoencoderImputer().fit),
+        ("ReconstructionOutlierDetector", ReconstructionOutlierDetector().fit),
+        ("SparseCoding", SparseCoding(3).fit_transform),
+    ],
+)
+def test_what_computes_on_the_host_alone_says_so(name, compute, dispatches):
+    del TRANSFERS[:]
+    with config_context(array_api_dispatch=dispatches):
+        with pytest.raises(
+            ValueError, match=rf"{name} does not compute on a device, .* X\.get\(\)"
+        ):
+            compute(on_test_device(X))
+    assert not TRANSFERS
 
 
 def test_bad_input_is_refused():

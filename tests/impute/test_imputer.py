@@ -37,6 +37,7 @@ def error(filled):
     return np.mean((filled - IRIS)[HOLES] ** 2)
 
 
+@pytest.mark.usefixtures("array_api")
 @parametrize_with_checks([quick(), quick(add_indicator=True)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)

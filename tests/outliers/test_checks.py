@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skae import DenoisingAutoencoder, ReconstructionOutlierDetector, SparseAutoencoder
 
 pytestmark = [
+    pytest.mark.usefixtures("array_api"),
     pytest.mark.filterwarnings("ignore:Training stopped"),
     # The checks give names to one of fit and predict only, on purpose.
     pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names"),

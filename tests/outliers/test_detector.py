@@ -256,7 +256,7 @@ def test_pieces(estimator):
 def test_no_pieces_of_others():
     with pytest.raises(AttributeError) as raised:
         detector(PCA(2)).partial_fit  # noqa: B018
-    assert "SparseAutoencoder(solver='adam')" in str(raised.value.__cause__)
+    assert "SparseAutoencoder(solver='adam')" in str(raised.value)
     assert not hasattr(detector(None), "partial_fit")
 
 
