@@ -6,6 +6,7 @@ whoever evaluates one, an engine over all rows or a solver on a batch, asks of i
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -93,6 +94,6 @@ class Workspace:
         name, rows = item
         shape = self._shapes[name](rows)
         if name not in self._buffers:
-            most = int(np.prod(self._shapes[name](self._max_rows)))
+            most = prod(self._shapes[name](self._max_rows))
             self._buffers[name] = np.empty(most, self._dtype, like=self._like)
-        return self._buffers[name][: int(np.prod(shape))].reshape(shape)
+        return self._buffers[name][: prod(shape)].reshape(shape)

@@ -67,7 +67,8 @@ class KullbackLeibler(MeanTerm):
 
     def _rho_hat(self, mean: np.ndarray) -> np.ndarray:
         rho_hat = (mean - self.low) / (self.high - self.low)
-        return np.clip(rho_hat, self.margin, 1 - self.margin)
+        # In half the time of np.clip where there are few units.
+        return np.minimum(np.maximum(rho_hat, self.margin), 1 - self.margin)
 
     @property
     def target(self) -> float:
