@@ -104,6 +104,7 @@ def compare(gpu):
     options = {"n_components": 25, "max_iter": 30, "random_state": 0}
     models = {
         "sparse": SparseAutoencoder(**options),
+        "sparse, l1_ratio": SparseAutoencoder(**options, l1_ratio=0.5),
         "contractive": ContractiveAutoencoder(**options),
         "sparse, tied, log loss": SparseAutoencoder(
             **options, tied_weights=True, output_activation="logistic", loss="log_loss"

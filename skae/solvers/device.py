@@ -22,9 +22,9 @@ from skae.solvers.run import SmoothRun
 
 def fetched(*arrays: Any) -> np.ndarray:
     """The numbers of arrays of a device, one after the other, in one transfer."""
-    numbers: Any = np.concatenate([a.astype(np.float64).reshape(-1) for a in arrays])
+    numbers: Any = np.concatenate([array.reshape(-1) for array in arrays])
     there: np.ndarray = numbers.get()
-    return there
+    return there.astype(np.float64, copy=False)
 
 
 class Seen(NamedTuple):
@@ -32,15 +32,14 @@ class Seen(NamedTuple):
 
     Attributes
     ----------
-    slope, norm : float
-        gᵀd, if it has been of any use, and the largest |g_j|.
+    norm : float
+        The largest |g_j|.
     sy, yy, ss : float
         Products of s and y, the step to x and what it changed the gradient by.
     Wg : ndarray of shape (rows,)
         W g, for a W that holds s and y.
     """
 
-    slope: float
     norm: float
     sy: float
     yy: float
@@ -112,7 +111,7 @@ class DeviceSmoothHistory(DeviceHistory):
         Wg = np.zeros(self._rows_with_pair)
         Wg[:rows] = numbers[8:]
         Wg[0], Wg[slot : slot + 2] = gg, numbers[6:8]
-        self.seen = Seen(slope, norm, sy, yy, ss, Wg)
+        self.seen = Seen(norm, sy, yy, ss, Wg)
         return slope
 
     def move_to(self, x: Vector, x_old: Vector, g_new: Vector) -> tuple[Vector, Vector]:
@@ -238,7 +237,7 @@ class DeviceOrthantHistory(DeviceHistory, OrthantHistory):
             np.dot(self._W[:rows], self._jump),
         )
         norm, sy, yy, ss = map(float, numbers[:4])
-        self.seen = Seen(np.nan, norm, sy, yy, ss, numbers[4 : 4 + ahead])
+        self.seen = Seen(norm, sy, yy, ss, numbers[4 : 4 + ahead])
         self._Wg[:rows] += numbers[4 + ahead :]
         return sy, yy, ss
 
