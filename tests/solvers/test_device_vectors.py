@@ -143,6 +143,18 @@ def test_runs_go_on_with_a_memory(l1):
     np.testing.assert_allclose(x.get(), whole.x.get(), rtol=1e-9)
 
 
+@pytest.mark.parametrize("l1", [None, SOME], ids=["smooth", "some"])
+def test_runs_go_on_with_another_function(l1):
+    ends = []
+    for start, function in ((X0, lambda f: f), (on_test_device(X0), there)):
+        memory, x = Memory(), start
+        for f in (fun, away):
+            options = {"max_iter": 4, "ftol": 0, "l1": l1, "memory": memory}
+            x = minimize_lbfgs(function(f), x, **options).x
+        ends.append(x)
+    np.testing.assert_allclose(ends[1].get(), ends[0], rtol=1e-9, atol=1e-12)
+
+
 def test_adam_is_that_of_numpy():
     def batch(x, rows):
         residual = A[rows] @ x - 1
