@@ -122,6 +122,22 @@ def test_float32_stays_and_follows_float64():
         np.testing.assert_allclose(single, double, atol=1e-5)
 
 
+def test_no_number_falls_below_the_normal_ones():
+    """Where weight decay alone moves an entry, or nothing does any more."""
+    x = np.array([1, -1, 1e-3, 5], np.float32)
+    adam = Adam(x.size, x.dtype, learning_rate=0.03, scale=np.float32([1, 1, 1e-3, 1]))
+    curvatures = np.float32([1e-4, 1e-2, 1e2, 1])
+    for step in range(6000):
+        gradient = curvatures * x
+        gradient[3] = x[3] if step < 50 else 0
+        adam.step(x, gradient)
+    least = np.finfo(x.dtype).tiny
+    for values in (x, adam.m, adam.v):
+        assert not ((values != 0) & (np.abs(values) < least)).any()
+    assert abs(x[3]) > 1  # which no gradient has moved since
+    assert np.abs(x[:3] / [1, 1, 1e-3]).max() < 1e-9
+
+
 @pytest.mark.parametrize("size", [1e-27, 1e27])
 def test_unit_keeps_squares_of_gradients_within_float32(size):
     """Their squares alone are zero or infinite there."""
