@@ -48,7 +48,7 @@ def draw(found, file):
             **{"grid.color": grey, "grid.alpha": 0.3, "font.size": 9},
         }
     ):
-        n_columns = min(4, len(found))
+        n_columns = min(3 if len(found) < 7 else 4, len(found))
         shape = math.ceil(len(found) / n_columns), n_columns
         figure, axes = plt.subplots(
             *shape,
