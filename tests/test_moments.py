@@ -75,3 +75,53 @@ def test_moments_of_incomplete_rows(weighted):
             assert moments.variance == pytest.approx(np.average(squares, weights=w))
             entries = (w @ seen).sum() / w.sum()
             assert moments.spread == pytest.approx((moments.variance / entries) ** 0.5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", [source, scipy.sparse.csr_array, incomplete])
+def test_the_farthest_row_takes_its_part_of_the_variance_with_it(kind, weighted):
+    """Compared with the variance of the rows without it."""
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((70, 5)) + 3
+    X[rng.uniform(size=X.shape) < 0.5] = 0
+    X[41] *= 30
+    s = rng.uniform(0, 2, 70) if weighted else np.ones(70)
+    X[3], s[3] = 1e9, 0.0  # which does not count
+
+    def squares(X, s):
+        return (s @ (X - np.average(X, axis=0, weights=s)) ** 2).sum()
+
+    others = np.arange(70) != 41
+    expected = 1 - squares(X[others], s[others]) / squares(X, s)
+    rows = source(kind(X)) if kind is scipy.sparse.csr_array else kind(X)
+    row, part = rows.moments(s).farthest
+    assert row == 41
+    assert part == pytest.approx(expected, rel=1e-10)
+
+
+def test_a_row_is_extreme_if_it_alone_makes_up_the_variance():
+    X = np.random.default_rng(6).standard_normal((400, 3))
+    X[17] = 0
+    far = (9 * np.var(X, axis=0).sum() * 400) ** 0.5  # nine times all others' squares
+    for size, extreme in ((0.95, False), (1.05, True), (1e4, True)):
+        X[17, 1] = size * far
+        found = source(X).moments().extreme_row(400)
+        assert (found is not None and found[0] == 17) is extreme
+    few = source(X[10:29]).moments()
+    assert few.farthest[1] > 0.99
+    assert few.extreme_row(19) is None
+    assert source(X[:200]).moments(np.eye(200)[17]).farthest is None
+
+
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_array, incomplete])
+def test_rows_whose_squares_underflow_are_too_small_and_not_constant(kind):
+    X = 1e-170 * np.random.default_rng(7).standard_normal((30, 4))
+    for rows, varies in ((X, True), (X * 0, False), (np.full((30, 4), 7e-170), False)):
+        rows = kind(rows) if kind is incomplete else source(kind(rows))
+        moments = rows.moments()
+        assert moments.no_variation(np.dtype(float)) is not varies
+        if varies:
+            with pytest.raises(ValueError, match=r"too small: spread .* or less"):
+                moments.check_magnitude(30, np.dtype(float))
+        else:
+            moments.check_magnitude(30, np.dtype(float))

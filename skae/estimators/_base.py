@@ -27,6 +27,7 @@ from skae.estimators._fitting import (
     FittedAutoencoder,
     unchanged_on_error,
     warn_if_cut_short,
+    warn_of_extreme_row,
 )
 from skae.estimators._parameters import (
     PENALTY_CONSTRAINTS,
@@ -177,6 +178,7 @@ class BaseAutoencoder(
         """
         with unchanged_on_error(self), single_threaded_blas():
             trained = self._learn(X, sample_weight, entry_weight)
+        warn_of_extreme_row(self, trained.extreme)
         warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
 
@@ -205,10 +207,10 @@ class BaseAutoencoder(
                 # Each when its turn comes: it is as large as the weights.
                 starts = (_start(problem, seed) for seed in seeds)
             trained = fit(problem, starts, seeds, n_jobs=self.n_jobs)
-            self._keep(problem, trained, {**fitted, "_moments": asdict(moments)})
+            self._keep(problem, trained, {**fitted, "_moments": _as_kept(moments)})
             # Of batches, which the next call of partial_fit would go on from.
             self._state = self._collected = None
-        return trained
+        return replace(trained, extreme=moments.extreme_row(data.n_rows))
 
     @only_where(_check_stochastic)
     def partial_fit(
@@ -257,6 +259,7 @@ class BaseAutoencoder(
         """
         with unchanged_on_error(self), single_threaded_blas():
             trained = self._partial_fit(X, sample_weight, entry_weight)
+        warn_of_extreme_row(self, trained.extreme)
         if trained.fault or trained.status == "interrupted":  # and not for one epoch
             warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
@@ -277,14 +280,14 @@ class BaseAutoencoder(
         state = self._state if continues else None
         trained = fit(problem, [start], [seed], state=state)
         codes = CodeMoments(**self._code_moments) if continues else None
-        fitted = {**fitted, "_moments": asdict(moments)}
+        fitted = {**fitted, "_moments": _as_kept(moments)}
         self._keep(problem, trained, fitted, codes)
         self._state = trained.state
         # A single row has no scale: that of more is waited for.
         if not continues and moments.no_variation(data.X.dtype):
             collected = weight
         self._collected = collected if 0 < collected < _ROWS_WITH_A_SCALE else None
-        return trained
+        return replace(trained, extreme=moments.extreme_row(data.n_rows))
 
     def _first_pieces(self, data, weight):
         """Moments that set the scale, and how many rows' they are if not yet enough."""
@@ -420,6 +423,13 @@ class BaseAutoencoder(
 
 def _start(problem, seed):
     return problem.objective.start(np.random.RandomState(seed))
+
+
+def _as_kept(moments):
+    """Moments as a fitted estimator keeps them: those of rows, and of no single one."""
+    kept = asdict(moments)
+    del kept["farthest"]
+    return kept
 
 
 def _attributes(objective, data, activation, fitted, theta, n_iter):

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skae._warnings import warn
 from skae.training.messages import LIMITS
+
+_expected = ContextVar("extreme rows are expected", default=False)
 
 
 class Fitted:
@@ -108,6 +111,41 @@ def warn_if_cut_short(estimator, status, stage="Training", fault=None, kept="wei
             raise KeyboardInterrupt
         verb = "are" if kept.endswith("s") else "is"
         warn(f"Training interrupted by user; the {kept} found so far {verb} kept.")
+
+
+def warn_of_extreme_row(estimator, extreme):
+    """Warn of a row that alone sets the scale of training.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What was fitted.
+    extreme : tuple of (int, float) or None
+        ``Moments.extreme_row`` of the rows.
+    """
+    if extreme is None or _expected.get():
+        return
+    row, part = extreme
+    # Rounded down, and never to all of it.
+    percent = min(np.floor(1e4 * part) / 100, 99.99)
+    warn(
+        f"Row {row} of X, counted from 0, is so far from the others that it alone "
+        f"makes up {percent:g} % of the variance of X. {type(estimator).__name__} "
+        "adapts to this row, and learns too little from the others. Correct the row or "
+        "leave it out; or limit its values, for instance with QuantileTransformer, or "
+        "with RobustScaler followed by numpy.clip. ReconstructionOutlierDetector finds "
+        "more such rows."
+    )
+
+
+@contextmanager
+def extreme_rows_expected():
+    """Warn of no extreme row inside, as in a detector, which looks for them."""
+    before = _expected.set(True)
+    try:
+        yield
+    finally:
+        _expected.reset(before)
 
 
 def _is_one_of_several():

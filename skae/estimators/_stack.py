@@ -216,6 +216,8 @@ class BaseStack(
             Its name.
         fault : str or None
             What makes it no fit at all.
+        extreme : tuple of (int, float) or None
+            See ``Moments.extreme_row``.
         """
         data, held_out = given.data(targets.encode), None
         self._check_data(data)
@@ -258,7 +260,7 @@ class BaseStack(
             self._keep(problem, autoencoders, theta, trained, curves)
         stage = "Fine-tuning" if self.fine_tune else "The output layer"
         status, fault = (None, None) if last is None else (last.status, last.fault)
-        return status, stage, fault
+        return status, stage, fault, scale.moments.extreme_row(data.n_rows)
 
     @property
     def _n_stages(self):

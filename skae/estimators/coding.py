@@ -25,6 +25,7 @@ from skae.estimators._fitting import (
     FittedDictionary,
     unchanged_on_error,
     warn_if_cut_short,
+    warn_of_extreme_row,
 )
 from skae.estimators._parameters import (
     STRENGTH,
@@ -321,22 +322,21 @@ class SparseCoding(
         return self
 
     def _learn(self, X, sample_weight):
-        """Fit, warn of nothing, and return what training gave."""
+        """Fit, and return what training gave."""
         continues = self.warm_start and hasattr(self, "components_")
         data, given = self._read(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
-        constants, size = self._constants(data)
-        max_iter = int(self.max_iter)
+        constants, size = self._constants(data, continues)
         settings = Settings(
             solver="rounds",
-            max_iter=max_iter,
+            max_iter=int(self.max_iter),
             tol=float(self.tol),
             batch_size=int(self.batch_size or data.n_rows),
             verbose=int(self.verbose),
         )
         problem = _problem(data, constants, settings, int(self.code_max_iter))
         start = self._start(problem.objective, random_state, size, continues)
-        with fit_task(self, *given.shown, max_iter) as task:
+        with fit_task(self, *given.shown, settings.max_iter) as task:
             problem = replace(problem, task=task)
             trained = fit(problem, [start], [random_state])
             self._keep(problem, trained, constants)
@@ -376,7 +376,7 @@ class SparseCoding(
         continues = hasattr(self, "components_")
         data, _ = self._read(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
-        constants, size = self._constants(data)
+        constants, size = self._constants(data, continues)
         if continues:
             self._check_shape((constants["n_components"], data.X.shape[1]))
             self._check_same(constants)
@@ -431,11 +431,13 @@ class SparseCoding(
         check_works(self, given, "rounds")
         return given.data(), given
 
-    def _constants(self, data):
+    def _constants(self, data, continues):
         """Those of J, with numbers for what is "scale", and a row's typical length."""
         k, grid, window = self._units(data.X.shape[1])
         moments = data.moments
         moments.check_magnitude(data.n_rows, data.X.dtype)
+        if not continues:
+            warn_of_extreme_row(self, moments.extreme_row(data.n_rows))
         size = moments.size or 1.0
         # A code that is active alone counts in window² pools.
         of_scale = _WEIGHT * (size / window) ** 2

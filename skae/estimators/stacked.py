@@ -8,7 +8,11 @@ import numpy.typing as npt
 from skae._sklearn import StrOptions
 from skae.core.activations import ACTIVATIONS
 from skae.engines.blas import single_threaded_blas
-from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
+from skae.estimators._fitting import (
+    unchanged_on_error,
+    warn_if_cut_short,
+    warn_of_extreme_row,
+)
 from skae.estimators._parameters import OutputMixin, Seed, Strength, check_works
 from skae.estimators._pretraining import (
     Pretraining,
@@ -409,7 +413,10 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
             self._check_parameters()
             given = read(self, X, sample_weight, reset=not self._continues)
             check_works(self, given, self.solver)
-            ended = self._learn(given, Targets(self.output_activation, self.loss))
+            *ended, extreme = self._learn(
+                given, Targets(self.output_activation, self.loss)
+            )
+        warn_of_extreme_row(self, extreme)
         warn_if_cut_short(self, *ended)
         return self
 

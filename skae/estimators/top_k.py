@@ -19,8 +19,8 @@ from skae.core.top_k import SparseEncoder, TopKObjective
 from skae.core.top_k_selection import SELECTIONS
 from skae.engines.blas import single_threaded_blas
 from skae.engines.sparse_codes import filled, firing, sparse_codes
+from skae.estimators import _fitting
 from skae.estimators._callbacks import fit_task
-from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._lazy import on_chunks
 from skae.estimators._parameters import (
     TRAINING_CONSTRAINTS,
@@ -356,15 +356,15 @@ class TopKAutoencoder(
         scikit-learn 1.9 on, callbacks set by ``set_callbacks`` are called in every
         epoch.
         """
-        with unchanged_on_error(self), single_threaded_blas():
+        with _fitting.unchanged_on_error(self), single_threaded_blas():
             trained = self._learn(X, sample_weight)
         fault = trained.fault or top_k.fault_of_dead_units(trained, vars(self))
         # With a rate that decreases to zero, max_iter is the planned end of training.
-        warn_if_cut_short(self, trained.status, fault=fault)
+        _fitting.warn_if_cut_short(self, trained.status, fault=fault)
         return self
 
     def _learn(self, X, sample_weight):
-        """Fit without warnings, and return the result of training."""
+        """Fit, and return the result of training."""
         continues = self.warm_start and hasattr(self, "components_")
         data, given = self._read(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
@@ -421,10 +421,10 @@ class TopKAutoencoder(
             If a parameter, X or sample_weight is invalid. The message names the
             problem.
         """
-        with unchanged_on_error(self), single_threaded_blas():
+        with _fitting.unchanged_on_error(self), single_threaded_blas():
             trained = self._partial_fit(X, sample_weight)
         if trained.fault or trained.status == "interrupted":  # and not for one epoch
-            warn_if_cut_short(self, trained.status, fault=trained.fault)
+            _fitting.warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
 
     def _partial_fit(self, X, sample_weight):
@@ -572,6 +572,7 @@ class TopKAutoencoder(
         moments = data.moments
         moments.check_magnitude(data.n_rows, dtype)
         if unit is None:
+            _fitting.warn_of_extreme_row(self, moments.extreme_row(data.n_rows))
             unit = 1.0 if moments.no_variation(dtype) else moments.variance
         dead_after = self.dead_after
         if dead_after == "auto":

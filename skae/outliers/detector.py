@@ -27,7 +27,7 @@ from skae._sklearn import (
     in_container,
     validate_params,
 )
-from skae.estimators._fitting import unchanged_on_error
+from skae.estimators._fitting import extreme_rows_expected, unchanged_on_error
 from skae.estimators._lazy import Follower, computed, on_chunks
 from skae.estimators._parameters import only_where
 from skae.estimators.sparse import SparseAutoencoder
@@ -271,7 +271,7 @@ class ReconstructionOutlierDetector(
             If a parameter, X or sample_weight is invalid. The message names the
             problem.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), extreme_rows_expected():
             X, weights = self._read(X, sample_weight, reset=True)
             estimator = self._new_estimator(X)
             params = self._routed("fit", estimator, sample_weight, weights, fit_params)
@@ -319,7 +319,7 @@ class ReconstructionOutlierDetector(
         object
             The detector.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), extreme_rows_expected():
             earlier = vars(self).copy() if hasattr(self, "offset_") else None
             X, weights = self._read(X, sample_weight, reset=earlier is None)
             if is_dask(X):

@@ -13,6 +13,11 @@ from skae.core.arrays import beside, number, to_host, vecdot
 from skae.rows.memory_map import blocks_of
 
 _ENTRIES_AT_A_TIME = 2**18
+# A row is extreme if the variance of the others is less than this part of that of all,
+# and rows are so many at least: of fewer, one may well be most of the variance.
+_OTHERS, _LEAST_ROWS = 0.1, 20
+# Variances below this have lost digits, or all of them.
+_LEAST_SQUARE = float(np.finfo(np.float64).tiny)
 
 Part = tuple[slice, np.ndarray]
 
@@ -29,6 +34,19 @@ class Moments:
     variance: float  # summed over the columns
     # What share of the rows has each column, (n_features,), float64; None: all.
     observed: np.ndarray | None = None
+    # The row that adds most to the variance, and the part of the variance that would
+    # be gone without it; None where rows come in pieces or lie on a device.
+    farthest: tuple[int, float] | None = None
+
+    def extreme_row(self, n_rows: int) -> tuple[int, float] | None:
+        """``farthest``, if that row alone makes up nearly all of the variance.
+
+        The scale of ``n_rows`` rows is then that of the one row, and more than three
+        times as large as that of the others.
+        """
+        if self.farthest is None or n_rows < _LEAST_ROWS:
+            return None
+        return self.farthest if self.farthest[1] > 1 - _OTHERS else None
 
     @classmethod
     @np.errstate(over="ignore", invalid="ignore")
@@ -97,7 +115,11 @@ class Moments:
             if np.isinf(size):
                 problem += f" (or {name} contains infinity)"
         elif self.spread < least and not self.no_variation(dtype):
-            problem = f"small: spread {self.spread:.2g}, against {least:.2g} at least"
+            or_less = " or less" * (self.variance <= _LEAST_SQUARE)
+            problem = (
+                f"small: spread {self.spread:.2g}{or_less}, against {least:.2g} at "
+                "least"
+            )
         else:
             return
         raise ValueError(
@@ -135,6 +157,43 @@ def _of_what_is_there(mean: np.ndarray, has_nan: Callable[[], bool]) -> np.ndarr
     return np.where(np.isfinite(mean), mean, np.inf)
 
 
+def _not_lost(variance: float, mean: np.ndarray, sizes: Iterator[Any]) -> float:
+    """The variance; not zero of rows that vary by so little that squares underflow.
+
+    ``sizes`` yields absolute deviations from the mean, and is only read if needed.
+    """
+    if not variance < _LEAST_SQUARE:
+        return variance
+    tops = (size.max(axis=0, keepdims=True) for size in sizes if len(size))
+    largest = max((float(to_host(top).max()) for top in tops), default=0.0)
+    rounding = 10 * np.finfo(np.float64).eps * np.abs(mean).max()
+    return _LEAST_SQUARE if largest > rounding else variance
+
+
+class _Farthest:
+    """Finds the row that adds most to the variance, of rows that come in blocks."""
+
+    def __init__(self) -> None:
+        self._row, self._part, self._weight = -1, 0.0, 0.0
+
+    def see(self, start: int, parts: np.ndarray, weights: np.ndarray) -> None:
+        """Rows from ``start`` on, and their weighted squared distances."""
+        best = int(parts.argmax())
+        if parts[best] > self._part:
+            self._row, self._part = start + best, float(parts[best])
+            self._weight = float(weights[best])
+
+    def of(self, squares: float, total: float) -> tuple[int, float] | None:
+        """The row, and the part of ``squares``, those of all rows, that goes with it.
+
+        Without it the mean is another, too: of n rows, n/(n − 1) d² goes.
+        """
+        if not 0 < self._weight < total or not np.isfinite(squares):
+            return None
+        gone = self._part * float(total / (total - self._weight))
+        return int(self._row), min(1.0, gone / squares)
+
+
 def total_weight(n_rows: int, weights: np.ndarray | None) -> float:
     """How much so many rows weigh together, one each without weights."""
     return float(n_rows if weights is None else weights.sum(dtype=np.float64))
@@ -151,13 +210,18 @@ def dense_moments(X: np.ndarray, weights: np.ndarray | None) -> Moments:
     mean = _of_what_is_there(
         mean, lambda: any(np.isnan(X[b]).any() for b in blocks_of(X))
     )
-    squares, center = 0.0, beside(mean, X)
+    squares, center, farthest = 0.0, beside(mean, X), _Farthest()
     for b in blocks_of(X):
         deviations = X[b] - center
-        distances = vecdot(deviations, deviations)
         # Rows of weight zero may hold anything, and 0 times inf is nan.
-        squares += number(weights[b] @ np.where(weights[b] > 0, distances, 0))
-    return Moments(mean, float(squares) / float(total))
+        distances = np.where(weights[b] > 0, vecdot(deviations, deviations), 0)
+        squares += number(weights[b] @ distances)
+        if isinstance(X, np.ndarray):  # elsewhere, this would be a transfer a block
+            farthest.see(b.start, weights[b] * distances, weights[b])
+    squares, total = float(squares), float(total)
+    sizes = (abs((X[b] - center)[weights[b] > 0]) for b in blocks_of(X))
+    variance = _not_lost(squares / total, mean, sizes)
+    return Moments(mean, variance, farthest=farthest.of(squares, total))
 
 
 def _mean_of_observed(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -200,14 +264,18 @@ def incomplete_moments(
         sums = sums + weights[b] @ weighted(values, b)
     mean = _mean_of_observed(np.asarray(sums), np.asarray(counts))
     mean = np.where(np.isfinite(mean), mean, np.inf)  # sums that overflow
-    squares = 0.0
+    squares, farthest = 0.0, _Farthest()
     for b, X in parts():
         there = ~np.isnan(X) & (weights[b] > 0)[:, np.newaxis]
         deviations = np.where(there, X - mean, 0)
         lengths = np.vecdot(weighted(deviations, b), deviations)
         squares += float(weights[b] @ lengths)
-    total = weights.sum()
-    return Moments(mean, squares / total, np.asarray(counts) / total)
+        farthest.see(b.start, weights[b] * lengths, weights[b])
+    total = float(weights.sum())
+    observed = np.asarray(counts) / total
+    sizes = (np.nan_to_num(abs(X - mean)[weights[b] > 0]) for b, X in parts())
+    variance = _not_lost(squares / total, mean, sizes)
+    return Moments(mean, variance, observed, farthest.of(squares, total))
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -251,7 +319,24 @@ def sparse_moments(X: Any, weights: np.ndarray | None) -> Moments:
     # Of a column without zeros rounding alone would be left, of another too little.
     full = rows == np.count_nonzero(weights)
     zeros = np.where(full, 0.0, np.maximum(total - there, 0))
-    return Moments(mean, float((squares.sum() + zeros @ mean**2) / total))
+    whole = float(squares.sum() + zeros @ mean**2)
+    farthest, of_mean = _Farthest(), mean @ mean
+    for start, stop in pairwise(bounds):
+        ends = X.indptr[start : stop + 1]
+        part = slice(ends[0], ends[-1])
+        at = mean[X.indices[part]]
+        deviations = X.data[part] - at
+        rows = np.repeat(np.arange(stop - start), np.diff(ends))
+        lengths = of_mean + np.bincount(
+            rows, deviations * deviations - at * at, stop - start
+        )
+        s = weights[start:stop]
+        farthest.see(start, s * np.where(s > 0, lengths, 0), s)
+    counted = np.repeat(weights > 0, np.diff(X.indptr))
+    kinds = lambda: mean[zeros > 0], lambda: (X.data - mean[X.indices])[counted]
+    sizes = (abs(deviations()) for deviations in kinds)
+    variance = _not_lost(whole / float(total), mean, sizes)
+    return Moments(mean, variance, farthest=farthest.of(whole, total))
 
 
 def dense_ranges(X: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
