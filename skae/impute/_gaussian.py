@@ -28,8 +28,8 @@ _LEAST_SHRINKAGE, _LEAST_VARIANCE = 1e-6, 1e-6
 # Multiplications that one iteration may take, half a second or so: with more, it learns
 # from fewer rows, but at least from four times as many as there are columns.
 _MULTIPLICATIONS, _OF_EACH_ROW = 5e8, 1000
-# How often entries are hidden to find the slope.
-_N_HIDDEN = 2
+# How often entries are hidden to find the slope: once, if so many are hidden then.
+_N_HIDDEN, _MANY_HIDDEN = 2, 5000
 # Numbers that the blocks of rows in which as many entries are missing may have.
 _NUMBERS_AT_A_TIME = 2**20
 
@@ -85,7 +85,10 @@ def slope(X: np.ndarray, random_state: np.random.RandomState) -> float:
     X = _some_rows(X)
     missing = np.isnan(X)
     products = squares = 0.0
+    n_hidden = 0
     for _ in range(_N_HIDDEN):
+        if n_hidden >= _MANY_HIDDEN:
+            break
         hidden = missing[random_state.permutation(len(X))] & ~missing
         hidden[:, (~missing & ~hidden).sum(axis=0) < 2] = False
         if not hidden.any():
@@ -95,6 +98,7 @@ def slope(X: np.ndarray, random_state: np.random.RandomState) -> float:
         predicted = (fill(left, gaussian) - gaussian.mean)[hidden]
         products += float(predicted @ (X - gaussian.mean)[hidden])
         squares += float(predicted @ predicted)
+        n_hidden += len(predicted)
     return min(1.0, max(0.0, products / squares)) if squares else 1.0
 
 

@@ -10,6 +10,8 @@ from sklearn.base import (
     OneToOneFeatureMixin,
     TransformerMixin,
     clone,
+    is_classifier,
+    is_regressor,
 )
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
@@ -54,8 +56,9 @@ class AutoencoderImputer(
         The estimator that predicts the missing entries. It is fitted to scaled rows,
         and its ``predict(X)`` must return rows without NaN. Use an autoencoder of this
         package or a :class:`StackedAutoencoder`. None means a
-        :class:`DenoisingAutoencoder` with two units for each column, Gaussian noise
-        0.7 times as large as the error of the linear predictions, and ``tol=0.1``; with
+        :class:`DenoisingAutoencoder` with two units for each column, but at most one
+        for each row, Gaussian noise 0.7 times as large as the error of the linear
+        predictions, and ``tol=0.1``; with
         ``initial_fill=None``, one with a unit for each column, of which a fraction of
         0.35 is masked.
 
@@ -201,7 +204,7 @@ class AutoencoderImputer(
     """
 
     _parameter_constraints: dict = {
-        "estimator": [HasMethods(["fit", "predict"]), None],
+        "estimator": [HasMethods(["fit"]), None],
         "initial_fill": [StrOptions({"linear"}), None],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "clip": ["boolean"],
@@ -255,9 +258,12 @@ class AutoencoderImputer(
         ------
         ValueError
             If a parameter or X is invalid. The message names the problem.
+        TypeError
+            If ``estimator`` does not predict rows.
         """
         with unchanged_on_error(self):
             validate_params(self)
+            _check_learns_rows(self.estimator)
             rows = self._rows(X, reset=True)
             self._fit_scale(rows)
             self.indicator_ = None
@@ -408,12 +414,14 @@ class AutoencoderImputer(
         if not scaled.shape[1]:
             return
         for _ in range(self.n_estimators):
-            estimator = self._estimator(scaled.shape[1])
+            estimator = self._estimator(scaled.shape)
             if "random_state" in estimator.get_params():
                 estimator.set_params(random_state=random_state.randint(_MAX_SEED))
             self.estimators_.append(estimator.fit(scaled))
+            _check_predicts_rows(estimator, scaled[:1])
 
-    def _estimator(self, n_columns):
+    def _estimator(self, shape):
+        n_rows, n_columns = shape
         if self.estimator is not None:
             return clone(self.estimator)
         if self.linear_error_ is None:
@@ -421,8 +429,9 @@ class AutoencoderImputer(
             return DenoisingAutoencoder(
                 n_components, corruption="masking", corruption_level=_MASKED
             )
+        n_components = min(round(_UNITS_A_COLUMN * n_columns), n_rows)
         return DenoisingAutoencoder(
-            max(2, round(_UNITS_A_COLUMN * n_columns)),
+            max(2, n_components),
             corruption="gaussian",
             corruption_level=_NOISE * self.linear_error_,
             tol=_TOL,
@@ -444,3 +453,37 @@ class AutoencoderImputer(
         if self.round_integers:
             predicted[:, self.integer_] = np.round(predicted[:, self.integer_])
         return predicted
+
+
+def _check_learns_rows(estimator):
+    """Refuse an estimator that will not predict rows, as its class tells."""
+    if estimator is None:
+        return
+    name = type(estimator).__name__
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"estimator must be an instance, got the class {estimator.__name__}; use "
+            f"{estimator.__name__}()."
+        )
+    if not hasattr(estimator, "predict"):
+        raise _predicts_no_rows(estimator, f"{name} has no predict")
+    if is_regressor(estimator) or is_classifier(estimator):
+        raise _predicts_no_rows(estimator, f"{name} predicts targets y")
+
+
+def _check_predicts_rows(estimator, rows):
+    """Refuse a fitted estimator that predicts something else than rows."""
+    shape = np.shape(estimator.predict(rows))
+    if shape != rows.shape:
+        reason = f"its predict returned shape {shape} for rows of shape {rows.shape}"
+        raise _predicts_no_rows(estimator, reason)
+
+
+def _predicts_no_rows(estimator, reason):
+    return TypeError(
+        "estimator must learn rows by fit(X) and return rows by predict(X), as the "
+        f"autoencoders of this package do; got estimator={estimator!r}, but {reason}. "
+        "Use None, an autoencoder such as SparseAutoencoder(), or "
+        "StackedAutoencoder(); for predictions like those of PCA(2), use "
+        "SparseAutoencoder(2, activation='identity', sparsity=None)."
+    )

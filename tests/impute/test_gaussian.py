@@ -133,6 +133,15 @@ def test_the_slope_is_small_where_columns_only_seem_to_depend_on_each_other():
     assert slope(np.nan_to_num(rows), random_state) == 1  # nothing was missing
 
 
+@pytest.mark.parametrize("many", [1, 5000])
+def test_the_slope_of_many_hidden_entries_needs_no_second_look(monkeypatch, many):
+    n_fits = []
+    monkeypatch.setattr(_gaussian, "_MANY_HIDDEN", many)
+    monkeypatch.setattr(_gaussian, "learn", lambda X: n_fits.append(X) or learn(X))
+    slope(incomplete(60, 0.2), np.random.RandomState(0))
+    assert len(n_fits) == (1 if many == 1 else 2)
+
+
 def test_predictions_are_multiplied_by_the_slope():
     X = RNG.standard_normal((20, D))
     X[RNG.uniform(size=X.shape) < 0.4] = np.nan

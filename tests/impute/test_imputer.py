@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -212,6 +214,30 @@ def test_before_a_classifier():
 def test_parameters_are_checked_in_fit(parameters, message):
     with pytest.raises(ValueError, match=f"The '{message}' parameter"):
         quick().set_params(**parameters).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "reason"),
+    [
+        (PCA(2), "PCA has no predict"),
+        (StandardScaler(), "StandardScaler has no predict"),
+        (LinearRegression(), "LinearRegression predicts targets y"),
+        (LogisticRegression(), "LogisticRegression predicts targets y"),
+        (make_pipeline(StandardScaler(), Ridge()), "Pipeline predicts targets y"),
+        (KMeans(3), r"its predict returned shape \(1,\) for rows of shape \(1, 4\)"),
+        (SparseAutoencoder, r"got the class SparseAutoencoder; use SparseAutoencoder"),
+    ],
+    ids=str,
+)
+def test_estimators_that_predict_no_rows_are_named(estimator, reason):
+    with pytest.raises(TypeError, match=f"^estimator must .*{reason}"):
+        quick(estimator=estimator).fit(X)
+
+
+def test_there_are_no_more_units_than_rows():
+    few = AutoencoderImputer(n_estimators=1, random_state=0).fit(X[:6])
+    many = AutoencoderImputer(n_estimators=1, random_state=0).fit(X[:9])
+    assert [len(i.estimators_[0].components_) for i in (few, many)] == [6, 8]
 
 
 def test_a_fit_that_fails_leaves_no_trace():
