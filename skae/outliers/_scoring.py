@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skae._warnings import warn
 from skae.outliers._errors import ERRORS, for_missing
 from skae.outliers._layers import through_layers
 from skae.outliers._reconstruct import reconstruct
@@ -25,6 +26,44 @@ def entry_errors(detector: Any, X: Array, dtype: Any) -> Array:
     if errors is None:
         return X - reconstruct(detector.estimator_, X.astype(dtype))
     return errors
+
+
+def warn_if_exact(detector: Any, X: Array, errors: Array, dtype: Any) -> None:
+    """Warn if any rows are reconstructed exactly, as by a scaler: errors tell nothing.
+
+    Parameters
+    ----------
+    detector : ReconstructionOutlierDetector
+        Whose estimator is fitted.
+    X, errors : ndarray of shape (n_rows, n_features)
+        Training rows that vary, and their reconstruction errors.
+    dtype : dtype
+        Of the rows as they were given.
+    """
+    if not _exact(detector, X, errors, dtype):
+        return
+    # Rows of few dimensions are reconstructed exactly, too, by what has learnt these.
+    # So try rows whose entries were put together from different rows.
+    mixed = np.array([np.roll(column, j) for j, column in enumerate(X.T)]).T
+    if not _exact(detector, mixed, entry_errors(detector, mixed, dtype), dtype):
+        return
+    rest = "only measure distances from the median"
+    if not detector.distance_weight:
+        rest = "are zero for every row"
+    warn(
+        f"estimator={detector.estimator!r} reconstructs every row exactly, so "
+        f"reconstruction errors tell nothing about outliers, and scores {rest}. Use an "
+        "estimator that compresses, such as SparseAutoencoder(), or PCA with fewer "
+        "components than X has features."
+    )
+
+
+def _exact(detector: Any, X: Array, errors: Array, dtype: Any) -> bool:
+    """Whether errors are rounding, compared with the entries and their spread."""
+    size = np.abs(np.nan_to_num(X)).max(axis=0) + detector.scale_
+    return bool(
+        (np.nan_to_num(np.abs(errors)) <= 1e3 * np.finfo(dtype).eps * size).all()
+    )
 
 
 def row_scores(detector: Any, X: Any) -> Array:

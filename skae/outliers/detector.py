@@ -56,7 +56,13 @@ from skae.outliers._rows import (
     read_chunks,
     read_rows,
 )
-from skae.outliers._scoring import entry_errors, entry_scores, row_distances, row_scores
+from skae.outliers._scoring import (
+    entry_errors,
+    entry_scores,
+    row_distances,
+    row_scores,
+    warn_if_exact,
+)
 from skae.rows.dask_collections import is_dask
 from skae.rows.reading import MatrixLike
 
@@ -283,6 +289,8 @@ class ReconstructionOutlierDetector(
             self.estimator_ = self._fitted(estimator, kept, params)
             self.error_scale_ = self.scale_  # until it is known
             errors = entry_errors(self, sample, X.dtype)
+            if np.nan_to_num(deviations).any():
+                warn_if_exact(self, sample, errors, X.dtype)
             self.error_scale_ = self._error_scale(errors, of_sample)
             self.offset_ = self._offset(X, weights)
             self._n_earlier = 0.0
@@ -345,6 +353,8 @@ class ReconstructionOutlierDetector(
             self.scale_ = or_one(mean("scale_", scale))
             self.error_scale_ = self.scale_  # until it is known
             errors = entry_errors(self, sample, X.dtype)
+            if earlier is None and np.nan_to_num(sample - self.center_).any():
+                warn_if_exact(self, sample, errors, X.dtype)
             scale = self._error_scale(errors, of_sample)
             self.error_scale_ = mean("error_scale_", scale)
             self.offset_ = mean("offset_", self._offset(X, weights))

@@ -153,6 +153,8 @@ class OutlierDisplay:
         ------
         ValueError
             If the estimator has no ``feature_scores``, or ``row`` is not a row of X.
+        TypeError
+            If ``row`` is not an integer.
         """
         final = last_step(estimator)
         if not hasattr(final, "feature_scores"):
@@ -167,13 +169,7 @@ class OutlierDisplay:
         scores = -np.asarray(final.score_samples(rows))
         if row is None:
             row = int(scores.argmax())
-        n_samples = len(scores)
-        if not -n_samples <= row < n_samples:
-            raise ValueError(
-                f"row must be the place of one of the {n_samples} rows of X, from 0, "
-                f"got {row}."
-            )
-        place = row % n_samples
+        place = _place(row, len(scores), index)
         parts = final.feature_scores(_one(rows, place))
         if hasattr(parts, "columns"):
             names = parts.columns
@@ -285,6 +281,18 @@ def _before_last(estimator: Any, X: Any) -> Any:
             X = estimator[:-1].transform(X)
         return _before_last(estimator[-1], X)
     return X
+
+
+def _place(row: Any, n_samples: int, index: Any) -> int:
+    """Where the row is in X, from 0; ``index`` has the names of the rows or is None."""
+    whole = isinstance(row, int | np.integer) and not isinstance(row, bool)
+    places = f"the place of one of the {n_samples} rows of X, from 0"
+    if not whole:
+        remedy = "" if index is None else f"; use row=X.index.get_loc({row!r})"
+        raise TypeError(f"row must be an int, {places}, got {row!r}{remedy}.")
+    if not -n_samples <= row < n_samples:
+        raise ValueError(f"row must be {places}, got {row}.")
+    return int(row) % n_samples
 
 
 def _one(rows: Any, place: int) -> Any:

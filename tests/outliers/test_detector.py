@@ -406,3 +406,26 @@ def test_default_centres_what_is_dense():
     dense = detector(None, random_state=0).fit(X)
     sparse = detector(None, random_state=0).fit(csr_array(X))
     assert dense.estimator_[0].with_mean and not sparse.estimator_[0].with_mean
+
+
+@pytest.mark.parametrize("distance_weight", [0.0, 3.0])
+@pytest.mark.parametrize(
+    "estimator", [StandardScaler(), PCA(), make_pipeline(StandardScaler(), PCA())]
+)
+def test_exact_reconstructions_are_warned_of(estimator, distance_weight):
+    rows = np.random.default_rng(0).standard_normal((50, 4)) + 3
+    model = ReconstructionOutlierDetector(estimator, distance_weight=distance_weight)
+    says = "only measure distances" if distance_weight else "are zero for every row"
+    with pytest.warns(UserWarning, match=f"every row exactly, .* {says}"):
+        model.fit(rows)
+    assert distance_weight or np.allclose(model.score_samples(rows), 0)
+
+
+def test_rows_in_a_plane_are_reconstructed_exactly_and_others_are_not(recwarn):
+    """Errors are zero in training, and still tell what does not lie in the plane."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((50, 2)) @ rng.standard_normal((2, 5))
+    model = ReconstructionOutlierDetector(PCA(2), distance_weight=0.0).fit(rows)
+    assert model.score_samples(rows[:1] + np.eye(5)[2]) < -100
+    ReconstructionOutlierDetector(PCA(2)).fit(np.ones((10, 3)))  # none varies
+    assert not [w for w in recwarn if "exactly" in str(w.message)]

@@ -88,6 +88,25 @@ def test_bad_options(plt, options, message):
         OutlierDisplay.from_estimator(DETECTOR.fit(X), X, **options)
 
 
+@pytest.mark.parametrize("row", ["a", 1.5, True, [1]])
+def test_a_row_that_is_no_number(plt, row):
+    with pytest.raises(TypeError, match=r"row must be an int, .* got .*[^)]\.$"):
+        OutlierDisplay.from_estimator(DETECTOR.fit(X), X, row=row)
+
+
+def test_a_name_of_a_row_is_told_from_its_place(plt):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, index=[f"r{i}" for i in range(60)])
+    frame.columns = ["a", "b", "c", "d"]
+    detector = ReconstructionOutlierDetector(PCA(2)).fit(frame)
+    with pytest.raises(TypeError, match=r"use row=X.index.get_loc\('r5'\)"):
+        OutlierDisplay.from_estimator(detector, frame, row="r5")
+    display = OutlierDisplay.from_estimator(
+        detector, frame, row=frame.index.get_loc("r5")
+    )
+    assert display.row == "r5"
+
+
 def test_other_detectors(plt):
     with pytest.raises(ValueError, match="IsolationForest has no feature_scores"):
         OutlierDisplay.from_estimator(IsolationForest(n_estimators=5).fit(X), X)
