@@ -215,7 +215,8 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
 
     penalties_ : dict of str to list of float
         The penalty weights that were used, for each layer in ``coefs_``: "squares"
-        holds the factors of ½‖W_l‖², "absolute" those of ‖W_l‖₁.
+        holds the factors of ½‖W_l‖², "absolute" those of ‖W_l‖₁. If entries are
+        missing, those of "scale" are multiplied by the share that was observed.
 
     sparsity_of_weights_ : list of float
         The fraction of weights that are exactly zero, for each layer in ``coefs_``.

@@ -76,9 +76,8 @@ class Scale:
         squares, absolute = unit_free(
             2, self.spread, self.spread, output, loss, tied_weights
         )
-        if self.moments.observed is not None:  # of so much of the loss there is
-            share = float(self.moments.observed.mean())
-            squares, absolute = share * squares, share * absolute
+        share = _share_of_loss(self.moments)
+        squares, absolute = share * squares, share * absolute
         return (
             _pair((1 - l1_ratio) * alpha * squares),
             _pair(l1_ratio * alpha * absolute),
@@ -156,8 +155,20 @@ class NetworkScale:
     def penalties(
         self, n_layers: int, output: str, loss: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """``unit_free`` of these data."""
-        return unit_free(n_layers, self.spread, self.target_spread, output, loss)
+        """``unit_free`` of these data, times the share of the targets there are."""
+        share = _share_of_loss(self.targets)
+        squares, absolute = unit_free(
+            n_layers, self.spread, self.target_spread, output, loss
+        )
+        return share * squares, share * absolute
+
+
+def _share_of_loss(moments: Moments) -> float:
+    """Mean weight of an entry that is reconstructed, a missing one's being zero.
+
+    The loss is a sum over these entries, so it is smaller by this factor.
+    """
+    return 1.0 if moments.observed is None else float(moments.observed.mean())
 
 
 def unit_free(

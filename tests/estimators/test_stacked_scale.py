@@ -112,3 +112,25 @@ def test_nothing_that_varies_counts_as_unit_spread():
     stack.fit(np.full((9, 2), 7.0), np.full(9, -3.0))
     np.testing.assert_allclose(stack.penalties_["squares"], [2e-3, 2e-3])
     np.testing.assert_allclose(stack.predict(np.full((1, 2), 7.0)), -3.0, rtol=1e-3)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_penalties_follow_the_share_of_the_loss_that_is_there(l1_ratio):
+    """Rows without an entry halve the loss of a row, and so they halve the penalties.
+
+    All targets of a regressor are there, whatever is missing of X.
+    """
+    options = {"alpha": "scale", "l1_ratio": l1_ratio, **CHAIN, "max_iter": 1}
+    empty = np.concatenate([X, np.full(X.shape, np.nan)])
+    reconstructs = StackedAutoencoder((4, 3), **options)
+    predicts = StackedAutoencoderRegressor((4, 3), **options)
+    whole, half = (reconstructs.fit(rows).penalties_ for rows in (X, empty))
+    y = np.tile(NUMBERS, (2, 1))
+    same, again = (
+        predicts.fit(rows, numbers).penalties_
+        for rows, numbers in ((X, NUMBERS), (empty, y))
+    )
+    for kind in ("squares", "absolute"):
+        np.testing.assert_allclose(half[kind], np.array(whole[kind]) / 2, rtol=1e-12)
+        np.testing.assert_allclose(again[kind], same[kind], rtol=1e-12)
+    assert half["squares"][0] > 0
