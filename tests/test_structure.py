@@ -39,7 +39,7 @@ MAY_IMPORT = {
     },
     "outliers": {
         *("outliers", "estimators", "engines", "rows", "core"),
-        *("export", "_sklearn"),
+        *("export", "_sklearn", "_warnings"),
     },
     "solvers": {"solvers"},
     "plotting": {
