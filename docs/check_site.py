@@ -8,6 +8,7 @@ Every page is opened at the width of a phone and of a desk, and must
 * have no broken internal link: neither a page nor an anchor may be missing;
 * have figures that are loaded and not of one colour;
 * not be wider than the screen, so that one scrolls in one direction only;
+* have no table that is wider than its place, on a desk: one would overlook a column;
 * write nothing to the browser's console as an error, and ask other hosts for nothing.
 
 A search must find pages. Faults are printed, and any makes the exit status 1.
@@ -32,6 +33,7 @@ WIDTHS = {"phone": 390, "desk": 1280}
 QUERIES = ["sparsity_target", "contractive", "MATLAB", "OpenBLAS"]
 SHOWN = ["index.html", "getting_started.html", "user_guide/sparse.html"]
 SHOWN += ["generated/skae.SparseAutoencoder.html", "migration.html", "parameters.html"]
+SHOWN += [f"user_guide/{name}.html" for name in ("top_k", "missing", "outliers")]
 SHOWN += ["auto_examples/index.html", "auto_examples/plot_denoising.html"]
 
 # Links and anchors of the page, its figures, and how far it is wider than the screen.
@@ -60,8 +62,15 @@ const outside = [...document.querySelectorAll("main *")].filter(element =>
   && element.getBoundingClientRect().left < window.innerWidth
   && !scrolls(element)
 ).map(element => `${element.tagName} ${element.textContent.slice(0, 40)}`);
+// Tables in a frame that scrolls, of which not all columns are seen.
+const cut = [...document.querySelectorAll("main table")].filter(table => {
+  for (let e = table.parentElement; e && e.tagName !== "ARTICLE"; e = e.parentElement) {
+    if (e.scrollWidth > e.clientWidth + 1 && scrolls(e)) return table.rows.length;
+  }
+  return false;
+}).map(table => table.textContent.trim().slice(0, 40));
 return {
-  outside,
+  outside, cut,
   links: [...document.querySelectorAll("a[href]")].map(a => a.href),
   anchors: [...document.querySelectorAll("[id]")].map(e => e.id),
   figures,
@@ -140,6 +149,8 @@ class Check:
             self.fault(page, f"{seen['excess']} pixels wider than a {name}")
         if seen["outside"]:
             self.fault(page, f"cut off on a {name}: {seen['outside'][:3]}")
+        if seen["cut"] and name == "desk":
+            self.fault(page, f"tables wider than their place: {seen['cut'][:3]}")
         if seen["text"] < 40 and page != "search.html":
             self.fault(page, "hardly any text")
         for figure in seen["figures"]:

@@ -1,8 +1,9 @@
 """Formulas as MathML, which browsers draw themselves: no script, no fonts, no LaTeX.
 
-Docutils translates; this fits it to Sphinx's `html_math_renderer`, and mends what it
-makes of an accented letter with an index: three stacked parts, where the accent belongs
-on the letter and the index beside both.
+Docutils translates; this fits it to Sphinx's `html_math_renderer`, and mends two things
+that it makes: an accented letter with an index is three stacked parts, where the accent
+belongs on the letter and the index beside both; and the bars of a norm are of different
+height, as the right one carries the exponent.
 """
 
 from xml.etree import ElementTree
@@ -27,6 +28,17 @@ def accent_on_letter(element):
         element[:] = [accented, index]
 
 
+def bars_alike(element):
+    """Keep the bars of norms small, but those of a left and a right fence."""
+    parts = list(element)
+    tall = parts[:1] + parts[-1:]
+    if not (element.tag.endswith("mrow") and all(part.text == "‖" for part in tall)):
+        tall = []
+    for part in parts:
+        if part.text == "‖" and part not in tall:
+            part.set("stretchy", "false")
+
+
 def translate(tex, as_block):
     """MathML of a formula, or an error that shows it."""
     try:
@@ -40,6 +52,7 @@ def translate(tex, as_block):
         if not (element.text or "").strip():
             element.text = None
         accent_on_letter(element)
+        bars_alike(element)
     return ElementTree.tostring(tree, encoding="unicode")
 
 

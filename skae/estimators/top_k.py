@@ -56,19 +56,24 @@ class TopKAutoencoder(
     CallbackSupportMixin,
     BaseEstimator,
 ):
-    """Autoencoder whose codes have few non-zero entries.
+    r"""Autoencoder whose codes have few non-zero entries.
 
     It learns a dictionary with many more units than there are features, and represents
     each row by only a few of them. It is useful to interpret embeddings of words,
-    sentences or images. The code h and the reconstruction x̂ of a row x are::
+    sentences or images. The code h and the reconstruction x̂ of a row x are
 
-        h = ReLU(top-k(W (x − c) + b)),    x̂ = Dᵀ h + c,    ‖D_j‖ = 1,
+    .. math::
+
+        h = \mathrm{ReLU}(\mathrm{top}_k(W (x - c) + b)), \qquad
+        \hat x = D^\top h + c, \qquad \|D_j\| = 1,
 
     where top-k keeps the largest entries and sets the others to zero [1]_. It keeps the
     k m largest entries of a batch of m rows [2]_, or the k largest entries of each row.
-    Training minimises::
+    Training minimises
 
-        J = (1/n) Σ_i ‖x̂_i − x_i‖² + α v R,
+    .. math::
+
+        J = \frac{1}{n} \sum_i \|\hat x_i - x_i\|^2 + \alpha v R,
 
     where v is the variance of the rows, summed over the columns. The term R revives
     dead units, which have not been active for many rows. The dead units learn to

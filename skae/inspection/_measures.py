@@ -206,12 +206,15 @@ def _f_values(codes: Any, y: np.ndarray) -> np.ndarray:
 
 
 def monosemanticity(codes: Any, X: Any) -> np.ndarray:
-    """Measure the similarity of the samples that activate each unit.
+    r"""Measure the similarity of the samples that activate each unit.
 
     For unit j, this is the mean cosine similarity of all pairs of samples, weighted by
-    the product of their codes [1]_::
+    the product of their codes [1]_,
 
-        m_j = Σ_{i≠l} |h_ij| |h_lj| cos(x_i, x_l) / Σ_{i≠l} |h_ij| |h_lj|.
+    .. math::
+
+        m_j = \frac{\sum_{i \ne l} |h_{ij}| \, |h_{lj}| \cos(x_i, x_l)}
+            {\sum_{i \ne l} |h_{ij}| \, |h_{lj}|} .
 
     A high value means that the unit has one meaning. With u_i = x_i/‖x_i‖ the
     numerator is ‖Σ_i abs(h_ij) u_i‖² − Σ_i h_ij² ‖u_i‖², so the computation does not

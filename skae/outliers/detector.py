@@ -93,12 +93,15 @@ class ReconstructionOutlierDetector(
     OutlierMixin,
     BaseEstimator,
 ):
-    """Outlier detector that uses the reconstruction error of an estimator.
+    r"""Outlier detector that uses the reconstruction error of an estimator.
 
     The estimator learns to reconstruct the training rows. The score of a row x is a sum
-    over the features::
+    over the features,
 
-        score(x) = Σ_j [ ρ(e_j / s_j) + w ρ((x_j − m_j) / t_j) ],
+    .. math::
+
+        \mathrm{score}(x) = \sum_j \left[ \rho\!\left(\frac{e_j}{s_j}\right)
+            + w \, \rho\!\left(\frac{x_j - m_j}{t_j}\right) \right],
 
     where e = x − x̂ is the reconstruction error, s the robust spread of the errors of
     the training rows, m the median of the features over the training rows, and t the
