@@ -1,13 +1,14 @@
-"""Mini-batches of rows, drawn at random: what Adam evaluates an objective on.
+"""The engine of mini-batches: evaluates an objective on random batches for Adam.
 
-A batch is one block. It is too small to be shared out row by row (each thread's
-gradient would be as large as the batch's work). Nor may BLAS share out a product: its
-bits would depend on the number of threads, and on a busy machine batches wait for a
-thread that does not get its turn. So whoever fits holds BLAS at one thread.
+A batch is evaluated as one block in one thread. Splitting it between threads is not
+worth it: each thread would need a gradient of its own, whose size is comparable to the
+work. BLAS must not split its products either, because the bits would then depend on the
+number of threads, and batches would wait for threads on a busy machine. Fits therefore
+limit BLAS to one thread.
 
-The inputs of a layer are centred here: the encoder sees x − m, and its biases are
-those of centred rows. For a whole fit ``Coordinates`` does the same to the
-parameters, which is cheaper there and dearer here.
+The inputs of a layer are centred here: the encoder gets x − m. For solvers that use all
+rows, ``Coordinates`` changes the parameters instead, which is cheaper there but more
+expensive for batches.
 """
 
 from typing import Any

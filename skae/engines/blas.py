@@ -1,23 +1,21 @@
-"""One BLAS thread in the whole process while blocks run in threads.
+"""Limits BLAS to one thread in the whole process while blocks run in threads.
 
-The limit of a BLAS thread pool is global to the process, but fits may overlap:
-two threads may each call ``fit``. If each of them set and restored the limit,
-the first to end would lift it under the other, and the last might "restore" the
-limit it found on entering. So the first to enter sets it, the last to leave
-restores it, and in between everyone counts.
+The number of threads of BLAS is a setting of the process, but fits may overlap: two
+threads may each call ``fit``. If each fit set and restored the limit on its own, the
+first one to end would lift it for the other, and the last one could restore a wrong
+number. So entries are counted: the first one sets the limit, and the last one to leave
+restores the number of threads.
 
-Ctrl-C may come at any moment of that, and twice. So what is counted are entries with
-a name each, which may leave as often as they like; how many threads there were is
-noted before the limit is set; and both are done again until nothing interrupts them.
-
-A fork copies entries of threads that the child does not have, and maybe the lock that
-one of them held. So no fork happens under the lock, and the child begins without
-entries and without the limit.
-
-From 3.8 on, threadpoolctl lets only the first thread that set OpenBLAS's limit set
-it again, and silently ignores the others, for as long as that thread lives. Here
-any thread may be the first or the last, so both claim that right, and the last
-gives it back.
+* Ctrl-C may arrive at any moment, also twice. Entries have names, so that leaving twice
+  does no harm, the original number of threads is noted before the limit is set, and
+  setting and restoring are repeated until nothing interrupts them.
+* A fork copies entries of threads that do not exist in the child, and perhaps a lock
+  that is held. So no fork can happen while the lock is held, and the child starts
+  without entries and without the limit.
+* From version 3.8 on, threadpoolctl lets only the thread that first set OpenBLAS's
+  limit set it again, as long as this thread lives, and ignores others silently. Here
+  any thread may be first or last, so both claim this right, and the last one gives it
+  back.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Which engine evaluates an objective: the one where the rows lie.
+"""Picks the engine for an objective: rows name the one that can evaluate them.
 
-An engine is a class whose ``of(objective, data, **options)`` makes what
-``protocols.Engine`` asks for. On rows of this process it takes ``code_memory``, the
-bytes in which codes may be kept, as an option.
+An engine is a class whose ``of(objective, data, **options)`` returns an object with the
+methods of ``protocols.Engine``. For rows of this process, ``code_memory`` is an option:
+the number of bytes in which codes may be kept.
 """
 
 from importlib import import_module

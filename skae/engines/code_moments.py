@@ -1,4 +1,8 @@
-"""Mean and variance of every code over all rows: the scale on which codes are given."""
+"""Mean and variance of the codes over all rows, for ``code_scale_``.
+
+They are computed block by block, and combined with those of earlier pieces in
+``partial_fit``.
+"""
 
 from __future__ import annotations
 

@@ -1,16 +1,15 @@
-"""Blocks of rows on a cluster: dask holds them, this calls the objective on them.
+"""The engine of dask: evaluates an objective where the blocks of rows lie.
 
-Nothing of the mathematics is written in dask's arrays. An evaluation is one graph: it
-sends θ once, each block becomes one task where its rows lie, and the sums of the blocks
-are added up in a tree whose shape depends on the number of blocks alone: consecutive
-ones, in order, a few at a time. So the bits do not depend on who computed what, nor on
-how many workers there are, nor on whether one of them was lost on the way. Who adds
-does depend on it: blocks that follow each other on one worker are added there before
-anything is sent. Penalties are added at the end, here, and so is everything the solver
-keeps.
+An evaluation is one graph. θ is sent once, and each block is one task on the worker
+that holds it. The objective itself runs in NumPy; dask only distributes the blocks. The
+sums of the blocks are added up in a tree whose shape depends only on the number of
+blocks: consecutive ones, in order, a few at a time. Hence the bits do not depend on the
+number of workers, on who computed what, or on lost workers. Sums of blocks on the same
+worker are added there before anything is sent. Penalties are added in this process,
+which also holds the state of the solver.
 
-When a worker is lost, dask computes its blocks again elsewhere. What only that worker
-had of an evaluation is lost with it; then the evaluation is repeated from θ.
+When a worker is lost, dask computes its blocks again on another one. Partial results of
+the current evaluation are lost with it, and the evaluation is repeated from θ.
 """
 
 from collections.abc import Callable, Iterator, Sequence

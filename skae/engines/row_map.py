@@ -1,4 +1,7 @@
-"""Independent blocks of rows on this machine, in as many threads as BLAS may use."""
+"""Maps a function over blocks of rows in threads, for ``transform`` and scores.
+
+The blocks are independent of each other, and results are returned in their order.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,8 @@
-"""Rows mapped to codes of few non-zeros: a sparse matrix, and what is counted in it."""
+"""Maps rows to sparse codes: CSR matrices, and sums over them.
+
+``TopKAutoencoder`` uses it. A dense matrix of codes exists for one block at a time
+only.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Blocks of rows on this machine: in order, in as many threads as BLAS may use.
+"""The engine of threads: evaluates an objective on blocks of rows of this process.
 
-Reductions happen in block order whatever the number of threads: a thread that
-has finished a block waits for its turn before adding. The cut into blocks
-depends on nothing but shapes. So the same data give the same bits on one core
-and on sixty-four.
+Sums of blocks are added in the order of the blocks: a thread that has finished a block
+waits for its turn. The blocks depend only on shapes, not on the machine. The same data
+therefore give the same bits on one core and on sixty-four.
 """
 
 import threading

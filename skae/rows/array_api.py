@@ -1,14 +1,17 @@
-"""Arrays of other libraries: what is computed of X comes back in X's kind.
+"""Arrays of other libraries as input, and results of the same kind.
 
-With ``sklearn.set_config(array_api_dispatch=True)``, X may be of another library than
-NumPy. Arrays on a device stay there: see ``skae.rows.device``. Others that lie in the
-host's memory, tensors of torch and arrays of JAX and of array-api-strict, are computed
-with as NumPy's: what goes in is converted to NumPy's, without a copy where the library
-allows it, and what comes out is converted back. Tensors of torch and arrays of JAX on a
-GPU are computed with as arrays of CuPy that share their memory.
+With ``sklearn.set_config(array_api_dispatch=True)``, X can be an array of another
+library than NumPy.
 
-Arrays of JAX never change. What shares their memory is only read, and what is made for
-JAX is a copy, as the solver may write again to what it was made of.
+* Arrays on a device stay there; see ``skae.rows.device``.
+* Tensors of torch, and arrays of JAX and array-api-strict, in the memory of the host are
+  converted to NumPy, without a copy if the library allows it, and results are converted
+  back.
+* Tensors of torch and arrays of JAX on a GPU are used as arrays of CuPy that share their
+  memory.
+
+Arrays of JAX never change. Memory that is shared with them is only read, and results for
+JAX are copies, because the solver may write to the original again.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Rows that dask holds in blocks, as arrays that know where they are.
+"""Rows in blocks that dask holds on its workers.
 
-A block is a tuple (X, weights, targets) of NumPy arrays, the latter two None where
-there are none. It is checked, of the right dtype and free of rows of weight zero, so
-that all a block needs is done once, on its worker, and its rows never travel.
-Blocks without rows are left out.
+A block is a tuple (X, weights, targets) of NumPy arrays; weights and targets can be
+None. It has been checked, has the right dtype, and contains no rows of weight zero. All
+this is done once, on the worker that holds the block, and its rows are never sent.
+Empty blocks are left out.
 """
 
 from __future__ import annotations

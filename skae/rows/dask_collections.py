@@ -1,10 +1,10 @@
-"""Dask arrays and data frames in place of NumPy's: the way in, and the way out.
+"""Dask arrays and data frames as input, and lazy dask arrays as results.
 
-Into ``fit`` and ``score`` chunks of rows go as they are: each is checked where it is
-computed, and becomes a block of ``skae.rows.dask``. Out of ``transform`` and its like
-comes a lazy dask array that applies the method to each chunk.
+``fit`` and ``score`` take the chunks as they are: each chunk is checked where it is
+computed, and becomes a block of ``skae.rows.dask``. ``transform`` and similar methods
+return a lazy dask array that applies the method to each chunk.
 
-Nothing here imports dask unless dask's data have arrived.
+dask is imported only if the input is a dask collection.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Who runs tasks: the active ``distributed`` client, or dask's local scheduler.
+"""Runs tasks by the active ``distributed`` client or dask's local scheduler.
 
-A runner plans tasks, has them computed and fetches results; it knows nothing of rows
-and objectives. A task is a delayed object, which is planned, or dask's handle of a
-result that is held where it was computed: a future of the client, or again a delayed
-object with the local scheduler. What is planned reaches the scheduler as one graph,
-with the first call that needs it: each message costs milliseconds, a task less.
+A runner plans tasks, has them computed, and fetches results. It knows nothing about
+rows and objectives. A task is either planned (a delayed object), or the handle of a
+result that is held where it was computed: a future of the client or, with the local
+scheduler, a delayed object again. All planned tasks are sent to the scheduler as one
+graph, with the first call that needs one of them, because a message costs milliseconds,
+and another task in the same message much less.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Rows with their weights and targets, and what every kind of rows offers.
+"""The interface of rows, and rows together with their weights and targets.
 
-Whoever trains, maps or scores meets rows through the methods of ``Rows`` and never asks
-what they are: arrays (``DenseRows``, a memory map included), sparse matrices
-(``CsrRows``), or blocks that dask holds (``DaskRows``). A new kind is one class with
-these methods and one line in ``skae.rows.source`` or ``skae.rows.reading``.
+Training, mapping and scoring use only the methods of ``Rows``, and do not ask whether
+rows are arrays (``DenseRows``, also for memory maps), sparse matrices (``CsrRows``), or
+blocks of dask (``DaskRows``). A new kind of rows is a class with these methods, and a
+line in ``skae.rows.source`` or ``skae.rows.reading``.
 """
 
 from __future__ import annotations

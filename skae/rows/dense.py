@@ -1,4 +1,8 @@
-"""Rows of an array, a memory map included; those of weight zero are in no block."""
+"""Rows of an array or a memory map.
+
+They are never copied as a whole. Blocks are views, or copies without the rows of weight
+zero.
+"""
 
 from __future__ import annotations
 

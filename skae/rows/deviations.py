@@ -1,7 +1,8 @@
-"""How rows deviate from their mean: A = diag(√(s_i/Σs)) (X − 1 mᵀ)/s̄, so C = AᵀA.
+"""Deviations of rows from their mean, for covariances.
 
-C is then the covariance of the columns in units in which their mean variance is one.
-Of sparse rows A is never formed.
+A = diag(√(s_i/Σs)) (X − 1 mᵀ)/s̄, with weights s_i, column means m and spread s̄. Then
+C = AᵀA is the covariance of the columns, in units in which their mean variance is one.
+For sparse rows, A is never formed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Rows of an array on a device, which stays there; their weights are on the host.
+"""Rows of an array on a device, such as a GPU.
 
-Blocks are large, as a device is only busy with large ones: there are so many rows in
-one that its temporaries take a gigabyte or two. Results that are as long as the columns
-or shorter, such as means, come to the host, where everything is made that a fit makes
-once: its scale, the coordinates of the solver and its start.
+The rows stay there, and their weights are on the host. Blocks are large, because a
+device is busy only with large ones: the temporary arrays of a block take a gigabyte or
+two. Results that are no longer than a row, such as means, come to the host, where the
+scale, the coordinates of the solver and the start are computed.
 """
 
 from __future__ import annotations

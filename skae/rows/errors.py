@@ -1,4 +1,8 @@
-"""Squared errors of reconstructions, without a reconstruction where rows are sparse."""
+"""Squared errors of reconstructions, row by row.
+
+For sparse rows and linear outputs they are computed from products with the non-zeros,
+without forming a reconstruction.
+"""
 
 from collections.abc import Callable
 from typing import Any

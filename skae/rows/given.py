@@ -1,7 +1,7 @@
-"""What was given to learn from or to score, before it is rows.
+"""X, y and weights as passed to ``fit`` or ``score``, before they become rows.
 
-Rows, targets and weights of a ``Given`` become ``Data``, and errors of all rows a mean,
-in the same few calls, wherever the rows lie.
+``Given`` has the same methods for arrays and for chunks of dask: they return ``Data``,
+or the mean of errors over all rows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Rows with missing entries, which are NaN: of an array, a memory map, a CSR matrix.
+"""Rows with missing entries: NaN in an array, a memory map or a CSR matrix.
 
-They are kept as they are, NaN and all. Whoever encodes them has them filled, a block at
-a time, with one value a column; whoever compares with them counts what was observed.
+The NaN stay in the rows. For the encoder, a block at a time is filled with one value
+for each column. Losses use only the entries that were observed.
 """
 
 from __future__ import annotations

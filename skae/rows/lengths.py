@@ -1,7 +1,7 @@
-"""How many rows a block has: a function of shapes alone, never of the machine.
+"""The number of rows of a block, which depends only on shapes.
 
-So the cut into blocks, and with it the order in which sums are added up, is the same on
-one core and on sixty-four.
+The blocks, and the order in which their sums are added, are therefore the same on every
+machine and with any number of threads.
 """
 
 from typing import Any

@@ -1,4 +1,7 @@
-"""Masked arrays hold numbers that are none, which no conversion would tell."""
+"""Refuses masked arrays, because NumPy would convert them without their mask.
+
+The numbers under the mask, such as fill values, would be used as data.
+"""
 
 from typing import Any
 

@@ -1,4 +1,9 @@
-"""Column means and spread: the scale of the data, by which training is set."""
+"""Column means and variance of rows, from which the scale of the data follows.
+
+They are computed in float64, a few rows at a time, without differences of large
+squares. They also tell whether the data are constant, too large or too small to train
+on, or dominated by a single row.
+"""
 
 from __future__ import annotations
 

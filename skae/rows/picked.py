@@ -1,4 +1,8 @@
-"""Some rows of a matrix, in blocks: those that count, or a batch of them."""
+"""Some rows of a matrix, handed out in blocks.
+
+They are the rows that count, or the rows of a batch. Only the block that is needed is
+gathered.
+"""
 
 from __future__ import annotations
 

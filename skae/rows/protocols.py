@@ -1,6 +1,6 @@
-"""What rows ask of others, and what an engine asks of rows cut into blocks.
+"""Interfaces between rows and the functions and engines that use them.
 
-Where a dtype is not said, arrays are float32 or float64, all of one dtype.
+If no dtype is mentioned, arrays are float32 or float64, all of the same dtype.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The way in: what users give as X, y and weights, checked, and ready to be rows.
+"""Reads and checks X, y and weights: the entry point for all input of users.
 
-``read`` asks once what X is. What it returns, a ``Given``, is the same to everybody
-after it.
+Only ``read`` distinguishes what X is. It returns a ``Given``, which is the same
+interface for all kinds of input.
 """
 
 from __future__ import annotations

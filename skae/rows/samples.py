@@ -1,4 +1,4 @@
-"""Which rows stand for all: some here and there, the same ones every time."""
+"""Samples of rows that represent all of them, the same ones every time."""
 
 from __future__ import annotations
 

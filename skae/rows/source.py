@@ -1,4 +1,4 @@
-"""The only place that asks what X is, once it has been read."""
+"""Picks the kind of rows for X after it has been checked."""
 
 from typing import Any
 

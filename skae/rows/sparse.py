@@ -1,4 +1,7 @@
-"""Rows of a CSR matrix, cut into blocks that share them or hold them by column."""
+"""Rows of a CSR matrix.
+
+Blocks share its entries, or hold a copy of them by column.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Rows of an array of which single entries have weights.
+"""Rows of an array in which single entries have weights (``entry_weight``).
 
-Entries and weights are kept side by side, so that whoever takes rows takes both.
+Entries and weights are stored side by side in one array, so that every selection of
+rows selects both.
 """
 
 from __future__ import annotations

@@ -1,1 +1,5 @@
-"""From an objective and rows to parameters: the one fit path of every estimator."""
+"""Training: turns an objective and rows into fitted parameters.
+
+Every estimator trains through ``skae.training.run.fit``. This subpackage does not
+import scikit-learn.
+"""

@@ -1,16 +1,17 @@
 """Coordinates in which the solver works: those of centred, decorrelated inputs.
 
-The objective is what it is in the units of the data, but L-BFGS starts from the
-identity as its guess of the curvature, and that guess is only good where the inputs of
-a layer are centred, of order one and uncorrelated. So the solver moves θ′, parameters
-for inputs that are, while the objective is evaluated at the θ that stands for the same
-function of the raw x. The change is affine, so ∂/∂θ′ follows by the chain rule. Nothing
-is approximated and no other copy of X is made; a minimum stays a minimum, found sooner,
-and data in [0, 1], in thousands or in millionths train alike.
+L-BFGS starts with the identity as its estimate of the curvature. This estimate is good
+only if the inputs of each layer are centred, of order one and uncorrelated. The solver
+therefore changes θ′, the parameters for inputs that are transformed in this way, and
+the objective is evaluated at the θ that computes the same function of the original x.
+The map from θ′ to θ is affine, so the chain rule gives the derivative by θ′. The minima
+are those of the original problem, no copy of X is made, and data in [0, 1], in
+thousands or in millionths train alike.
 
-An objective knows the constants of its own change, see ``units`` of
-``AutoencoderObjective`` and of ``NetworkObjective``; what decorrelates the inputs of a
-layer is a ``Root``, made of some rows: see ``skae.training.whitening``.
+An objective knows the constants of its own map: see ``units`` of
+``AutoencoderObjective`` and of ``NetworkObjective``. The matrix that decorrelates the
+inputs of a layer is a ``Root``, estimated from some rows by
+``skae.training.whitening``.
 """
 
 from __future__ import annotations

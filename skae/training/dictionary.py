@@ -1,4 +1,10 @@
-"""Rounds of sparse coding: codes of a batch, then the dictionary in closed form."""
+"""Training of sparse coding: rounds of codes, then the dictionary.
+
+In each round, the codes of a batch of rows are found by optimisation, with the
+dictionary fixed. Then the dictionary that fits these codes, and those of the batches
+before, is computed in closed form. A round takes the place of an iteration or an epoch
+of other solvers: it is reported, and callbacks follow it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Early stopping: rows that training does not see, and the score on them."""
+"""Early stopping: holds out rows, scores them, and ends training.
+
+``hold_out`` splits the rows, ``HeldOutLoss`` and ``HeldOutPrediction`` compute the
+score of parameters on the rows held out, and ``Watch`` keeps the best parameters and
+ends training when the score no longer rises.
+"""
 
 from __future__ import annotations
 

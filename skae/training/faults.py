@@ -1,4 +1,9 @@
-"""What makes the outcome of training no fit at all, in words."""
+"""Detects fits that are useless, and explains them to the user.
+
+Solvers can end for a normal reason although training has diverged or has learnt
+nothing. The functions here compare the result with constant predictions, and return the
+text of a warning, with the parameters to change.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Training by L-BFGS, on all rows at every step."""
+"""Training by L-BFGS: every evaluation uses all rows.
+
+It goes through the stages of ``skae.training.stages``. If the objective has noise that
+is drawn anew every few iterations, a stage consists of several runs of the solver, one
+for each draw.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Ctrl-C while starts are trained elsewhere: they are told, and keep what they have."""
+"""Ctrl-C while several starts are trained in threads or processes.
+
+Only the main thread of a process gets the signal. ``TellsOthers`` catches it there, and
+tells the others through a file, so that they end and keep what they have found.
+"""
 
 from __future__ import annotations
 

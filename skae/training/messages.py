@@ -1,4 +1,7 @@
-"""Why training ended, in words."""
+"""The reasons why training ends, as texts for ``verbose``.
+
+Keys are values of ``status``, which solvers and training return.
+"""
 
 from skae.solvers import MESSAGES as OF_SOLVERS
 

@@ -1,4 +1,8 @@
-"""Training by Adam, on batches of rows."""
+"""Training by Adam: every step uses one batch of rows.
+
+An epoch is one pass through the rows in random order. The state of Adam can be kept, so
+that ``partial_fit`` continues from it.
+"""
 
 from __future__ import annotations
 

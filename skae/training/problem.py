@@ -1,4 +1,9 @@
-"""What training needs, and what comes out of it."""
+"""The input and the output of training, as data classes.
+
+``Settings`` are the parameters of an estimator that concern training. ``Problem`` is
+everything that one run needs except its start: objective, data, coordinates, settings.
+``Trained`` is its result.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What happens after each iteration: it is recorded, printed, judged, and told of."""
+"""What happens after each iteration or epoch.
+
+``Progress`` records the loss and its terms, prints the lines of ``verbose``, informs
+callbacks of scikit-learn, and asks early stopping whether to continue.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""From an objective and rows to trained parameters: the one fit path."""
+"""Entry point of training: picks the solver, trains from each start, keeps the best.
+
+``SOLVERS`` lists the solvers with what they need and how their results are judged.
+``fit`` creates one engine for all starts, or one for each if they run in parallel.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The scale of the data: what training and every weight "scale" are relative to."""
+"""The scale of the data, and the penalties that are given as "scale".
+
+The scale consists of column means, the spread of an entry, and the loss of predicting
+the means. It determines the coordinates of the solver, and all weights "scale", so that
+results do not depend on the units of the data.
+"""
 
 from __future__ import annotations
 

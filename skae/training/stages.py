@@ -1,11 +1,13 @@
-"""Stages of training on whole samples: in each of them the solver starts afresh.
+"""Training by L-BFGS in stages: on growing samples, then on all rows.
 
-A stage has rows, coordinates and a limit of iterations, and goes on from where the one
-before has ended. What the solver remembers of the curvature is of other rows and
-coordinates then, and begins again. Where rows are many the first stages have samples of
-them, each several times as large as the one before [1]_: far from the minimum the
-gradient of a few rows leads about as far as that of all. The last stage has all rows,
-so that it ends at a minimum of the whole.
+Far from the minimum, the gradient of a few rows leads about as far as that of all rows,
+at a fraction of the cost [1]_. With many rows, the first stages therefore use samples,
+each several times as large as the one before. The last stage uses all rows, so training
+ends at a minimum for all of them.
+
+A stage consists of rows, coordinates and a limit of iterations. It continues from the
+parameters of the stage before. The solver's memory of the curvature starts empty in
+each stage, because it belongs to other rows and other coordinates.
 
 References
 ----------

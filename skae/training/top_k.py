@@ -1,4 +1,9 @@
-"""Training of TopK autoencoders: Adam on batches, atoms of length one, dead units."""
+"""Training of TopK autoencoders: Adam with atoms of length one.
+
+After each step, the atoms are scaled to length one. Units that have not been active for
+many rows count as dead, and an additional term of the loss revives them. The threshold
+of ``selection="batch"`` is a running mean over the batches.
+"""
 
 from __future__ import annotations
 

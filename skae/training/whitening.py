@@ -1,22 +1,23 @@
-"""What decorrelates the inputs of a layer: damped inverse roots of their covariance.
+"""Matrices that decorrelate the inputs of a layer.
 
-With C the covariance of a layer's inputs, in units in which its mean eigenvalue is one,
-the inputs K (x − m) of
+Let C be the covariance of the inputs, in units in which its mean eigenvalue is one. The
+transformed inputs are K (x − m) with
 
-    K = κ (C + ε I)^(−1/2)
+    K = κ (C + ε I)^(−1/2).
 
-have about the same variance in every direction, down to the damping ε, below which
-there may be little but noise. κ keeps their mean variance what it was, so that nothing
-changes where inputs are uncorrelated and of one variance.
+They have about the same variance in every direction, except in directions of variance
+below the damping ε, which may contain only noise. κ keeps the mean variance, so that
+uncorrelated inputs of equal variance are not changed.
 
-Directions of variances below about ε are alike already. So K is kept as a multiple of
-the identity and what the few others have beside it,
+K is stored as a multiple of the identity plus a correction for the q directions of
+large variance,
 
     K = κ₀ (I + Q diag(ω) Qᵀ),
 
-which costs 4 q multiplications for a weight, where a matrix costs 2 d. They are
-found from some rows, exactly or, where there are many columns, by a subspace iteration
-[1]_. Wide sparse rows have no K.
+because all directions of variance below about ε are scaled alike. This costs 4 q
+multiplications for a weight, where a matrix costs 2 d. The directions are computed from
+some rows: exactly, or by a subspace iteration if there are many columns [1]_. Sparse
+rows with very many columns have no K.
 
 References
 ----------

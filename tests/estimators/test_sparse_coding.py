@@ -235,8 +235,8 @@ def test_dtype_is_kept(dtype):
 
 @pytest.mark.usefixtures("two_blas_threads")
 def test_same_seed_same_bits_on_any_number_of_threads():
-    rows = np.vstack([DIGITS] * 8)
-    options = {"n_components": 80, "batch_size": 2000, "max_iter": 2}
+    rows = np.vstack([DIGITS] * 4)
+    options = {"n_components": 80, "batch_size": 800, "max_iter": 2}
     one = coder(**options).fit(rows)
     with threadpool_limits(1):
         other = coder(**options).fit(rows)

@@ -268,7 +268,9 @@ def test_memory_is_that_of_the_dictionary_not_of_dense_rows(batch_size):
     shape = 2000, 50_000
     rows = scipy.sparse.csr_array((entries, (where[1], where[0].ravel())), shape=shape)
     weights = np.where(np.arange(2000) % 5, 1.0, 0.0)
-    model = SparseCoding(3, max_iter=2, batch_size=batch_size, random_state=0)
+    model = SparseCoding(
+        3, max_iter=2, code_max_iter=5, batch_size=batch_size, random_state=0
+    )
     tracemalloc.start()
     try:
         model.fit(rows, sample_weight=weights)

@@ -143,7 +143,7 @@ def test_rows_of_weight_zero_may_be_anything(cls):
 @STACKS
 def test_rows_of_weight_zero_cost_no_copy_of_the_others(cls, autoencoder):
     rng = np.random.default_rng(0)
-    rows = rng.uniform(size=(30_000, 100))  # 24 MB
+    rows = rng.uniform(size=(9000, 300))  # 22 MB
     y = None if cls is StackedAutoencoder else rng.integers(3, size=len(rows))
     weights = np.where(np.arange(len(rows)) % 5, 1.0, 0.0)
     model = stack(cls, (3, 2), autoencoder=autoencoder, max_iter=2)
