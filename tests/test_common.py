@@ -1,9 +1,9 @@
 """scikit-learn's own checks: the public ones, and those it keeps for itself."""
 
 import pytest
+from scikit_learn_checks import with_checks
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils import estimator_checks, get_tags
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import (
     ContractiveAutoencoder,
@@ -117,7 +117,7 @@ KEPT_PRIVATE = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
+@with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
 def test_scikit_learns_checks(estimator, check, request):
     try:
         check(estimator)

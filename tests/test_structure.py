@@ -251,19 +251,19 @@ def sources():
     return {module_name(path): path.read_text(encoding="utf-8") for path in FILES}
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_imports_point_one_way(path):
-    assert broken_rules(module_name(path), path.read_text(encoding="utf-8")) == []
+def test_imports_point_one_way():
+    broken = {name: broken_rules(name, text) for name, text in sources().items()}
+    assert {name: rules for name, rules in broken.items() if rules} == {}
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_files_stay_short(path):
-    assert code_lines(path.read_text(encoding="utf-8")) <= MAX_CODE_LINES
+def test_files_stay_short():
+    lengths = {name: code_lines(text) for name, text in sources().items()}
+    assert {name: n for name, n in lengths.items() if n > MAX_CODE_LINES} == {}
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_files_open_with_a_sentence(path):
-    assert opening_fault(path.read_text(encoding="utf-8")) is None
+def test_files_open_with_a_sentence():
+    faults = {name: opening_fault(text) for name, text in sources().items()}
+    assert {name: fault for name, fault in faults.items() if fault is not None} == {}
 
 
 def test_no_circle_of_imports():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scikit_learn_checks import with_checks
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
@@ -10,7 +11,6 @@ from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import (
     AutoencoderImputer,
@@ -40,7 +40,7 @@ def error(filled):
 
 
 @pytest.mark.usefixtures("array_api")
-@parametrize_with_checks([quick(), quick(add_indicator=True)])
+@with_checks([quick(), quick(add_indicator=True)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 

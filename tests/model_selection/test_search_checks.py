@@ -1,10 +1,10 @@
 """scikit-learn's own checks of AutoencoderCV, which stands for its autoencoder."""
 
 import pytest
+from scikit_learn_checks import with_checks
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import (
     AutoencoderCV,
@@ -78,7 +78,7 @@ def expected_failures(search):
     return dict.fromkeys(SPARSE, why)
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
+@with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
 def test_scikit_learns_checks(estimator, check, request):
     try:
         check(estimator)

@@ -2,11 +2,11 @@
 
 import pytest
 import sklearn
+from scikit_learn_checks import with_checks
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import DenoisingAutoencoder, ReconstructionOutlierDetector, SparseAutoencoder
 
@@ -47,7 +47,7 @@ def expected_failures(detector):
     return {}
 
 
-@parametrize_with_checks(DETECTORS, expected_failed_checks=expected_failures)
+@with_checks(DETECTORS, expected_failed_checks=expected_failures)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
