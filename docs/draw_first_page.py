@@ -79,11 +79,11 @@ def digits_made_whole(axes):
 
 def main():
     figure = plt.figure(figsize=(11, 4), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.15))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         accuracy(left.subplots())
-        digits_made_whole(right.subplots(3, 5))
+        digits_made_whole(right.subplots(3, 6))
     right.suptitle("DenoisingAutoencoder: lost pixels filled in")
     path = Path(__file__).resolve().parent / "images/first_page.png"
     figure.savefig(path, dpi=100)

@@ -13,7 +13,7 @@ from skae.engines.threads import ThreadEngine
 pytestmark = pytest.mark.filterwarnings("ignore:Training stopped")
 
 DIGITS = load_digits().data / 16
-TRAIN, TEST = DIGITS[:1200], DIGITS[1200:]
+TRAIN, TEST = DIGITS[:700], DIGITS[1400:]
 
 
 def error(X, Y):
