@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse
+from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -204,12 +205,13 @@ def test_rows_of_weight_zero_are_absent_from_ranges_too():
 def test_starts_meet_the_same_noise_one_after_the_other_or_side_by_side():
     """All are of one objective, and the noise of a start counts its own draws."""
     X = load_digits().data[:150]
-    one, two = (
-        DenoisingAutoencoder(
-            4, n_init=3, n_jobs=n_jobs, redraw_every=2, max_iter=7, random_state=0
-        ).fit(X)
-        for n_jobs in (1, 2)
-    )
+    with parallel_config(backend="threading"):  # processes start slowly
+        one, two = (
+            DenoisingAutoencoder(
+                4, n_init=3, n_jobs=n_jobs, redraw_every=2, max_iter=7, random_state=0
+            ).fit(X)
+            for n_jobs in (1, 2)
+        )
     np.testing.assert_array_equal(one.components_, two.components_)
     assert one.loss_ == two.loss_
 
