@@ -4,14 +4,14 @@ With ``sklearn.set_config(array_api_dispatch=True)``, X can be an array of anoth
 library than NumPy.
 
 * Arrays on a device stay there; see ``skae.rows.device``.
-* Tensors of torch, and arrays of JAX and array-api-strict, in the memory of the host are
-  converted to NumPy, without a copy if the library allows it, and results are converted
-  back.
-* Tensors of torch and arrays of JAX on a GPU are used as arrays of CuPy that share their
-  memory.
+* Tensors of torch, and arrays of JAX and array-api-strict, in the memory of the host
+  are converted to NumPy, without a copy if the library allows it, and results are
+  converted back.
+* Tensors of torch and arrays of JAX on a GPU are used as arrays of CuPy that share
+  their memory.
 
-Arrays of JAX never change. Memory that is shared with them is only read, and results for
-JAX are copies, because the solver may write to the original again.
+Arrays of JAX never change. Memory that is shared with them is only read, and results
+for JAX are copies, because the solver may write to the original again.
 """
 
 from __future__ import annotations
