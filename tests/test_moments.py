@@ -99,6 +99,16 @@ def test_the_farthest_row_takes_its_part_of_the_variance_with_it(kind, weighted)
     assert part == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_columns_far_from_zero_make_no_row_extreme(seed):
+    """Of sparse rows too, whose squares are sums of those of zeros and of entries."""
+    rng = np.random.default_rng(seed)
+    X = 1e9 * rng.uniform(0.5, 1, 7) + rng.standard_normal((60, 7))
+    expected = source(X).moments().farthest
+    found = source(scipy.sparse.csr_array(X)).moments().farthest
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_row_is_extreme_if_it_alone_makes_up_the_variance():
     X = np.random.default_rng(6).standard_normal((400, 3))
     X[17] = 0

@@ -325,20 +325,26 @@ def sparse_moments(X: Any, weights: np.ndarray | None) -> Moments:
     full = rows == np.count_nonzero(weights)
     zeros = np.where(full, 0.0, np.maximum(total - there, 0))
     whole = float(squares.sum() + zeros @ mean**2)
-    farthest, of_mean = _Farthest(), mean @ mean
+    # Squares of zeros are those of an empty row, less those where an entry is.
+    of_zeros = np.where(full, 0.0, mean) ** 2
+    farthest, of_empty = _Farthest(), of_zeros.sum()
     for start, stop in pairwise(bounds):
         ends = X.indptr[start : stop + 1]
         part = slice(ends[0], ends[-1])
-        at = mean[X.indices[part]]
-        deviations = X.data[part] - at
+        columns = X.indices[part]
+        deviations = X.data[part] - mean[columns]
         rows = np.repeat(np.arange(stop - start), np.diff(ends))
-        lengths = of_mean + np.bincount(
-            rows, deviations * deviations - at * at, stop - start
+        lengths = of_empty + np.bincount(
+            rows, deviations**2 - of_zeros[columns], stop - start
         )
         s = weights[start:stop]
         farthest.see(start, s * np.where(s > 0, lengths, 0), s)
-    counted = np.repeat(weights > 0, np.diff(X.indptr))
-    kinds = lambda: mean[zeros > 0], lambda: (X.data - mean[X.indices])[counted]
+
+    def entries() -> np.ndarray:
+        counted = np.repeat(weights > 0, np.diff(X.indptr))
+        return (X.data - mean[X.indices])[counted]
+
+    kinds = lambda: mean[zeros > 0], entries
     sizes = (abs(deviations()) for deviations in kinds)
     variance = _not_lost(whole / float(total), mean, sizes)
     return Moments(mean, variance, farthest=farthest.of(whole, total))
