@@ -115,12 +115,24 @@ def test_a_row_is_extreme_if_it_alone_makes_up_the_variance():
     far = (9 * np.var(X, axis=0).sum() * 400) ** 0.5  # nine times all others' squares
     for size, extreme in ((0.95, False), (1.05, True), (1e4, True)):
         X[17, 1] = size * far
-        found = source(X).moments().extreme_row(400)
+        found = source(X).moments().extreme_row
         assert (found is not None and found[0] == 17) is extreme
-    few = source(X[10:29]).moments()
-    assert few.farthest[1] > 0.99
-    assert few.extreme_row(19) is None
+    for n_others, extreme in ((18, False), (19, True)):
+        few = source(X[17 : 18 + n_others]).moments()
+        assert (few.extreme_row is not None) is extreme
     assert source(X[:200]).moments(np.eye(200)[17]).farthest is None
+
+
+def test_a_row_that_stands_for_many_is_not_extreme():
+    """As copies of it are not; and rows of weight zero make no others."""
+    X = np.random.default_rng(8).standard_normal((101, 1))
+    X[7], weights = 5, np.ones(101)
+    weights[7] = 1000
+    assert source(X).moments(weights).extreme_row is None
+    X[7], weights[7], weights[26:] = 5000, 1, 0  # of 26 rows
+    assert source(X).moments(weights).extreme_row[0] == 7
+    weights[19:] = 0
+    assert source(X).moments(weights).extreme_row is None
 
 
 @pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_array, incomplete])

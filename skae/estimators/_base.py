@@ -210,7 +210,7 @@ class BaseAutoencoder(
             self._keep(problem, trained, {**fitted, "_moments": _as_kept(moments)})
             # Of batches, which the next call of partial_fit would go on from.
             self._state = self._collected = None
-        return replace(trained, extreme=moments.extreme_row(data.n_rows))
+        return replace(trained, extreme=moments.extreme_row)
 
     @only_where(_check_stochastic)
     def partial_fit(
@@ -287,7 +287,7 @@ class BaseAutoencoder(
         if not continues and moments.no_variation(data.X.dtype):
             collected = weight
         self._collected = collected if 0 < collected < _ROWS_WITH_A_SCALE else None
-        return replace(trained, extreme=moments.extreme_row(data.n_rows))
+        return replace(trained, extreme=moments.extreme_row)
 
     def _first_pieces(self, data, weight):
         """Moments that set the scale, and how many rows' they are if not yet enough."""

@@ -260,7 +260,7 @@ class BaseStack(
             self._keep(problem, autoencoders, theta, trained, curves)
         stage = "Fine-tuning" if self.fine_tune else "The output layer"
         status, fault = (None, None) if last is None else (last.status, last.fault)
-        return status, stage, fault, scale.moments.extreme_row(data.n_rows)
+        return status, stage, fault, scale.moments.extreme_row
 
     @property
     def _n_stages(self):

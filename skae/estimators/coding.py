@@ -437,7 +437,7 @@ class SparseCoding(
         moments = data.moments
         moments.check_magnitude(data.n_rows, data.X.dtype)
         if not continues:
-            warn_of_extreme_row(self, moments.extreme_row(data.n_rows))
+            warn_of_extreme_row(self, moments.extreme_row)
         size = moments.size or 1.0
         # A code that is active alone counts in window² pools.
         of_scale = _WEIGHT * (size / window) ** 2

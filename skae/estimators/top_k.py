@@ -577,7 +577,7 @@ class TopKAutoencoder(
         moments = data.moments
         moments.check_magnitude(data.n_rows, dtype)
         if unit is None:
-            _fitting.warn_of_extreme_row(self, moments.extreme_row(data.n_rows))
+            _fitting.warn_of_extreme_row(self, moments.extreme_row)
             unit = 1.0 if moments.no_variation(dtype) else moments.variance
         dead_after = self.dead_after
         if dead_after == "auto":

@@ -19,7 +19,8 @@ from skae.rows.memory_map import blocks_of
 
 _ENTRIES_AT_A_TIME = 2**18
 # A row is extreme if the variance of the others is less than this part of that of all,
-# and rows are so many at least: of fewer, one may well be most of the variance.
+# and all rows weigh at least so many times as much: one of few, or one that counts as
+# many, may well be most of the variance.
 _OTHERS, _LEAST_ROWS = 0.1, 20
 # Variances below this have lost digits, or all of them.
 _LEAST_SQUARE = float(np.finfo(np.float64).tiny)
@@ -40,18 +41,20 @@ class Moments:
     # What share of the rows has each column, (n_features,), float64; None: all.
     observed: np.ndarray | None = None
     # The row that adds most to the variance, and the part of the variance that would
-    # be gone without it; None where rows come in pieces or lie on a device.
+    # be gone without it; None where it weighs more than a twentieth of all rows, and
+    # where rows come in pieces or lie on a device.
     farthest: tuple[int, float] | None = None
 
-    def extreme_row(self, n_rows: int) -> tuple[int, float] | None:
+    @property
+    def extreme_row(self) -> tuple[int, float] | None:
         """``farthest``, if that row alone makes up nearly all of the variance.
 
-        The scale of ``n_rows`` rows is then that of the one row, and more than three
-        times as large as that of the others.
+        The scale of the rows is then that of the one row, and more than three times as
+        large as that of the others.
         """
-        if self.farthest is None or n_rows < _LEAST_ROWS:
+        if self.farthest is None or self.farthest[1] <= 1 - _OTHERS:
             return None
-        return self.farthest if self.farthest[1] > 1 - _OTHERS else None
+        return self.farthest
 
     @classmethod
     @np.errstate(over="ignore", invalid="ignore")
@@ -193,7 +196,7 @@ class _Farthest:
 
         Without it the mean is another, too: of n rows, n/(n − 1) d² goes.
         """
-        if not 0 < self._weight < total or not np.isfinite(squares):
+        if not 0 < _LEAST_ROWS * self._weight <= total or not np.isfinite(squares):
             return None
         gone = self._part * float(total / (total - self._weight))
         return int(self._row), min(1.0, gone / squares)
