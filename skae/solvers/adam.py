@@ -20,8 +20,8 @@ BatchFunction = Callable[[Vector, Batch], tuple[float, Vector, float]]
 # did not help (1.4 ms; 2.6 just after a matrix product, whose threads still spin).
 _CHUNK = 2**16
 _FEW_CHANGES = 16  # of the scale, so that chunks are long
-# Steps after which what has become next to nothing is made zero. Processors take a
-# hundred times as long with numbers below the least normal one.
+# Steps after which what has become next to nothing is made zero. Processors take many
+# times as long with numbers below the least normal one.
 _TIDY = 128
 _Chunk = tuple[slice, float | Vector, float | Vector | None]
 
@@ -50,7 +50,7 @@ class Adam:
     Now and then entries of x/s that are below the cube root of the least normal number
     (2e-13 in float32) are made zero, and so are those of m and v before they leave the
     range of normal numbers. Where nothing but weight decay moves an entry, such as a
-    weight of a constant column, it would get there, and later steps would take ten
+    weight of a constant column, it would get there, and later steps would take several
     times as long.
 
     Parameters
@@ -156,7 +156,7 @@ class Adam:
         """Make entries of x, m and v that are next to nothing zero."""
         least = float(np.finfo(self.m.dtype).tiny)
         for chunk, scale, _ in self._chunks:
-            # m falls by a millionth, and v by an eighth, until the next time.
+            # Until the next time, m falls to a millionth, and v by an eighth.
             bounds = scale * least ** (1 / 3), least**0.75, least**0.95
             for values, bound in zip((x, self.m, self.v), bounds, strict=True):
                 values[chunk] *= np.abs(values[chunk]) >= bound
