@@ -134,7 +134,7 @@ def warn_of_extreme_row(estimator, extreme):
         "adapts to this row, and learns too little from the others. Correct the row or "
         "leave it out; or limit its values, for instance with QuantileTransformer, or "
         "with RobustScaler followed by numpy.clip. ReconstructionOutlierDetector finds "
-        "more such rows."
+        "more such rows. In cross-validation, X is the training part of a fold."
     )
 
 

@@ -9,6 +9,7 @@ from sklearn import datasets
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import (
     OneHotEncoder,
     QuantileTransformer,
@@ -68,6 +69,14 @@ def test_every_estimator_names_the_row(model):
             model.partial_fit(FAR)
         # The scale is known by now.
         assert not warnings_of(model.partial_fit, FAR)
+
+
+def test_rows_of_a_fold_are_said_to_be_counted_within_it():
+    search = GridSearchCV(SparseAutoencoder(2, max_iter=2), {"alpha": [1e-3]}, cv=3)
+    messages = {str(w.message) for w in warnings_of(search.fit, FAR[::-1])}
+    rows = {message.partition(" of X")[0] for message in messages}
+    assert rows == {"Row 28", "Row 48"}  # without the twenty rows before, and with them
+    assert all("X is the training part of a fold" in message for message in messages)
 
 
 def test_of_sparse_and_of_incomplete_rows_too():
