@@ -1,5 +1,6 @@
 """Imputation of missing entries by autoencoders."""
 
+from inspect import Parameter, signature
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -467,8 +468,16 @@ def _check_learns_rows(estimator):
         )
     if not hasattr(estimator, "predict"):
         raise _predicts_no_rows(estimator, f"{name} has no predict")
-    if is_regressor(estimator) or is_classifier(estimator):
+    if (is_regressor(estimator) or is_classifier(estimator)) and _needs_y(estimator):
         raise _predicts_no_rows(estimator, f"{name} predicts targets y")
+
+
+def _needs_y(estimator):
+    """Whether fit(X) fails without y; a subclass of a regressor may take X for it."""
+    steps = getattr(estimator, "steps", None)
+    last = steps[-1][1] if steps else estimator
+    y = signature(last.fit).parameters.get("y")
+    return y is not None and y.default is Parameter.empty
 
 
 def _check_predicts_rows(estimator, rows):

@@ -9,6 +9,7 @@ from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -232,6 +233,23 @@ def test_parameters_are_checked_in_fit(parameters, message):
 def test_estimators_that_predict_no_rows_are_named(estimator, reason):
     with pytest.raises(TypeError, match=f"^estimator must .*{reason}"):
         quick(estimator=estimator).fit(X)
+
+
+class ReconstructsByMLP(MLPRegressor):
+    """A regressor that learns rows."""
+
+    def fit(self, X, y=None):
+        return super().fit(X, X)
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+def test_a_regressor_that_learns_rows_may_predict_them():
+    net = ReconstructsByMLP(
+        hidden_layer_sizes=3, max_iter=200, solver="lbfgs", random_state=0
+    )
+    for estimator in (net, make_pipeline(StandardScaler(), net)):
+        filled = quick(estimator=estimator).fit_transform(X)
+        assert error(filled) < error(SimpleImputer().fit_transform(X))
 
 
 def test_there_are_no_more_units_than_rows():
