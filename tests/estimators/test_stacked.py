@@ -297,6 +297,12 @@ def test_ctrl_c_while_fine_tuning_keeps_the_best(monkeypatch):
     np.testing.assert_array_equal(model.predict(X), model.predict_proba(X).argmax(1))
 
 
+@pytest.mark.parametrize(("sizes", "n_iter"), [((4,), 10), ((4, 3), 25)])
+def test_fine_tuning_of_more_layers_looks_back_further(sizes, n_iter):
+    """Where any progress is too little, it ends as soon as there is enough to see."""
+    assert fitted(sizes=sizes, max_iter=50, tol=1e3).n_iter_ == n_iter
+
+
 # -- what is said ------------------------------------------------------------------
 
 

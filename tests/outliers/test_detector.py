@@ -1,6 +1,7 @@
 """Scores of the detector against a transcription, and any estimator inside it."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -419,6 +420,16 @@ def test_exact_reconstructions_are_warned_of(estimator, distance_weight):
     with pytest.warns(UserWarning, match=f"every row exactly, .* {says}"):
         model.fit(rows)
     assert distance_weight or np.allclose(model.score_samples(rows), 0)
+
+
+def test_exact_reconstructions_are_warned_of_with_the_first_piece():
+    rows = np.random.default_rng(0).standard_normal((50, 4)) + 3
+    model = ReconstructionOutlierDetector(StandardScaler())
+    with pytest.warns(UserWarning, match="every row exactly"):
+        model.partial_fit(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(rows)
 
 
 def test_rows_in_a_plane_are_reconstructed_exactly_and_others_are_not(recwarn):
