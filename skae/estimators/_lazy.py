@@ -112,7 +112,7 @@ def _fitted(estimator: Any) -> Any:
     return None
 
 
-class Follower:
+class ArrayApiMixin:
     """An estimator whose methods take arrays of other libraries, and return such.
 
     Those on a device only where there is a true ``_goes_on_devices``.
@@ -132,7 +132,7 @@ class Follower:
         return fitted_outward(self, converter)
 
 
-class LazyTransformer(Follower, TransformerMixin):
+class LazyTransformer(ArrayApiMixin, TransformerMixin):
     """``TransformerMixin`` with a ``transform`` that is lazy on dask's collections.
 
     scikit-learn wraps that method to set the output's container, for which it would

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._sklearn import HasMethods, Interval, StrOptions, validate_params
 from skae.estimators._fitting import unchanged_on_error
-from skae.estimators._lazy import Follower
+from skae.estimators._lazy import ArrayApiMixin
 from skae.estimators._parameters import DocLinkMixin
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.export.onnx import WithoutGraph
@@ -39,7 +39,7 @@ class AutoencoderImputer(
     WithoutGraph,
     DocLinkMixin,
     OneToOneFeatureMixin,
-    Follower,
+    ArrayApiMixin,
     TransformerMixin,
     BaseEstimator,
 ):

@@ -28,7 +28,7 @@ from skae._sklearn import (
     validate_params,
 )
 from skae.estimators._fitting import extreme_rows_expected, unchanged_on_error
-from skae.estimators._lazy import Follower, computed, on_chunks
+from skae.estimators._lazy import ArrayApiMixin, computed, on_chunks
 from skae.estimators._parameters import only_where
 from skae.estimators.sparse import SparseAutoencoder
 from skae.export.onnx import WithoutGraph
@@ -88,7 +88,7 @@ def _learns_in_pieces(detector):
 class ReconstructionOutlierDetector(
     WithoutGraph,
     VersionedMixin,
-    Follower,
+    ArrayApiMixin,
     MetaEstimatorMixin,
     OutlierMixin,
     BaseEstimator,
