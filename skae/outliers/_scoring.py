@@ -51,7 +51,7 @@ def warn_if_exact(detector: Any, X: Array, errors: Array, dtype: Any) -> None:
     if not detector.distance_weight:
         rest = "are zero for every row"
     warn(
-        f"estimator={detector.estimator!r} reconstructs every row exactly, so "
+        f"estimator={detector.estimator!r} reconstructs every row almost exactly, so "
         f"reconstruction errors tell nothing about outliers, and scores {rest}. Use an "
         "estimator that compresses, such as SparseAutoencoder(), or PCA with fewer "
         "components than X has features."

@@ -129,10 +129,10 @@ def refuse_device(name: str, X: Any) -> None:
     if on_device(X) or (is_foreign(X) and _where(X) != "cpu"):
         package = Kind.of(X).package.partition(".")[0]
         raise ValueError(
-            f"{name} does not compute on a device, and X is an array of {package} on "
-            f"one; pass {_to_host(X)}, a copy in the host's memory. SparseAutoencoder, "
-            "DenoisingAutoencoder, ContractiveAutoencoder and the stacks do compute on "
-            "a device."
+            f"{name} does not compute on a device, and was given an array of {package} "
+            f"on one; pass a copy in the host's memory, such as {_to_host(X)}. "
+            "SparseAutoencoder, DenoisingAutoencoder, ContractiveAutoencoder and the "
+            "stacks do compute on a device."
         )
 
 

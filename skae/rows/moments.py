@@ -166,9 +166,10 @@ def _of_what_is_there(mean: np.ndarray, has_nan: Callable[[], bool]) -> np.ndarr
 
 
 def _not_lost(variance: float, mean: np.ndarray, sizes: Iterator[Any]) -> float:
-    """The variance; not zero of rows that vary by so little that squares underflow.
+    """The variance; the least normal number for 0 if rows differ all the same.
 
-    ``sizes`` yields absolute deviations from the mean, and is only read if needed.
+    Squares of small deviations underflow. ``sizes`` yields absolute deviations from the
+    mean, and is only read if needed.
     """
     if not variance < _LEAST_SQUARE:
         return variance
