@@ -50,6 +50,8 @@ class DeviceArray(NDArrayOperatorsMixin):
         name = function.__name__
         if name not in FUNCTIONS or REFUSED_ARGUMENTS.get(name) in kwargs:
             return NotImplemented
+        # NumPy hands it on with ones and full, even if it was not given.
+        assert "device" not in kwargs, f"{name}() of CuPy takes no device"
         if name in ("asarray", "array"):
             assert not isinstance(args[0], DeviceArray)
             return DeviceArray(np.array(*args, **kwargs))

@@ -21,10 +21,12 @@ FILES = sorted((ROOT / "skae").rglob("*.py"))
 # floors from the bottom: core, rows, engines, training, estimators; the other rooms
 # stand beside them.
 MAY_IMPORT = {
-    "core": {"core", "_version"},
+    "core": {"core", "_one_pass", "_version"},
     "rows": {"rows", "core", "_sklearn", "_version", "_warnings"},
     "engines": {"engines", "rows", "core", "_sklearn", "_version"},
-    "training": {"training", "engines", "rows", "core", "solvers", "_version"},
+    "training": {
+        *("training", "engines", "rows", "core", "solvers", "_one_pass", "_version"),
+    },
     "estimators": {
         *("estimators", "training", "engines", "rows", "core", "solvers"),
         *("export", "_sklearn", "_version", "_warnings"),
@@ -41,12 +43,13 @@ MAY_IMPORT = {
         *("outliers", "estimators", "engines", "rows", "core"),
         *("export", "_sklearn", "_warnings"),
     },
-    "solvers": {"solvers"},
+    "solvers": {"solvers", "_one_pass"},
     "plotting": {
         *("plotting", "inspection", "model_selection", "core", "_sklearn", "_version"),
     },
     "inspection": {"inspection"},
     "export": {"export", "core", "_version", "_warnings"},
+    "_one_pass": set(),
     "_sklearn": set(),
     "_version": set(),
     "_warnings": set(),
@@ -55,7 +58,8 @@ MAY_IMPORT = {
         *("_sklearn", "_version"),
     },
 }
-NUMPY_ONLY = {"core", "solvers", "_version", "_warnings"}  # and the standard library
+# And the standard library.
+NUMPY_ONLY = {"core", "solvers", "_one_pass", "_version", "_warnings"}
 NO_SKLEARN = {"training"}
 OPTIONAL = {
     *("matplotlib", "torch", "dask", "distributed", "rich", "pandas", "polars"),

@@ -6,6 +6,10 @@ Needs CuPy and a GPU (``pip install "skae[gpu]"``), and says so where there is n
 With PyTorch for CUDA installed, it is measured too: eager and compiled, with its own
 L-BFGS and its fused Adam. It takes a few minutes.
 
+    python examples/benchmarks/bench_gpu.py --large
+
+fits rows that take three fifths of the GPU's memory instead.
+
 First, small fits are compared: in float64 with those of NumPy, to a relative 1e-8, and
 in float32 by their loss, to 1e-3. Then evaluations and fits are timed on random rows of
 the size of MNIST, in float32. "Products" are the five matrix products of an evaluation
@@ -64,6 +68,12 @@ class Gpu:
     def synchronize(self):
         self._cupy.cuda.Device().synchronize()
 
+    def free_bytes(self):
+        return self._cupy.cuda.Device().mem_info[0]
+
+    def random(self, *shape):
+        return self._cupy.random.default_rng(0).random(shape, dtype=np.float32)
+
     def most_bytes(self, run):
         """Peak of what the pool takes while something runs, beside what it had."""
         pool = self._cupy.get_default_memory_pool()
@@ -89,6 +99,12 @@ class StandIn:
 
     def synchronize(self):
         pass
+
+    def free_bytes(self):
+        return 2**26
+
+    def random(self, *shape):
+        return self.asarray(np.random.default_rng(0).random(shape, dtype=np.float32))
 
     def most_bytes(self, run):
         run()
@@ -269,42 +285,80 @@ def time_evaluations(gpu, X, units, repetitions):
         print(flush=True)
 
 
+def fit(gpu, model, there):
+    """Fit a copy; returns it and the seconds."""
+    copy = sklearn.clone(model)
+    gpu.synchronize()
+    start = time.perf_counter()
+    with sklearn.config_context(array_api_dispatch=True):
+        copy.fit(there)
+    gpu.synchronize()
+    return copy, time.perf_counter() - start
+
+
 def time_fits(gpu, X, k, max_iter):
     """Whole fits by L-BFGS and by Adam, beside PyTorch's."""
     torch = torch_or_none(gpu)
     options = {
         **{"alpha": ALPHA, "sparsity_target": RHO, "sparsity_weight": BETA},
-        **{"tol": 0, "random_state": 0, "growing_samples": False},
+        **{"tol": 0, "random_state": 0},
     }
     there = gpu.asarray(X)
-    print(f"\nFits of {len(X)} x 784-{k}, float32")
+    print(f"\nFits of {len(X)} x {X.shape[1]}-{k}, float32")
     for solver, steps in (("lbfgs", max_iter), ("adam", max(1, max_iter // 20))):
         model = SparseAutoencoder(k, solver=solver, max_iter=steps, **options)
-        with sklearn.config_context(array_api_dispatch=True):
-            sklearn.clone(model).set_params(max_iter=2).fit(there)  # warms up
-            start = time.perf_counter()
-            model.fit(there)
-            gpu.synchronize()
-            ours = time.perf_counter() - start
-            most = gpu.most_bytes(lambda m=model: sklearn.clone(m).fit(there))
-        line = f"skae {solver}: {model.n_iter_} iterations or epochs"
-        print(f"{line}, {ours:.2f} s, loss {model.loss_:.4f}", end="")
-        print(f", {most / 1e9:.2f} GB beside X of {X.nbytes / 1e9:.2f} GB")
-        if torch:
-            theirs, loss = fit_torch(torch, gpu, X, k, solver, steps)
-            print(f"torch {solver}: {theirs:.2f} s, loss {loss:.4f}")
-            below = np.flatnonzero(gpu.get(model.loss_curve_) <= loss)
+        model.set_params(growing_samples=False)
+        fit(gpu, sklearn.clone(model).set_params(max_iter=2), there)  # warms up
+        most = gpu.most_bytes(lambda m=model: fit(gpu, m, there))
+        done, ours = fit(gpu, model, there)
+        line = f"skae {solver}: {done.n_iter_} iterations or epochs"
+        print(f"{line}, {ours:.2f} s, loss {done.loss_:.4f}", end="")
+        print(f", {most / 1e9:.2f} GB beside X of {X.nbytes / 1e9:.2f} GB", flush=True)
+        for compiled in (False, True) if torch else ():
+            try:
+                theirs, loss = fit_torch(torch, gpu, X, k, solver, steps, compiled)
+            except Exception as error:  # a compiler that is not there
+                print(f"torch {solver}, compiled: {type(error).__name__}")
+                continue
+            how = "compiled" if compiled else "eager"
+            print(f"torch {solver}, {how}: {theirs:.2f} s, loss {loss:.4f}", flush=True)
+            below = np.flatnonzero(gpu.get(done.loss_curve_) <= loss)
             if len(below):
-                share = (below[0] + 1) / model.n_iter_ * ours
+                model.set_params(max_iter=int(below[0]) + 1)
+                short, ours = fit(gpu, model, there)
                 print(
-                    f"skae is at that loss after about {share:.2f} s: "
-                    f"{share / theirs:.2f} of torch's time"
+                    f"  skae is at that loss after {short.n_iter_} iterations or epochs"
+                    f" and {ours:.2f} s: {ours / theirs:.2f} of the time"
                 )
+                model.set_params(max_iter=steps)
+    done, ours = fit(gpu, SparseAutoencoder(k, random_state=0), there)
+    print(f"SparseAutoencoder({k}): {done.n_iter_} iterations, {ours:.2f} s", end="")
+    with sklearn.config_context(array_api_dispatch=True):
+        print(f", {done.score(there):.3f} of the variance explained")
 
 
-def fit_torch(torch, gpu, X, k, solver, steps):
+def time_large(gpu, max_iter=5):
+    """A fit of rows that take most of the memory."""
+    n_rows = int(0.6 * gpu.free_bytes()) // (4 * 784)
+    rows = gpu.random(n_rows, 784)
+    model = SparseAutoencoder(196, max_iter=max_iter, random_state=0, tol=0)
+    model.set_params(growing_samples=False)
+    most = gpu.most_bytes(lambda: fit(gpu, model, rows))
+    done, ours = fit(gpu, model, rows)
+    print(
+        f"{n_rows} rows, {rows.nbytes / 1e9:.1f} GB: {done.n_iter_} iterations of "
+        f"L-BFGS in {ours:.1f} s, {most / 1e9:.1f} GB beside X"
+    )
+
+
+def fit_torch(torch, gpu, X, k, solver, steps, compiled):
     """Seconds and the last loss of the same fit by PyTorch's own solver."""
     model = TorchAutoencoder(torch, X, k, gpu.torch_device)
+    objective = torch.compile(model.loss) if compiled else model.loss
+    for rows in (None, model.X[:200], model.X[:201]):  # warms up
+        objective(rows).backward()
+    for parameter in model.parameters:
+        parameter.grad = None
     gpu.synchronize()
     start = time.perf_counter()
     if solver == "lbfgs":
@@ -319,7 +373,7 @@ def fit_torch(torch, gpu, X, k, solver, steps):
 
         def closure():
             optimizer.zero_grad()
-            loss = model.loss()
+            loss = objective()
             loss.backward()
             return loss
 
@@ -331,7 +385,7 @@ def fit_torch(torch, gpu, X, k, solver, steps):
             order = torch.randperm(len(X), device=gpu.torch_device)
             for rows in order.split(200):
                 optimizer.zero_grad()
-                model.loss(model.X[rows]).backward()
+                objective(model.X[rows]).backward()
                 optimizer.step()
     loss = float(model.loss().detach())
     return time.perf_counter() - start, loss
@@ -345,10 +399,14 @@ def main():
     parser.add_argument("--units", type=int, nargs="+", default=[196, 1000])
     parser.add_argument("--iterations", type=int, default=200)
     parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--large", action="store_true", help="rows that fill it")
     parser.add_argument("--cpu", action="store_true", help="run on a stand-in")
     arguments = parser.parse_args()
     gpu = StandIn() if arguments.cpu else Gpu()
     print(gpu.name)
+    if arguments.large:
+        time_large(gpu)
+        return
     if not compare(gpu):
         raise SystemExit("Fits on the device are not those of the processor.")
     X = rows_like_pictures(arguments.rows)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from skae._one_pass import in_one_pass
+
 if TYPE_CHECKING:
     from skae.core import protocols
 
@@ -46,10 +48,54 @@ class BaseActivation:
         raise NotImplementedError
 
     @classmethod
+    def apply_to_sum(cls, Z: np.ndarray, b: np.ndarray) -> None:
+        """Replace Z by f(Z + b)."""
+        in_one_pass(cls._add_and_apply, Z, b)
+
+    @classmethod
+    def _add_and_apply(cls, Z: np.ndarray, b: np.ndarray) -> None:
+        Z += b
+        cls.apply(Z)
+
+    @classmethod
     def pull_back(cls, H: np.ndarray, delta: np.ndarray, scratch: np.ndarray) -> None:
         """Multiply ``delta`` by f'(z) in place, given H = f(Z)."""
-        cls.derivative(H, out=scratch)
-        delta *= scratch
+        in_one_pass(cls._times_slope, delta, H, scratch=(scratch,))
+
+    @classmethod
+    def _times_slope(cls, delta: np.ndarray, H: np.ndarray, slope: np.ndarray) -> None:
+        cls.derivative(H, out=slope)
+        delta *= slope
+
+    @classmethod
+    def compare(
+        cls,
+        Z: np.ndarray,
+        X: np.ndarray,
+        residual: np.ndarray,
+        entry_weights: np.ndarray | None,
+        scratch: np.ndarray,
+    ) -> None:
+        """Write f(Z) − X into ``residual``, and w (f(Z) − X) f'(Z) into Z."""
+        in_one_pass(cls._compare, Z, X, residual, entry_weights, scratch=(scratch,))
+
+    @classmethod
+    def _compare(
+        cls,
+        Z: np.ndarray,
+        X: np.ndarray,
+        residual: np.ndarray,
+        entry_weights: np.ndarray | None,
+        slope: np.ndarray,
+    ) -> None:
+        cls.apply(Z)
+        np.subtract(Z, X, out=residual)
+        cls.derivative(Z, out=slope)
+        if entry_weights is None:
+            np.multiply(residual, slope, out=Z)
+        else:
+            np.multiply(residual, entry_weights, out=Z)
+            Z *= slope
 
 
 class Identity(BaseActivation):

@@ -223,8 +223,7 @@ class AutoencoderObjective(AutoencoderModel):
         """Write the codes of the rows X, and a row of ones, into H."""
         codes = H[:-1]
         np.matmul(parameters.encoder, X.T, out=codes)
-        codes += parameters.hidden[:, np.newaxis]
-        self.activation.apply(codes)
+        self.activation.apply_to_sum(codes, parameters.hidden[:, np.newaxis])
         H[-1] = 1
 
     def inputs(

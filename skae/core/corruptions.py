@@ -109,7 +109,7 @@ def _integers(
 def _is_below(u: np.ndarray, threshold: int) -> np.ndarray:
     """u < threshold, for a threshold of up to 2¹⁶."""
     # uint16 does not hold 2¹⁶: there NumPy 2.0.0 crashes on arrays with gaps.
-    return u < threshold if threshold < _LEVELS else np.ones(u.shape, bool, like=u)
+    return u < threshold if threshold < _LEVELS else ~np.zeros(u.shape, bool, like=u)
 
 
 class BaseCorruption:

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from skae._one_pass import in_one_pass
+
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
@@ -42,11 +44,7 @@ def integers_beside(
     words = -(-d // _ENTRIES)  # of each row
     first, second = _keys(seed, draw)
     z = np.arange(start * words, (start + rows) * words, dtype=np.uint64, like=like)
-    z *= _GAMMA
-    z += first
-    _mix(z)
-    z += second
-    _mix(z)
+    in_one_pass(_mix_twice, z, first, second)
     return z.reshape(rows, words).view(np.uint16)[:, :d]
 
 
@@ -54,6 +52,14 @@ def integers_beside(
 def _keys(seed: int, draw: int) -> tuple[np.uint64, np.uint64]:
     first, second = np.random.SeedSequence([seed, draw]).generate_state(2, np.uint64)
     return first, second
+
+
+def _mix_twice(z: Any, first: np.uint64, second: np.uint64) -> None:
+    z *= _GAMMA
+    z += first
+    _mix(z)
+    z += second
+    _mix(z)
 
 
 def _mix(z: Any) -> None:

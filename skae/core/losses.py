@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skae._one_pass import in_one_pass
 from skae.core.activations import ACTIVATIONS, Logistic
 from skae.core.arrays import vecdot
 
@@ -69,16 +70,12 @@ class SquaredError:
             losses = 0.5 * vecdot(Z, weighted)
             np.copyto(Z, weighted)
             return losses
-        output.apply(Z)
-        residual, slope = scratch
-        np.subtract(Z, X, out=residual)
-        output.derivative(Z, out=slope)
-        np.copyto(Z, residual)
-        if entry_weights is not None:
-            Z *= entry_weights
-        losses = 0.5 * vecdot(residual, Z)
-        Z *= slope
-        return losses
+        residual, other = scratch
+        output.compare(Z, X, residual, entry_weights, other)
+        if entry_weights is None:
+            return 0.5 * vecdot(residual, residual)
+        weighted = np.multiply(residual, entry_weights, out=other)
+        return 0.5 * vecdot(residual, weighted)
 
 
 class LogLoss:
@@ -115,6 +112,17 @@ class LogLoss:
     ) -> np.ndarray:
         """Return ℓ, (rows,), and overwrite Z with ∂ℓ/∂Z."""
         entries, other = scratch
+        in_one_pass(LogLoss._compare, Z, X, entries, scratch=(other,))
+        if entry_weights is not None:
+            entries *= entry_weights
+            Z *= entry_weights
+        return entries.sum(axis=1)
+
+    @staticmethod
+    def _compare(
+        Z: np.ndarray, X: np.ndarray, entries: np.ndarray, other: np.ndarray
+    ) -> None:
+        """Write the loss of each entry into ``entries``, and f(Z) − X into Z."""
         np.abs(Z, out=entries)
         np.negative(entries, out=entries)
         np.exp(entries, out=entries)
@@ -125,10 +133,6 @@ class LogLoss:
         entries -= other
         Logistic.apply(Z)
         Z -= X
-        if entry_weights is not None:
-            entries *= entry_weights
-            Z *= entry_weights
-        return entries.sum(axis=1)
 
 
 class CrossEntropy:

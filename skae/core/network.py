@@ -267,8 +267,8 @@ class NetworkObjective(NetworkModel):
         for layer, activation in enumerate(self.activations, 1):
             codes = workspace[("codes", layer), rows]
             self._multiply(parameters, layer - 1, H[-1], out=codes)
-            codes += parameters.intercepts[layer - 1][:, np.newaxis]
-            activation.apply(codes)
+            intercept = parameters.intercepts[layer - 1]
+            activation.apply_to_sum(codes, intercept[:, np.newaxis])
             dropout = self.dropout[layer]
             if dropout is not None and draw is not None:
                 factors = workspace[("factors", layer), rows]

@@ -4,10 +4,12 @@ Weight decay and the L1 norm are functions of the weights alone. Penalties on th
 are terms of the loss: see ``skae.core.terms`` for what a term is handed.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skae._one_pass import in_one_pass
 from skae.core.arrays import number, vecdot
 from skae.core.terms import BaseTerm, Forward, MeanTerm
 
@@ -27,11 +29,15 @@ def add_decay(
         return 0.0
     if anchor is not None:
         weight = weight - anchor
-    gradient += alpha * weight
+    in_one_pass(_add_multiple, gradient, weight, alpha)
     if abs(weight.strides[0]) < abs(weight.strides[1]):
         weight = weight.T  # along memory
     total: float = number(vecdot(weight, weight).sum(dtype=np.float64))
     return 0.5 * alpha * total
+
+
+def _add_multiple(total: Any, array: Any, factor: float) -> None:
+    total += factor * array
 
 
 def absolute_sum(weight: np.ndarray) -> float:
@@ -65,10 +71,11 @@ class KullbackLeibler(MeanTerm):
         self.rho, self.beta = rho, beta
         self.low, self.high = bounds
 
-    def _rho_hat(self, mean: np.ndarray) -> np.ndarray:
-        rho_hat = (mean - self.low) / (self.high - self.low)
-        # In half the time of np.clip where there are few units.
-        return np.minimum(np.maximum(rho_hat, self.margin), 1 - self.margin)
+    def _of_units(self, function: Callable[..., None], mean: np.ndarray) -> np.ndarray:
+        out = np.empty_like(mean)
+        bounds = self.low, self.high - self.low, self.margin, 1 - self.margin
+        in_one_pass(function, out, mean, self.rho, 1 - self.rho, *bounds)
+        return out
 
     @property
     def target(self) -> float:
@@ -77,15 +84,35 @@ class KullbackLeibler(MeanTerm):
 
     def value(self, mean: np.ndarray) -> float:
         """Penalty at the mean code ``mean``, float64 of shape (n_components,)."""
-        rho, rho_hat = self.rho, self._rho_hat(mean)
-        kl = rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
-        return self.beta * number(kl.sum())
+        return self.beta * number(self._of_units(_divergence, mean).sum())
 
     def slope(self, mean: np.ndarray) -> np.ndarray:
         """Derivative of ``value`` by the mean code, shape (n_components,)."""
-        rho, rho_hat = self.rho, self._rho_hat(mean)
-        kl_slope = (1 - rho) / (1 - rho_hat) - rho / rho_hat
-        return self.beta * kl_slope / (self.high - self.low)
+        slope = self._of_units(_divergence_slope, mean)
+        return self.beta * slope / (self.high - self.low)
+
+
+def _rho_hat(mean: Any, low: float, width: float, least: float, most: float) -> Any:
+    rho_hat = (mean - low) / width
+    # In half the time of np.clip where there are few units.
+    return np.minimum(np.maximum(rho_hat, least), most)
+
+
+def _divergence(
+    out: Any, mean: Any, rho: float, rest: float, *of_rho_hat: float
+) -> None:
+    """Write KL(ρ ‖ ρ̂) of each unit's ``mean`` into ``out``; ``rest`` is 1 − ρ."""
+    rho_hat = _rho_hat(mean, *of_rho_hat)
+    of_active = rho * np.log(rho / rho_hat)
+    np.add(of_active, rest * np.log(rest / (1 - rho_hat)), out=out)
+
+
+def _divergence_slope(
+    out: Any, mean: Any, rho: float, rest: float, *of_rho_hat: float
+) -> None:
+    """Write its derivative by ρ̂ into ``out``."""
+    rho_hat = _rho_hat(mean, *of_rho_hat)
+    np.subtract(rest / (1 - rho_hat), rho / rho_hat, out=out)
 
 
 class L1(BaseTerm):

@@ -61,8 +61,25 @@ class Activation(Output, Protocol):
     def derivative(self, H: Array, out: Array) -> None:
         """Write f′(Z) into ``out``, given H = f(Z)."""
 
+    def apply_to_sum(self, Z: Array, b: Array, /) -> None:
+        """Replace Z by f(Z + b)."""
+
     def pull_back(self, H: Array, delta: Array, scratch: Array, /) -> None:
         """Multiply ``delta`` by f′(Z) in place; all of the shape of H = f(Z)."""
+
+    def compare(
+        self,
+        Z: Array,
+        X: Array,
+        residual: Array,
+        entry_weights: Array | None,
+        scratch: Array,
+        /,
+    ) -> None:
+        """Write f(Z) − X into ``residual`` and w (f(Z) − X) ∘ f′(Z) into Z.
+
+        All are of Z's shape, w, the ``entry_weights``, being 1 where they are None.
+        """
 
 
 class TargetLoss(Protocol):

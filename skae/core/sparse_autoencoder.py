@@ -102,8 +102,7 @@ class SparseRowsObjective(AutoencoderObjective):
         hidden = parameters.hidden
         if parameters.centers is not None:
             hidden = hidden - parameters.encoder @ parameters.centers[0]
-        codes += hidden[:, np.newaxis]
-        self.activation.apply(codes)
+        self.activation.apply_to_sum(codes, hidden[:, np.newaxis])
         H[-1] = 1
 
     def inputs(

@@ -50,7 +50,7 @@ class CodeMoments:
         deviations = codes.astype(np.float64)
         total = total_weight(len(codes), weights)
         if weights is None:
-            weights = np.ones(len(codes), like=codes)
+            weights = np.zeros(len(codes), like=codes) + 1
         shares = weights.astype(np.float64) / total
         mean = shares @ deviations
         deviations -= mean

@@ -26,8 +26,6 @@ Computed = TypeVar("Computed")
 # has woken up (64-25: 0.55 ms alone, 0.61 ms in two threads at 1797 rows;
 # 3.2 ms against 2.4 ms at 10,000).
 MULTIPLICATIONS_WORTH_THREADS = 5e7
-# Bytes in which codes may be kept by default: at least, and at most.
-_CODE_MEMORY = 2**24, 2**30
 
 
 class ThreadEngine:
@@ -53,7 +51,7 @@ class ThreadEngine:
     code_memory : int, optional
         Bytes in which codes may be kept between the two passes of a penalty on
         the mean code. The blocks that do not fit are encoded twice: same bits,
-        a sixth matrix product. By default a fifth of X, within 16 MB and 1 GB.
+        a sixth matrix product. By default a fifth of X, within ``X.code_memory``.
 
     Attributes
     ----------
@@ -88,7 +86,7 @@ class ThreadEngine:
         self._codes: list[np.ndarray | None] = [None] * len(self._blocks)
         if objective.gathers:
             if code_memory is None:
-                code_memory = int(np.clip(self._blocks.nbytes // 5, *_CODE_MEMORY))
+                code_memory = int(np.clip(self._blocks.nbytes // 5, *X.code_memory))
             self._make_room(code_memory)
 
     @classmethod

@@ -48,6 +48,8 @@ class Rows(ABC):
         Lies where arrays beside the rows are to lie: on the host, or on a device.
     in_threads : bool
         Whether several threads on this machine are of use.
+    code_memory : tuple of int
+        Bytes in which codes of the rows may be kept: at least, and at most.
     """
 
     shape: tuple[int, int]
@@ -56,6 +58,7 @@ class Rows(ABC):
     local = True
     like: Any = HOST
     in_threads = True
+    code_memory = 2**24, 2**30
 
     def __len__(self) -> int:
         return self.shape[0]

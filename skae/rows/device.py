@@ -9,6 +9,7 @@ scale, the coordinates of the solver and the start are computed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import maxsize
 from typing import Any, TypeVar
 
 import numpy as np
@@ -42,6 +43,7 @@ class DeviceRows(DenseRows):
     """
 
     in_threads = False
+    code_memory = 2**30, maxsize  # whose share of a large X has room beside it, too
 
     def __init__(self, X: Any) -> None:
         super().__init__(X)

@@ -27,6 +27,7 @@ _AROUND, _FOLIO = 2**16, 2**21
 _GATHERED = 2**26
 # Numbers that are read at a time where all are read once.
 _NUMBERS_AT_A_TIME = 2**18
+_NUMBERS_ON_A_DEVICE = 2**23  # which has several kernels to start for each few rows
 
 
 def is_large_map(X: Any) -> bool:
@@ -124,7 +125,9 @@ class Release:
 def blocks_of(X: np.ndarray) -> Iterator[slice]:
     """Yield slices of X's rows, a few at a time, to be read once."""
     release = Release(X)
-    step = max(1, _NUMBERS_AT_A_TIME // X.shape[1])
+    here = isinstance(X, np.ndarray)
+    numbers = _NUMBERS_AT_A_TIME if here else _NUMBERS_ON_A_DEVICE
+    step = max(1, numbers // X.shape[1])
     for start in range(0, X.shape[0], step):
         rows = slice(start, start + step)
         yield rows

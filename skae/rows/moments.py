@@ -212,7 +212,7 @@ def total_weight(n_rows: int, weights: np.ndarray | None) -> float:
 def dense_moments(X: np.ndarray, weights: np.ndarray | None) -> Moments:
     """Weighted moments of X, a few rows at a time, in float64."""
     if weights is None:
-        weights = np.broadcast_to(np.ones(1, like=X), X.shape[:1])
+        weights = np.broadcast_to(np.asarray([1.0], like=X), X.shape[:1])
     total = number(weights.sum(dtype=np.float64))
     sums = sum(weights[b].astype(np.float64) @ X[b] for b in blocks_of(X))
     mean = to_host(sums) / float(total)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from skae.solvers.arrays import Vector, copied, read_only
+from skae._one_pass import in_one_pass
+from skae.solvers.arrays import Vector, copied, on_device, read_only
 from skae.solvers.result import Callback, Iteration, NotFiniteError, Result
 from skae.solvers.stopping import still_to_be_had
 
@@ -110,7 +111,15 @@ class Adam:
         """
         self._penalised = l1 is not None
         c = np.broadcast_to(0.0 if l1 is None else l1, self._scale.shape)
-        self._chunks = _chunks(self._scale, c)
+        length = len(c) if on_device(self.m) else _CHUNK
+        self._chunks = [
+            (part, *map(self._beside, of_part))
+            for part, *of_part in _chunks(self._scale, c, length)
+        ]
+        self._longest = max(part.stop - part.start for part, _, _ in self._chunks)
+
+    def _beside(self, value: Any) -> Any:
+        return np.asarray(value, like=self.m) if np.ndim(value) else value
 
     def step(self, x: Vector, gradient: Vector) -> None:
         """Update x in place.
@@ -126,29 +135,22 @@ class Adam:
         bias_2 = (1 - self.beta_2**self.t) ** 0.5
         rate = self.learning_rate * bias_2 / bias_1
         epsilon = self.epsilon * bias_2
-        shape = 1 + self._penalised, min(_CHUNK, len(x))
+        shape = 1 + self._penalised, self._longest
         buffers = np.empty(shape, self.m.dtype, like=self.m)
         for chunk, scale, c in self._chunks:
             g, m, v = gradient[chunk], self.m[chunk], self.v[chunk]
             s = buffers[0, : len(g)]
-            np.multiply(g, (1 - self.beta_1) * scale / self.unit, out=s)
-            m *= self.beta_1
-            m += s
-            np.multiply(g, (1 - self.beta_2) ** 0.5 * scale / self.unit, out=s)
-            s *= s
-            v *= self.beta_2
-            v += s
-            np.sqrt(v, out=s)
-            s += epsilon
-            if c is not None:
-                threshold = buffers[1, : len(g)]
-                pull = self.learning_rate * bias_2 * scale * (scale / self.unit) * c
-                np.divide(pull, s, out=threshold)
-            np.divide(m, s, out=s)
-            s *= rate * scale
-            x[chunk] -= s
-            if c is not None:
-                _shrink(x[chunk], threshold, s)
+            of_m = (1 - self.beta_1) * scale / self.unit
+            of_v = (1 - self.beta_2) ** 0.5 * scale / self.unit
+            state = x[chunk], m, v, g, of_m, of_v, self.beta_1, self.beta_2
+            if c is None:
+                in_one_pass(_move, *state, epsilon, rate * scale, scratch=(s,))
+                continue
+            pull = self.learning_rate * bias_2 * scale * (scale / self.unit) * c
+            both = s, buffers[1, : len(g)]
+            in_one_pass(
+                _move_and_shrink, *state, epsilon, rate * scale, pull, scratch=both
+            )
         if self.t % _TIDY == 0:
             self._tidy(x)
 
@@ -162,34 +164,97 @@ class Adam:
                 values[chunk] *= np.abs(values[chunk]) >= bound
 
 
-def _shrink(x: Vector, threshold: Vector, buffer: Vector) -> None:
-    """Soft-thresholding in place: x less what of it lies within the threshold."""
-    np.minimum(x, threshold, out=buffer)
+def _update(
+    m: Vector,
+    v: Vector,
+    g: Vector,
+    of_m: float | Vector,
+    of_v: float | Vector,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    s: Vector,
+) -> None:
+    """Update both means; s becomes √v + ε."""
+    np.multiply(g, of_m, out=s)
+    m *= beta_1
+    m += s
+    np.multiply(g, of_v, out=s)
+    s *= s
+    v *= beta_2
+    v += s
+    np.sqrt(v, out=s)
+    s += epsilon
+
+
+def _move(
+    x: Vector,
+    m: Vector,
+    v: Vector,
+    g: Vector,
+    of_m: float | Vector,
+    of_v: float | Vector,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    rate: float | Vector,
+    s: Vector,
+) -> None:
+    """A step of x, in place."""
+    _update(m, v, g, of_m, of_v, beta_1, beta_2, epsilon, s)
+    np.divide(m, s, out=s)
+    s *= rate
+    x -= s
+
+
+def _move_and_shrink(
+    x: Vector,
+    m: Vector,
+    v: Vector,
+    g: Vector,
+    of_m: float | Vector,
+    of_v: float | Vector,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    rate: float | Vector,
+    pull: float | Vector,
+    s: Vector,
+    threshold: Vector,
+) -> None:
+    """A step of x, in place, and the proximal one after it."""
+    _update(m, v, g, of_m, of_v, beta_1, beta_2, epsilon, s)
+    np.divide(pull, s, out=threshold)
+    np.divide(m, s, out=s)
+    s *= rate
+    x -= s
+    # Soft-thresholding: x less what of it lies within the threshold.
+    np.minimum(x, threshold, out=s)
     np.negative(threshold, out=threshold)
-    np.maximum(buffer, threshold, out=buffer)
-    x -= buffer
+    np.maximum(s, threshold, out=s)
+    x -= s
 
 
-def _chunks(scale: Vector, c: Vector) -> list[_Chunk]:
-    """(slice, scale, c) of chunks over each of which both are one number.
+def _chunks(scale: Vector, c: Vector, length: int) -> list[_Chunk]:
+    """(slice, scale, c) of chunks of at most this length, both one number in each.
 
     None stands for a c of zero. Where they change so often that chunks would be short,
     both are arrays.
     """
     size = len(scale)
     changes = np.flatnonzero((np.diff(scale) != 0) | (np.diff(c) != 0))
-    if len(changes) > max(_FEW_CHANGES, size // _CHUNK):
-        parts = [slice(start, start + _CHUNK) for start in range(0, size, _CHUNK)]
+    if len(changes) > max(_FEW_CHANGES, size // length):
+        parts = [slice(start, start + length) for start in range(0, size, length)]
         return [(part, scale[part], c[part] if c.any() else None) for part in parts]
     edges = [0, *(changes + 1), len(scale)]
     return [
         (
-            slice(start, min(start + _CHUNK, last)),
+            slice(start, min(start + length, last)),
             float(scale[first]),
             float(c[first]) or None,
         )
         for first, last in pairwise(edges)
-        for start in range(first, last, _CHUNK)
+        for start in range(first, last, length)
     ]
 
 

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from skae._one_pass import in_one_pass
 from skae.core.arrays import HOST, beside
 from skae.core.protocols import Objective
 
@@ -40,6 +41,10 @@ class Factor(Protocol):
 
     def beside(self, like: Any) -> Factor:
         """The same for weights that lie where ``like`` does."""
+
+
+def _take_product(W: np.ndarray, b: np.ndarray, mean: np.ndarray) -> None:
+    W -= b * mean
 
 
 class Coordinates:
@@ -193,7 +198,7 @@ class Coordinates:
         """∂(J/unit)/∂θ′ for ∂J/∂θ, in place."""
         for W, b, mean in self._centred(gradient):
             # b = b′ − W m, so W′ moves b too.
-            W -= b[:, np.newaxis] * mean
+            in_one_pass(_take_product, W, b[:, np.newaxis], mean)
         for W, K in reversed(self._multiplied(gradient)):
             W[:] = K.transposed(W)
         gradient *= self._pull

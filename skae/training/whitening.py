@@ -38,7 +38,7 @@ from skae.rows.dense import DenseRows
 from skae.rows.deviations import DenseDeviations, Deviations
 from skae.rows.moments import Moments
 from skae.rows.source import source
-from skae.training.coordinates import Coordinates
+from skae.training.coordinates import Coordinates, Factor
 from skae.training.problem import WeightsProblem
 
 # From so many columns on, only so many directions are looked for, so often.
@@ -81,11 +81,15 @@ class Root:
 
     transposed = times  # K is symmetric
 
-    def beside(self, like: Any) -> Root:
+    def beside(self, like: Any) -> Factor:
         """The same for weights that lie where ``like`` does."""
         if isinstance(like, np.ndarray):
             return self
-        return Root(beside(self.Q, like), beside(self.omega, like), self.kappa)
+        if len(self.Q) > _WIDE:
+            return Root(beside(self.Q, like), beside(self.omega, like), self.kappa)
+        identity = np.eye(len(self.Q), dtype=self.Q.dtype)
+        there = (beside(f(identity), like) for f in (self.times, self.inverse))
+        return RootMatrix(*there)
 
     def inverse(self, W: np.ndarray) -> np.ndarray:
         """W K⁻¹."""
@@ -97,6 +101,35 @@ class Root:
         product = inside @ self.Q.T
         product += W
         product *= W.dtype.type(kappa)
+        return product
+
+
+@dataclass(frozen=True)
+class RootMatrix:
+    """K as a matrix, for a device: a single product, where starting each takes longest.
+
+    Parameters
+    ----------
+    K, inverse_of_K : array of shape (d, d)
+    """
+
+    K: Any
+    inverse_of_K: Any
+
+    def times(self, W: np.ndarray) -> np.ndarray:
+        """W K."""
+        product: np.ndarray = W @ self.K
+        return product
+
+    transposed = times  # K is symmetric
+
+    def beside(self, like: Any) -> Factor:
+        """Itself: it lies there."""
+        return self
+
+    def inverse(self, W: np.ndarray) -> np.ndarray:
+        """W K⁻¹."""
+        product: np.ndarray = W @ self.inverse_of_K
         return product
 
 

@@ -349,7 +349,7 @@ def test_sparse_rows_of_weight_zero_are_as_if_taken_from_the_data(case, monkeypa
     monkeypatch.setattr("skae.rows.lengths._CODES", K)
     monkeypatch.setattr("skae.rows.lengths._ENTRIES_PER_COLUMN", 2)
     monkeypatch.setattr("skae.rows.lengths._BLOCK_NUMBERS", 2)
-    monkeypatch.setattr("skae.engines.threads._CODE_MEMORY", (0, 2**30))
+    monkeypatch.setattr("skae.rows.data.LocalRows.code_memory", (0, 2**30))
     work = sparse_multiplications(without, objective) + 1
     if objective.by_column:
         monkeypatch.setattr("skae.engines.threads.MULTIPLICATIONS_WORTH_THREADS", work)
