@@ -355,8 +355,7 @@ def fit_torch(torch, gpu, X, k, solver, steps, compiled):
     """Seconds and the last loss of the same fit by PyTorch's own solver."""
     model = TorchAutoencoder(torch, X, k, gpu.torch_device)
     objective = torch.compile(model.loss) if compiled else model.loss
-    for rows in (None, model.X[:200], model.X[:201]):  # warms up
-        objective(rows).backward()
+    objective(*([] if solver == "lbfgs" else [model.X[:200]])).backward()  # warms up
     for parameter in model.parameters:
         parameter.grad = None
     gpu.synchronize()
