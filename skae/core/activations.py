@@ -67,36 +67,6 @@ class BaseActivation:
         cls.derivative(H, out=slope)
         delta *= slope
 
-    @classmethod
-    def compare(
-        cls,
-        Z: np.ndarray,
-        X: np.ndarray,
-        residual: np.ndarray,
-        entry_weights: np.ndarray | None,
-        scratch: np.ndarray,
-    ) -> None:
-        """Write f(Z) − X into ``residual``, and w (f(Z) − X) f'(Z) into Z."""
-        in_one_pass(cls._compare, Z, X, residual, entry_weights, scratch=(scratch,))
-
-    @classmethod
-    def _compare(
-        cls,
-        Z: np.ndarray,
-        X: np.ndarray,
-        residual: np.ndarray,
-        entry_weights: np.ndarray | None,
-        slope: np.ndarray,
-    ) -> None:
-        cls.apply(Z)
-        np.subtract(Z, X, out=residual)
-        cls.derivative(Z, out=slope)
-        if entry_weights is None:
-            np.multiply(residual, slope, out=Z)
-        else:
-            np.multiply(residual, entry_weights, out=Z)
-            Z *= slope
-
 
 class Identity(BaseActivation):
     """f(z) = z."""

@@ -9,7 +9,8 @@ entry in ``LOSSES``, or in ``TARGET_LOSSES`` alone if it cannot compare a row
 with its reconstruction, and then it needs no ``entry_weights``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,11 +72,36 @@ class SquaredError:
             np.copyto(Z, weighted)
             return losses
         residual, other = scratch
-        output.compare(Z, X, residual, entry_weights, other)
+        compare = _comparison(output)  # type: ignore[arg-type]  # classes have hashes
+        in_one_pass(compare, Z, X, residual, entry_weights, scratch=(other,))
         if entry_weights is None:
             return 0.5 * vecdot(residual, residual)
         weighted = np.multiply(residual, entry_weights, out=other)
         return 0.5 * vecdot(residual, weighted)
+
+
+@cache
+def _comparison(output: "protocols.Activation") -> Callable[..., None]:
+    """What compares outputs f(Z) with rows, one and the same function for each f."""
+
+    def compare(
+        Z: np.ndarray,
+        X: np.ndarray,
+        residual: np.ndarray,
+        entry_weights: np.ndarray | None,
+        slope: np.ndarray,
+    ) -> None:
+        """Write f(Z) − X into ``residual``, and w (f(Z) − X) f′(Z) into Z."""
+        output.apply(Z)
+        np.subtract(Z, X, out=residual)
+        output.derivative(Z, out=slope)
+        if entry_weights is None:
+            np.multiply(residual, slope, out=Z)
+        else:
+            np.multiply(residual, entry_weights, out=Z)
+            Z *= slope
+
+    return compare
 
 
 class LogLoss:

@@ -67,20 +67,6 @@ class Activation(Output, Protocol):
     def pull_back(self, H: Array, delta: Array, scratch: Array, /) -> None:
         """Multiply ``delta`` by f′(Z) in place; all of the shape of H = f(Z)."""
 
-    def compare(
-        self,
-        Z: Array,
-        X: Array,
-        residual: Array,
-        entry_weights: Array | None,
-        scratch: Array,
-        /,
-    ) -> None:
-        """Write f(Z) − X into ``residual`` and w (f(Z) − X) ∘ f′(Z) into Z.
-
-        All are of Z's shape, w, the ``entry_weights``, being 1 where they are None.
-        """
-
 
 class TargetLoss(Protocol):
     """ℓ(t, g(z)) of outputs and targets."""
