@@ -111,6 +111,7 @@ class Adam:
         """
         self._penalised = l1 is not None
         c = np.broadcast_to(0.0 if l1 is None else l1, self._scale.shape)
+        # A device gains nothing from short chunks, and each takes a while to start.
         length = len(c) if on_device(self.m) else _CHUNK
         self._chunks = [
             (part, *map(self._beside, of_part))
@@ -119,6 +120,7 @@ class Adam:
         self._longest = max(part.stop - part.start for part, _, _ in self._chunks)
 
     def _beside(self, value: Any) -> Any:
+        """An array where x lies; numbers and None as they are."""
         return np.asarray(value, like=self.m) if np.ndim(value) else value
 
     def step(self, x: Vector, gradient: Vector) -> None:
@@ -139,18 +141,15 @@ class Adam:
         buffers = np.empty(shape, self.m.dtype, like=self.m)
         for chunk, scale, c in self._chunks:
             g, m, v = gradient[chunk], self.m[chunk], self.v[chunk]
-            s = buffers[0, : len(g)]
             of_m = (1 - self.beta_1) * scale / self.unit
             of_v = (1 - self.beta_2) ** 0.5 * scale / self.unit
-            state = x[chunk], m, v, g, of_m, of_v, self.beta_1, self.beta_2
-            if c is None:
-                in_one_pass(_move, *state, epsilon, rate * scale, scratch=(s,))
-                continue
-            pull = self.learning_rate * bias_2 * scale * (scale / self.unit) * c
-            both = s, buffers[1, : len(g)]
-            in_one_pass(
-                _move_and_shrink, *state, epsilon, rate * scale, pull, scratch=both
-            )
+            pull = None
+            if c is not None:
+                pull = self.learning_rate * bias_2 * scale * (scale / self.unit) * c
+            of_means = of_m, of_v, self.beta_1, self.beta_2
+            of_step = epsilon, rate * scale, pull
+            scratch = buffers[0, : len(g)], buffers[-1, : len(g)]
+            in_one_pass(_move, x[chunk], m, v, g, *of_means, *of_step, scratch=scratch)
         if self.t % _TIDY == 0:
             self._tidy(x)
 
@@ -164,29 +163,6 @@ class Adam:
                 values[chunk] *= np.abs(values[chunk]) >= bound
 
 
-def _update(
-    m: Vector,
-    v: Vector,
-    g: Vector,
-    of_m: float | Vector,
-    of_v: float | Vector,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    s: Vector,
-) -> None:
-    """Update both means; s becomes √v + ε."""
-    np.multiply(g, of_m, out=s)
-    m *= beta_1
-    m += s
-    np.multiply(g, of_v, out=s)
-    s *= s
-    v *= beta_2
-    v += s
-    np.sqrt(v, out=s)
-    s += epsilon
-
-
 def _move(
     x: Vector,
     m: Vector,
@@ -198,41 +174,48 @@ def _move(
     beta_2: float,
     epsilon: float,
     rate: float | Vector,
-    s: Vector,
-) -> None:
-    """A step of x, in place."""
-    _update(m, v, g, of_m, of_v, beta_1, beta_2, epsilon, s)
-    np.divide(m, s, out=s)
-    s *= rate
-    x -= s
-
-
-def _move_and_shrink(
-    x: Vector,
-    m: Vector,
-    v: Vector,
-    g: Vector,
-    of_m: float | Vector,
-    of_v: float | Vector,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    rate: float | Vector,
-    pull: float | Vector,
+    pull: float | Vector | None,
     s: Vector,
     threshold: Vector,
 ) -> None:
-    """A step of x, in place, and the proximal one after it."""
-    _update(m, v, g, of_m, of_v, beta_1, beta_2, epsilon, s)
-    np.divide(pull, s, out=threshold)
+    """A step of x and both means, in place; see ``Adam`` for the formulas.
+
+    All that an entry meets is one function, so that it is one pass on a device.
+
+    Parameters
+    ----------
+    x, m, v, g : ndarray of shape (entries,)
+        The point, both means and the gradient.
+    of_m, of_v : float or ndarray of shape (entries,)
+        What g is multiplied by in m, and in v before it is squared.
+    beta_1, beta_2, epsilon : float
+        β₁, β₂, and ε for √v, whose bias is not corrected.
+    rate, pull : float or ndarray of shape (entries,)
+        What m/(√v + ε) is multiplied by in the step, and 1/(√v + ε) in the threshold
+        of the penalty; a ``pull`` of None is no penalty.
+    s, threshold : ndarray of shape (entries,)
+        Overwritten; ``threshold`` only if there is a penalty.
+    """
+    np.multiply(g, of_m, out=s)
+    m *= beta_1
+    m += s
+    np.multiply(g, of_v, out=s)
+    s *= s
+    v *= beta_2
+    v += s
+    np.sqrt(v, out=s)
+    s += epsilon
+    if pull is not None:
+        np.divide(pull, s, out=threshold)
     np.divide(m, s, out=s)
     s *= rate
     x -= s
-    # Soft-thresholding: x less what of it lies within the threshold.
-    np.minimum(x, threshold, out=s)
-    np.negative(threshold, out=threshold)
-    np.maximum(s, threshold, out=s)
-    x -= s
+    if pull is not None:
+        # Soft-thresholding: x less what of it lies within the threshold.
+        np.minimum(x, threshold, out=s)
+        np.negative(threshold, out=threshold)
+        np.maximum(s, threshold, out=s)
+        x -= s
 
 
 def _chunks(scale: Vector, c: Vector, length: int) -> list[_Chunk]:
