@@ -4,9 +4,9 @@ The core is NumPy code. NumPy hands its ufuncs on to the arrays that it is given
 (``__array_ufunc__``), ``out`` included, and most of its functions, too
 (``__array_function__``); with ``like=`` it creates arrays where another lies. So the
 same lines compute on the host and on a GPU with CuPy's arrays. What is left is here:
-``vecdot``, which not every version of CuPy has, rows picked by an index, and numbers
-that stay on the device until ``on_host`` fetches all of an evaluation at once. An
-array of NumPy's is never converted, copied or wrapped by any of it.
+``vecdot``, which not every version of CuPy has, ``ones``, rows picked by an index, and
+numbers that stay on the device until ``on_host`` fetches all of an evaluation at once.
+An array of NumPy's is never converted, copied or wrapped by any of it.
 
 On a device are the arrays of the packages in ``PACKAGES``, and of classes that were
 given to ``register``. They have NumPy's methods, ``get()``, which copies to the host,
@@ -71,12 +71,20 @@ def in_containers(convert: Callable[[Any], Any], value: Any) -> Any:
     return convert(value)
 
 
+def ones(shape: int | tuple[int, ...], dtype: Any, like: Any) -> Any:
+    """Ones where ``like`` lies."""
+    # Not np.ones: NumPy hands that on with an argument that CuPy's does not take.
+    array = np.empty(shape, dtype, like=like)
+    array.fill(1)
+    return array
+
+
 def vecdot(a: Any, b: Any) -> Any:
     """Scalar products along the last axis."""
     if isinstance(a, np.ndarray):
         return np.vecdot(a, b)
     if a is b:
-        # In one pass, and a third of the time.
+        # CuPy has a norm in one pass; a product is another array to write and read.
         norms: Any = np.linalg.norm(a, axis=-1)
         return norms * norms
     return (a * b).sum(axis=-1)

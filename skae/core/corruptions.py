@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skae.core.arrays import beside, on_device, take_rows
+from skae.core.arrays import beside, on_device, ones, take_rows
 from skae.core.device_noise import integers_beside
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _integers(
 def _is_below(u: np.ndarray, threshold: int) -> np.ndarray:
     """u < threshold, for a threshold of up to 2¹⁶."""
     # uint16 does not hold 2¹⁶: there NumPy 2.0.0 crashes on arrays with gaps.
-    return u < threshold if threshold < _LEVELS else ~np.zeros(u.shape, bool, like=u)
+    return u < threshold if threshold < _LEVELS else ones(u.shape, bool, u)
 
 
 class BaseCorruption:

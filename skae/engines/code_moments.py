@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from skae.core.arrays import to_host
+from skae.core.arrays import ones, to_host
 from skae.core.layers import Layers
 from skae.engines.row_map import RowEngine
 from skae.engines.threads import MULTIPLICATIONS_WORTH_THREADS
@@ -50,7 +50,7 @@ class CodeMoments:
         deviations = codes.astype(np.float64)
         total = total_weight(len(codes), weights)
         if weights is None:
-            weights = np.zeros(len(codes), like=codes) + 1
+            weights = ones(len(codes), np.float64, codes)
         shares = weights.astype(np.float64) / total
         mean = shares @ deviations
         deviations -= mean

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from skae.core.arrays import beside, number, to_host, vecdot
+from skae.core.arrays import beside, number, ones, to_host, vecdot
 from skae.rows.memory_map import blocks_of
 
 _ENTRIES_AT_A_TIME = 2**18
@@ -212,7 +212,7 @@ def total_weight(n_rows: int, weights: np.ndarray | None) -> float:
 def dense_moments(X: np.ndarray, weights: np.ndarray | None) -> Moments:
     """Weighted moments of X, a few rows at a time, in float64."""
     if weights is None:
-        weights = np.broadcast_to(np.asarray([1.0], like=X), X.shape[:1])
+        weights = np.broadcast_to(ones(1, np.float64, X), X.shape[:1])
     total = number(weights.sum(dtype=np.float64))
     sums = sum(weights[b].astype(np.float64) @ X[b] for b in blocks_of(X))
     mean = to_host(sums) / float(total)
