@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from device_array import on_test_device
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
@@ -108,6 +109,25 @@ def test_inputs_are_of_one_variance_down_to_the_damping():
     np.testing.assert_allclose(K.inverse(matrix), np.eye(D), atol=1e-9)
     W = RNG.normal(size=(3, D))
     np.testing.assert_allclose(K.transposed(W), W @ matrix.T, atol=1e-12)
+
+
+@pytest.mark.parametrize("wide", [D - 1, D], ids=["directions", "matrix"])
+def test_beside_weights_on_a_device_it_is_the_same_matrix(wide, monkeypatch):
+    deviations = DenseDeviations(X, None, dense_moments(X, None))
+    K = root_of(deviations, 0.3, 3, 2.0, np.float64)
+    monkeypatch.setattr(whitening, "_WIDE", wide)
+    W = RNG.normal(size=(3, D))
+    there = on_test_device(W)
+    of_device = K.beside(there)
+    matrix = K.times(np.eye(D))
+    for name, M in (("times", matrix), ("transposed", matrix.T)):
+        result = getattr(of_device, name)(there).get()
+        np.testing.assert_allclose(result, W @ M, rtol=1e-12)
+    inverse = of_device.inverse(there).get()
+    np.testing.assert_allclose(inverse @ matrix, W, rtol=1e-10, atol=1e-12)
+    # It lies there already.
+    again = of_device.beside(there).times(there).get()
+    np.testing.assert_array_equal(again, of_device.times(there).get())
 
 
 def test_mean_variance_stays_and_uncorrelated_columns_are_left_alone():

@@ -55,6 +55,7 @@ def _keys(seed: int, draw: int) -> tuple[np.uint64, np.uint64]:
 
 
 def _mix_twice(z: Any, first: np.uint64, second: np.uint64) -> None:
+    """Make random words of the counters ``z``, in place, with two keys."""
     z *= _GAMMA
     z += first
     _mix(z)

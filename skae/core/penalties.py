@@ -37,6 +37,7 @@ def add_decay(
 
 
 def _add_multiple(total: Any, array: Any, factor: float) -> None:
+    """Add ``factor`` times an array to ``total``, in place."""
     total += factor * array
 
 
@@ -72,7 +73,9 @@ class KullbackLeibler(MeanTerm):
         self.low, self.high = bounds
 
     def _of_units(self, function: Callable[..., None], mean: np.ndarray) -> np.ndarray:
+        """What ``function``, one of the two below, writes for each unit."""
         out = np.empty_like(mean)
+        # 1 − ρ and the like are computed here: see ``in_one_pass``.
         bounds = self.low, self.high - self.low, self.margin, 1 - self.margin
         in_one_pass(function, out, mean, self.rho, 1 - self.rho, *bounds)
         return out
@@ -93,6 +96,7 @@ class KullbackLeibler(MeanTerm):
 
 
 def _rho_hat(mean: Any, low: float, width: float, least: float, most: float) -> Any:
+    """ρ̂, the place of ``mean`` between the codes' bounds, kept within [least, most]."""
     rho_hat = (mean - low) / width
     # In half the time of np.clip where there are few units.
     return np.minimum(np.maximum(rho_hat, least), most)
@@ -110,7 +114,7 @@ def _divergence(
 def _divergence_slope(
     out: Any, mean: Any, rho: float, rest: float, *of_rho_hat: float
 ) -> None:
-    """Write its derivative by ρ̂ into ``out``."""
+    """Write the derivative of KL(ρ ‖ ρ̂) by ρ̂ into ``out``, as ``_divergence``."""
     rho_hat = _rho_hat(mean, *of_rho_hat)
     np.subtract(rest / (1 - rho_hat), rho / rho_hat, out=out)
 

@@ -29,7 +29,7 @@ from skae.rows.protocols import Compute
 Result = TypeVar("Result")
 
 # A block's rows x (n_features + n_components): of float32 half a gigabyte, with all
-# temporaries some three times as much.
+# temporaries up to twice as much.
 _BLOCK_NUMBERS = 2**27
 
 
@@ -43,7 +43,8 @@ class DeviceRows(DenseRows):
     """
 
     in_threads = False
-    code_memory = 2**30, maxsize  # whose share of a large X has room beside it, too
+    # A fifth of X however large it is: X can still take four fifths of the memory.
+    code_memory = 2**30, maxsize
 
     def __init__(self, X: Any) -> None:
         super().__init__(X)

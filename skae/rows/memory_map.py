@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.arrays import on_device
+
 # Smaller maps are left mapped: they are no more than an array of their size would be,
 # and every pass over them is spared its page faults.
 LARGE = 2**28
@@ -25,9 +27,10 @@ LARGE = 2**28
 _AROUND, _FOLIO = 2**16, 2**21
 # Of rows read here and there, this much is mapped before all is given back.
 _GATHERED = 2**26
-# Numbers that are read at a time where all are read once.
+# Numbers that are read at a time where all are read once: they stay in cache. A device
+# has several kernels to start each time, which takes longer than so few numbers do.
 _NUMBERS_AT_A_TIME = 2**18
-_NUMBERS_ON_A_DEVICE = 2**23  # which has several kernels to start for each few rows
+_NUMBERS_ON_A_DEVICE = 2**23
 
 
 def is_large_map(X: Any) -> bool:
@@ -125,8 +128,7 @@ class Release:
 def blocks_of(X: np.ndarray) -> Iterator[slice]:
     """Yield slices of X's rows, a few at a time, to be read once."""
     release = Release(X)
-    here = isinstance(X, np.ndarray)
-    numbers = _NUMBERS_AT_A_TIME if here else _NUMBERS_ON_A_DEVICE
+    numbers = _NUMBERS_ON_A_DEVICE if on_device(X) else _NUMBERS_AT_A_TIME
     step = max(1, numbers // X.shape[1])
     for start in range(0, X.shape[0], step):
         rows = slice(start, start + step)

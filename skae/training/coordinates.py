@@ -10,7 +10,7 @@ thousands or in millionths train alike.
 
 An objective knows the constants of its own map: see ``units`` of
 ``AutoencoderObjective`` and of ``NetworkObjective``. The matrix that decorrelates the
-inputs of a layer is a ``Root``, estimated from some rows by
+inputs of a layer is a ``Factor``, estimated from some rows by
 ``skae.training.whitening``.
 """
 
@@ -41,10 +41,6 @@ class Factor(Protocol):
 
     def beside(self, like: Any) -> Factor:
         """The same for weights that lie where ``like`` does."""
-
-
-def _take_product(W: np.ndarray, b: np.ndarray, mean: np.ndarray) -> None:
-    W -= b * mean
 
 
 class Coordinates:
@@ -109,11 +105,6 @@ class Coordinates:
         other = copy(self)
         other._measure(means, factors)
         return other
-
-    @property
-    def measured(self) -> tuple[list[np.ndarray], list[Factor | None]] | None:
-        """What ``followed_by`` takes; None without factors."""
-        return (self.means, self.factors) if self.factors else None
 
     def _layers(self, theta: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         return self.objective.parameters(theta).layers
@@ -198,8 +189,13 @@ class Coordinates:
         """∂(J/unit)/∂θ′ for ∂J/∂θ, in place."""
         for W, b, mean in self._centred(gradient):
             # b = b′ − W m, so W′ moves b too.
-            in_one_pass(_take_product, W, b[:, np.newaxis], mean)
+            in_one_pass(_subtract_product, W, b[:, np.newaxis], mean)
         for W, K in reversed(self._multiplied(gradient)):
             W[:] = K.transposed(W)
         gradient *= self._pull
         return gradient
+
+
+def _subtract_product(W: np.ndarray, b: np.ndarray, mean: np.ndarray) -> None:
+    """Subtract the outer product of b, (units, 1), and ``mean`` from W, in place."""
+    W -= b * mean

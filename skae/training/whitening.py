@@ -15,9 +15,10 @@ large variance,
     K = κ₀ (I + Q diag(ω) Qᵀ),
 
 because all directions of variance below about ε are scaled alike. This costs 4 q
-multiplications for a weight, where a matrix costs 2 d. The directions are computed from
-some rows: exactly, or by a subspace iteration if there are many columns [1]_. Sparse
-rows with very many columns have no K.
+multiplications for a weight, where a matrix costs 2 d. On a device K is a matrix unless
+there are many columns. The directions are computed from some rows: exactly, or by a
+subspace iteration if there are many columns [1]_. Sparse rows with very many columns
+have no K.
 
 References
 ----------
@@ -86,6 +87,7 @@ class Root:
         if isinstance(like, np.ndarray):
             return self
         if len(self.Q) > _WIDE:
+            # A matrix would cost more than starting two products in place of one.
             return Root(beside(self.Q, like), beside(self.omega, like), self.kappa)
         identity = np.eye(len(self.Q), dtype=self.Q.dtype)
         there = (beside(f(identity), like) for f in (self.times, self.inverse))
@@ -106,11 +108,12 @@ class Root:
 
 @dataclass(frozen=True)
 class RootMatrix:
-    """K as a matrix, for a device: a single product, where starting each takes longest.
+    """K as a matrix, on a device, where starting a product takes longer than computing.
 
     Parameters
     ----------
     K, inverse_of_K : array of shape (d, d)
+        Symmetric, on the device.
     """
 
     K: Any

@@ -6,6 +6,8 @@ from device_array import on_test_device
 
 from skae._one_pass import in_one_pass
 from skae.core.activations import ACTIVATIONS
+from skae.core.arrays import to_host
+from skae.core.losses import SquaredError
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(5, 3))
@@ -57,3 +59,24 @@ def test_activations_are_those_of_numpy(name):
     f.apply(expected)
     np.testing.assert_array_equal(here, expected)
     np.testing.assert_array_equal(there.get(), expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", ["tanh", "relu", "logistic"])
+def test_outputs_are_compared_with_rows(name, weighted):
+    rows = RANDOM.uniform(size=X.shape)
+    w = RANDOM.uniform(0.5, 2, X.shape) if weighted else np.ones_like(X)
+    value, slope = {
+        "tanh": (np.tanh(X), 1 / np.cosh(X) ** 2),
+        "relu": (X * (X > 0), X > 0),
+        "logistic": (1 / (1 + np.exp(-X)), 1 / (2 + 2 * np.cosh(X))),
+    }[name]
+    for place in (np.copy, on_test_device):
+        Z, scratch = place(X), (place(X), place(X))
+        entry_weights = place(w) if weighted else None
+        output = ACTIVATIONS[name]
+        losses = SquaredError.rows(Z, place(rows), output, scratch, entry_weights)
+        expected = (w * (value - rows) ** 2).sum(axis=1) / 2
+        np.testing.assert_allclose(to_host(losses), expected, rtol=1e-13)
+        expected = w * (value - rows) * slope
+        np.testing.assert_allclose(to_host(Z), expected, rtol=1e-12, atol=1e-15)

@@ -5,6 +5,7 @@ import pytest
 from device_array import TRANSFERS, DeviceArray, on_test_device
 
 from skae.solvers import Memory, minimize_adam, minimize_lbfgs
+from skae.solvers.adam import Adam
 
 RANDOM = np.random.default_rng(5)
 A = RANDOM.normal(size=(30, 30)) / 5
@@ -155,7 +156,17 @@ def test_runs_go_on_with_another_function(l1):
     np.testing.assert_allclose(ends[1].get(), ends[0], rtol=1e-9, atol=1e-12)
 
 
-def test_adam_is_that_of_numpy():
+# One number, a few stretches, and so many changes that it is an array all along.
+SCALES = {
+    "one": 1.0,
+    "stretches": np.repeat([0.5, 2.0], 15),
+    "all": np.linspace(0.5, 2, 30),
+}
+
+
+@pytest.mark.parametrize("l1", [None, EVERY, SOME], ids=["smooth", "every", "some"])
+@pytest.mark.parametrize("scale", SCALES)
+def test_adam_is_that_of_numpy(scale, l1):
     def batch(x, rows):
         residual = A[rows] @ x - 1
         return residual @ residual / 2, A[rows].T @ residual, len(rows)
@@ -167,6 +178,15 @@ def test_adam_is_that_of_numpy():
     def batches():
         return np.array_split(np.arange(30), 4)
 
-    here = minimize_adam(batch, X0, batches, max_iter=5)
-    device = minimize_adam(batch_there, on_test_device(X0), batches, max_iter=5)
-    np.testing.assert_allclose(device.x.get(), here.x, rtol=1e-12)
+    ends = []
+    for x0, fun in ((X0, batch), (on_test_device(X0), batch_there)):
+        options = {"learning_rate": 0.05, "scale": SCALES[scale], "like": x0}
+        adam = Adam(len(x0), np.float64, **options)
+        adam.penalise(l1)
+        ends.append(minimize_adam(fun, x0, batches, max_iter=40, adam=adam).x)
+    here, device = ends[0], ends[1].get()
+    np.testing.assert_allclose(device, here, rtol=1e-12)
+    np.testing.assert_array_equal(device == 0, here == 0)
+    # Entries rest at zero where a penalty holds them there, and nowhere else.
+    assert (here == 0).any() == (l1 is not None)
+    assert not (here == 0)[SOME == 0].any() or l1 is EVERY
