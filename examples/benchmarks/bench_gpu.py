@@ -301,13 +301,12 @@ def time_fits(gpu, X, k, max_iter):
     torch = torch_or_none(gpu)
     options = {
         **{"alpha": ALPHA, "sparsity_target": RHO, "sparsity_weight": BETA},
-        **{"tol": 0, "random_state": 0},
+        **{"tol": 0, "random_state": 0, "growing_samples": False},
     }
     there = gpu.asarray(X)
     print(f"\nFits of {len(X)} x {X.shape[1]}-{k}, float32")
     for solver, steps in (("lbfgs", max_iter), ("adam", max(1, max_iter // 20))):
         model = SparseAutoencoder(k, solver=solver, max_iter=steps, **options)
-        model.set_params(growing_samples=False)
         fit(gpu, sklearn.clone(model).set_params(max_iter=2), there)  # warms up
         most = gpu.most_bytes(lambda m=model: fit(gpu, m, there))
         done, ours = fit(gpu, model, there)
@@ -315,22 +314,21 @@ def time_fits(gpu, X, k, max_iter):
         print(f"{line}, {ours:.2f} s, loss {done.loss_:.4f}", end="")
         print(f", {most / 1e9:.2f} GB beside X of {X.nbytes / 1e9:.2f} GB", flush=True)
         for compiled in (False, True) if torch else ():
+            how = "compiled" if compiled else "eager"
             try:
                 theirs, loss = fit_torch(torch, gpu, X, k, solver, steps, compiled)
             except Exception as error:  # a compiler that is not there
-                print(f"torch {solver}, compiled: {type(error).__name__}")
+                print(f"torch {solver}, {how}: {type(error).__name__}")
                 continue
-            how = "compiled" if compiled else "eager"
             print(f"torch {solver}, {how}: {theirs:.2f} s, loss {loss:.4f}", flush=True)
             below = np.flatnonzero(gpu.get(done.loss_curve_) <= loss)
             if len(below):
-                model.set_params(max_iter=int(below[0]) + 1)
-                short, ours = fit(gpu, model, there)
+                fewer = sklearn.clone(model).set_params(max_iter=int(below[0]) + 1)
+                short, ours = fit(gpu, fewer, there)
                 print(
                     f"  skae is at that loss after {short.n_iter_} iterations or epochs"
                     f" and {ours:.2f} s: {ours / theirs:.2f} of the time"
                 )
-                model.set_params(max_iter=steps)
     done, ours = fit(gpu, SparseAutoencoder(k, random_state=0), there)
     print(f"SparseAutoencoder({k}): {done.n_iter_} iterations, {ours:.2f} s", end="")
     with sklearn.config_context(array_api_dispatch=True):
@@ -341,8 +339,8 @@ def time_large(gpu, max_iter=5):
     """A fit of rows that take most of the memory."""
     n_rows = int(0.6 * gpu.free_bytes()) // (4 * 784)
     rows = gpu.random(n_rows, 784)
-    model = SparseAutoencoder(196, max_iter=max_iter, random_state=0, tol=0)
-    model.set_params(growing_samples=False)
+    options = {"tol": 0, "random_state": 0, "growing_samples": False}
+    model = SparseAutoencoder(196, max_iter=max_iter, **options)
     most = gpu.most_bytes(lambda: fit(gpu, model, rows))
     done, ours = fit(gpu, model, rows)
     print(
@@ -398,7 +396,7 @@ def main():
     parser.add_argument("--units", type=int, nargs="+", default=[196, 1000])
     parser.add_argument("--iterations", type=int, default=200)
     parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--large", action="store_true", help="rows that fill it")
+    parser.add_argument("--large", action="store_true", help="time a large fit")
     parser.add_argument("--cpu", action="store_true", help="run on a stand-in")
     arguments = parser.parse_args()
     gpu = StandIn() if arguments.cpu else Gpu()
