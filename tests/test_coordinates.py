@@ -119,6 +119,7 @@ def test_beside_weights_on_a_device_it_is_the_same_matrix(wide, monkeypatch):
     W = RNG.normal(size=(3, D))
     there = on_test_device(W)
     of_device = K.beside(there)
+    assert isinstance(of_device, whitening.RootMatrix) == (wide == D)
     matrix = K.times(np.eye(D))
     for name, M in (("times", matrix), ("transposed", matrix.T)):
         result = getattr(of_device, name)(there).get()
