@@ -24,10 +24,10 @@ from skae.engines.blas import single_threaded_blas
 from skae.engines.code_moments import CodeMoments, code_moments
 from skae.estimators._callbacks import fit_task
 from skae.estimators._fitting import (
+    ExtremeRowMixin,
     FittedAutoencoder,
     unchanged_on_error,
     warn_if_cut_short,
-    warn_of_extreme_row,
 )
 from skae.estimators._parameters import (
     PENALTY_CONSTRAINTS,
@@ -70,6 +70,7 @@ class BaseAutoencoder(
     ReconstructionMixin,
     DocLinkMixin,
     CallbackSupportMixin,
+    ExtremeRowMixin,
     FittedAutoencoder,
     BaseEstimator,
     metaclass=ABCMeta,
@@ -177,13 +178,13 @@ class BaseAutoencoder(
           ``scoring={"score": lambda estimator, X, y: estimator.score(X)}``.
         """
         with unchanged_on_error(self), single_threaded_blas():
-            trained = self._learn(X, sample_weight, entry_weight)
-        warn_of_extreme_row(self, trained.extreme)
+            trained, extreme = self._learn(X, sample_weight, entry_weight)
+        self._warn_of_extreme_row(extreme)
         warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
 
     def _learn(self, X, sample_weight=None, entry_weight=None):
-        """Fit, warn of nothing, and return what training gave."""
+        """Fit, warn of nothing; return what training gave, and an extreme row."""
         continues = self.warm_start and hasattr(self, "components_")
         data, given = self._read(X, sample_weight, entry_weight, not continues)
         random_state = check_random_state(self.random_state)
@@ -210,7 +211,7 @@ class BaseAutoencoder(
             self._keep(problem, trained, {**fitted, "_moments": _as_kept(moments)})
             # Of batches, which the next call of partial_fit would go on from.
             self._state = self._collected = None
-        return replace(trained, extreme=moments.extreme_row)
+        return trained, moments.extreme_row
 
     @only_where(_check_stochastic)
     def partial_fit(
@@ -258,8 +259,8 @@ class BaseAutoencoder(
             message names it.
         """
         with unchanged_on_error(self), single_threaded_blas():
-            trained = self._partial_fit(X, sample_weight, entry_weight)
-        warn_of_extreme_row(self, trained.extreme)
+            trained, extreme = self._partial_fit(X, sample_weight, entry_weight)
+        self._warn_of_extreme_row(extreme)
         if trained.fault or trained.status == "interrupted":  # and not for one epoch
             warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
@@ -287,7 +288,7 @@ class BaseAutoencoder(
         if not continues and moments.no_variation(data.X.dtype):
             collected = weight
         self._collected = collected if 0 < collected < _ROWS_WITH_A_SCALE else None
-        return replace(trained, extreme=moments.extreme_row)
+        return trained, moments.extreme_row
 
     def _first_pieces(self, data, weight):
         """Moments that set the scale, and how many rows' they are if not yet enough."""

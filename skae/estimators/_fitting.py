@@ -1,9 +1,9 @@
 """Around a fit: what it leaves, what a failure leaves, and what is warned of."""
 
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -11,8 +11,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skae._warnings import warn
 from skae.training.messages import LIMITS
-
-_expected = ContextVar("extreme rows are expected", default=False)
 
 
 class Fitted:
@@ -67,6 +65,62 @@ class FittedDictionary(Fitted):
     dictionary_penalty_: float
 
 
+class ExtremeRowMixin:
+    """Warns of a row that alone sets the scale of training.
+
+    A meta-estimator that expects such rows, or that warns of them itself, silences the
+    estimators that it fits by ``expect_extreme_rows``.
+    """
+
+    _expects_extreme_rows = False
+
+    def __sklearn_clone__(self) -> Self:
+        """A clone that is as silent: a search fits clones, perhaps elsewhere."""
+        clone: Self = super().__sklearn_clone__()  # type: ignore[misc]
+        if self._expects_extreme_rows:
+            clone._expects_extreme_rows = True
+        return clone
+
+    def _warn_of_extreme_row(self, extreme: tuple[int, float] | None) -> None:
+        """Warn of ``Moments.extreme_row`` of the rows, after a fit that succeeded."""
+        if extreme is None or self._expects_extreme_rows:
+            return
+        row, part = extreme
+        # Rounded down, and never to all of it.
+        percent = min(np.floor(1e4 * part) / 100, 99.99)
+        warn(
+            f"Row {row} of X, counted from 0, is so far from the others that it alone "
+            f"makes up {percent:g} % of the variance of X. {type(self).__name__} "
+            "adapts to this row, and learns too little from the others. Correct the "
+            "row or leave it out; or limit its values, for instance with "
+            "QuantileTransformer, or with RobustScaler followed by numpy.clip. "
+            "ReconstructionOutlierDetector finds more such rows. In cross-validation, "
+            "X is the training part of a fold."
+        )
+
+
+def expect_extreme_rows(estimator: Any) -> Any:
+    """Let an estimator, and those among its parameters, warn of no extreme row."""
+    for part in _estimators_in(estimator):
+        if isinstance(part, ExtremeRowMixin):
+            part._expects_extreme_rows = True
+    return estimator
+
+
+def _estimators_in(value: Any) -> Iterator[Any]:
+    """What has parameters, in a value, its parameters, and lists and dicts of these."""
+    values: Any = ()
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        yield value
+        values = value.get_params(deep=False).values()
+    elif isinstance(value, Mapping):
+        values = value.values()
+    elif isinstance(value, list | tuple):
+        values = value
+    for each in values:
+        yield from _estimators_in(each)
+
+
 @contextmanager
 def unchanged_on_error(estimator):
     """Give a fit that fails the attributes back that an earlier one has set."""
@@ -111,41 +165,6 @@ def warn_if_cut_short(estimator, status, stage="Training", fault=None, kept="wei
             raise KeyboardInterrupt
         verb = "are" if kept.endswith("s") else "is"
         warn(f"Training interrupted by user; the {kept} found so far {verb} kept.")
-
-
-def warn_of_extreme_row(estimator, extreme):
-    """Warn of a row that alone sets the scale of training.
-
-    Parameters
-    ----------
-    estimator : estimator
-        What was fitted.
-    extreme : tuple of (int, float) or None
-        ``Moments.extreme_row`` of the rows.
-    """
-    if extreme is None or _expected.get():
-        return
-    row, part = extreme
-    # Rounded down, and never to all of it.
-    percent = min(np.floor(1e4 * part) / 100, 99.99)
-    warn(
-        f"Row {row} of X, counted from 0, is so far from the others that it alone "
-        f"makes up {percent:g} % of the variance of X. {type(estimator).__name__} "
-        "adapts to this row, and learns too little from the others. Correct the row or "
-        "leave it out; or limit its values, for instance with QuantileTransformer, or "
-        "with RobustScaler followed by numpy.clip. ReconstructionOutlierDetector finds "
-        "more such rows. In cross-validation, X is the training part of a fold."
-    )
-
-
-@contextmanager
-def extreme_rows_expected():
-    """Warn of no extreme row inside, as in a detector, which looks for them."""
-    before = _expected.set(True)
-    try:
-        yield
-    finally:
-        _expected.reset(before)
 
 
 def _is_one_of_several():

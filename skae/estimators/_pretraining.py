@@ -208,7 +208,7 @@ def _fit_layer(autoencoder, rows, options, layer):
         # Somebody else's, a subclass's too, says itself how it went.
         autoencoder.fit(rows.given, **options)
         return
-    trained = autoencoder._learn(rows.given, **options)
+    trained, _ = autoencoder._learn(rows.given, **options)
     if trained.status == "interrupted":
         # Ctrl-C ended that fit; there is no stack yet that could be kept.
         raise KeyboardInterrupt

@@ -24,7 +24,7 @@ from skae.core.layers import Layers
 from skae.engines.code_moments import CodeMoments, code_moments
 from skae.engines.row_map import apply_layers
 from skae.estimators._callbacks import fit_task, subtask
-from skae.estimators._fitting import FittedStack
+from skae.estimators._fitting import ExtremeRowMixin, FittedStack
 from skae.estimators._parameters import (
     PENALTY_CONSTRAINTS,
     TRAINING_CONSTRAINTS,
@@ -47,6 +47,7 @@ class BaseStack(
     ScaledCodesMixin,
     DocLinkMixin,
     CallbackSupportMixin,
+    ExtremeRowMixin,
     FittedStack,
     BaseEstimator,
     metaclass=ABCMeta,
@@ -379,14 +380,12 @@ class BaseStack(
         n_iter = 0 if trained is None else trained.n_iter
         attributes = problem.attributes(theta, n_iter)
         coefs = attributes["coefs_"]
+        penalties = {"squares": [*objective.alphas], "absolute": [*objective.l1]}
         vars(self).update(
             {
                 **attributes,
                 "layers_": autoencoders,
-                "penalties_": {
-                    "squares": [*objective.alphas],
-                    "absolute": [*objective.l1],
-                },
+                "penalties_": penalties,
                 "sparsity_of_weights_": [fraction_of_zeros(W) for W in coefs],
                 "loss_": None if trained is None else trained.loss,
                 "loss_curve_": None if trained is None else trained.loss_curve,

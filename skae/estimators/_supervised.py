@@ -10,11 +10,7 @@ from skae.core.layers import Layers
 from skae.engines.blas import single_threaded_blas
 from skae.engines.row_map import apply_layers
 from skae.estimators._callbacks import subtask
-from skae.estimators._fitting import (
-    unchanged_on_error,
-    warn_if_cut_short,
-    warn_of_extreme_row,
-)
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._lazy import LazyTransformer
 from skae.estimators._parameters import check_works
 from skae.estimators._pretraining import activation_of
@@ -94,7 +90,7 @@ class SupervisedStack(
             check_works(self, given, self.solver)
             more_rows = read_more(self, X_unlabeled, given, "X_unlabeled")
             *ended, extreme = self._learn(given, self._targets(given), more_rows)
-        warn_of_extreme_row(self, extreme)
+        self._warn_of_extreme_row(extreme)
         warn_if_cut_short(self, *ended)
         return self
 

@@ -22,10 +22,10 @@ from skae.core.layers import Layers
 from skae.engines.blas import single_threaded_blas
 from skae.estimators._callbacks import fit_task
 from skae.estimators._fitting import (
+    ExtremeRowMixin,
     FittedDictionary,
     unchanged_on_error,
     warn_if_cut_short,
-    warn_of_extreme_row,
 )
 from skae.estimators._parameters import (
     STRENGTH,
@@ -54,6 +54,7 @@ class SparseCoding(
     ReconstructionMixin,
     DocLinkMixin,
     CallbackSupportMixin,
+    ExtremeRowMixin,
     FittedDictionary,
     BaseEstimator,
 ):
@@ -317,16 +318,17 @@ class SparseCoding(
         ``scoring={"score": lambda estimator, X, y: estimator.score(X)}``.
         """
         with unchanged_on_error(self), single_threaded_blas():
-            trained = self._learn(X, sample_weight)
+            trained, extreme = self._learn(X, sample_weight)
+        self._warn_of_extreme_row(extreme)
         warn_if_cut_short(self, trained.status, fault=trained.fault, kept="dictionary")
         return self
 
     def _learn(self, X, sample_weight):
-        """Fit, and return what training gave."""
+        """Fit; return what training gave, and an extreme row."""
         continues = self.warm_start and hasattr(self, "components_")
         data, given = self._read(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
-        constants, size = self._constants(data, continues)
+        constants, moments = self._constants(data)
         settings = Settings(
             solver="rounds",
             max_iter=int(self.max_iter),
@@ -335,12 +337,12 @@ class SparseCoding(
             verbose=int(self.verbose),
         )
         problem = _problem(data, constants, settings, int(self.code_max_iter))
-        start = self._start(problem.objective, random_state, size, continues)
+        start = self._start(problem.objective, random_state, moments, continues)
         with fit_task(self, *given.shown, settings.max_iter) as task:
             problem = replace(problem, task=task)
             trained = fit(problem, [start], [random_state])
             self._keep(problem, trained, constants)
-        return trained
+        return trained, moments.extreme_row
 
     def partial_fit(
         self,
@@ -368,7 +370,8 @@ class SparseCoding(
             The estimator itself.
         """
         with unchanged_on_error(self), single_threaded_blas():
-            trained = self._partial_fit(X, sample_weight)
+            trained, extreme = self._partial_fit(X, sample_weight)
+        self._warn_of_extreme_row(extreme)
         warn_if_cut_short(self, None, fault=trained.fault)
         return self
 
@@ -376,7 +379,7 @@ class SparseCoding(
         continues = hasattr(self, "components_")
         data, _ = self._read(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
-        constants, size = self._constants(data, continues)
+        constants, moments = self._constants(data)
         if continues:
             self._check_shape((constants["n_components"], data.X.shape[1]))
             self._check_same(constants)
@@ -385,7 +388,7 @@ class SparseCoding(
             solver="rounds", max_iter=1, tol=0.0, batch_size=data.n_rows
         )
         problem = _problem(data, constants, settings, int(self.code_max_iter))
-        start = self._start(problem.objective, random_state, size, continues)
+        start = self._start(problem.objective, random_state, moments, continues)
         state = self._sums if continues else None
         trained = fit(problem, [start], [random_state], state=state)
         if continues:
@@ -393,7 +396,7 @@ class SparseCoding(
             n_iter = self.n_iter_ + trained.n_iter
             trained = replace(trained, loss_curve=curve, n_iter=n_iter)
         self._keep(problem, trained, constants)
-        return trained
+        return trained, None if continues else moments.extreme_row
 
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Code X with the dictionary.
@@ -431,16 +434,13 @@ class SparseCoding(
         check_works(self, given, "rounds")
         return given.data(), given
 
-    def _constants(self, data, continues):
-        """Those of J, with numbers for what is "scale", and a row's typical length."""
+    def _constants(self, data):
+        """Those of J, with numbers for what is "scale", and the rows' moments."""
         k, grid, window = self._units(data.X.shape[1])
         moments = data.moments
         moments.check_magnitude(data.n_rows, data.X.dtype)
-        if not continues:
-            warn_of_extreme_row(self, moments.extreme_row)
-        size = moments.size or 1.0
         # A code that is active alone counts in window² pools.
-        of_scale = _WEIGHT * (size / window) ** 2
+        of_scale = _WEIGHT * ((moments.size or 1.0) / window) ** 2
         weight = resolved(self, "sparsity_weight", of_scale)
         penalty = resolved(self, "dictionary_penalty", 1 / k)
         if not penalty:
@@ -456,7 +456,7 @@ class SparseCoding(
             "topography": grid,
             "pool_size": window,
         }
-        return constants, size
+        return constants, moments
 
     def _units(self, n_features):
         """How many units, on what grid, with pools of what edge."""
@@ -484,10 +484,10 @@ class SparseCoding(
             )
         return units, (int(grid[0]), int(grid[1])), int(self.pool_size)
 
-    def _start(self, objective, random_state, size, continues):
+    def _start(self, objective, random_state, moments, continues):
         """The dictionary to start from, as a flat vector."""
         if not continues:
-            return objective.start(random_state, size)
+            return objective.start(random_state, moments.size or 1.0)
         self._check_shape(objective.shape)
         with np.errstate(over="ignore"):  # refused after the round
             return self.components_.astype(objective.dtype).ravel()

@@ -8,11 +8,7 @@ import numpy.typing as npt
 from skae._sklearn import StrOptions
 from skae.core.activations import ACTIVATIONS
 from skae.engines.blas import single_threaded_blas
-from skae.estimators._fitting import (
-    unchanged_on_error,
-    warn_if_cut_short,
-    warn_of_extreme_row,
-)
+from skae.estimators._fitting import unchanged_on_error, warn_if_cut_short
 from skae.estimators._parameters import OutputMixin, Seed, Strength, check_works
 from skae.estimators._pretraining import (
     Pretraining,
@@ -417,7 +413,7 @@ class StackedAutoencoder(OutputMixin, ReconstructionMixin, BaseStack):
             *ended, extreme = self._learn(
                 given, Targets(self.output_activation, self.loss)
             )
-        warn_of_extreme_row(self, extreme)
+        self._warn_of_extreme_row(extreme)
         warn_if_cut_short(self, *ended)
         return self
 

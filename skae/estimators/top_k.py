@@ -19,8 +19,12 @@ from skae.core.top_k import SparseEncoder, TopKObjective
 from skae.core.top_k_selection import SELECTIONS
 from skae.engines.blas import single_threaded_blas
 from skae.engines.sparse_codes import filled, firing, sparse_codes
-from skae.estimators import _fitting
 from skae.estimators._callbacks import fit_task
+from skae.estimators._fitting import (
+    ExtremeRowMixin,
+    unchanged_on_error,
+    warn_if_cut_short,
+)
 from skae.estimators._lazy import on_chunks
 from skae.estimators._parameters import (
     TRAINING_CONSTRAINTS,
@@ -54,6 +58,7 @@ class TopKAutoencoder(
     ReconstructionMixin,
     DocLinkMixin,
     CallbackSupportMixin,
+    ExtremeRowMixin,
     BaseEstimator,
 ):
     r"""Autoencoder whose codes have few non-zero entries.
@@ -361,15 +366,16 @@ class TopKAutoencoder(
         scikit-learn 1.9 on, callbacks set by ``set_callbacks`` are called in every
         epoch.
         """
-        with _fitting.unchanged_on_error(self), single_threaded_blas():
-            trained = self._learn(X, sample_weight)
+        with unchanged_on_error(self), single_threaded_blas():
+            trained, extreme = self._learn(X, sample_weight)
+        self._warn_of_extreme_row(extreme)
         fault = trained.fault or top_k.fault_of_dead_units(trained, vars(self))
         # With a rate that decreases to zero, max_iter is the planned end of training.
-        _fitting.warn_if_cut_short(self, trained.status, fault=fault)
+        warn_if_cut_short(self, trained.status, fault=fault)
         return self
 
     def _learn(self, X, sample_weight):
-        """Fit, and return the result of training."""
+        """Fit; return the result of training, and an extreme row."""
         continues = self.warm_start and hasattr(self, "components_")
         data, given = self._read(X, sample_weight, reset=not continues)
         random_state = check_random_state(self.random_state)
@@ -377,7 +383,7 @@ class TopKAutoencoder(
         held_out = None
         if self.early_stopping:
             data, held_out = hold_out(data, self.validation_fraction, random_state)
-        problem = self._problem(data, self._epochs(data.n_rows))
+        problem, moments = self._problem(data, self._epochs(data.n_rows))
         if held_out is not None:
             unit = held_out.moments.variance or 1.0
             validate = top_k.HeldOutErrors(problem.objective, held_out, unit)
@@ -389,7 +395,7 @@ class TopKAutoencoder(
             self._keep(problem, trained)
             # The state of Adam, from which partial_fit would continue.
             self._state = None
-        return trained
+        return trained, moments.extreme_row
 
     def partial_fit(
         self,
@@ -426,17 +432,18 @@ class TopKAutoencoder(
             If a parameter, X or sample_weight is invalid. The message names the
             problem.
         """
-        with _fitting.unchanged_on_error(self), single_threaded_blas():
-            trained = self._partial_fit(X, sample_weight)
+        with unchanged_on_error(self), single_threaded_blas():
+            trained, extreme = self._partial_fit(X, sample_weight)
+        self._warn_of_extreme_row(extreme)
         if trained.fault or trained.status == "interrupted":  # and not for one epoch
-            _fitting.warn_if_cut_short(self, trained.status, fault=trained.fault)
+            warn_if_cut_short(self, trained.status, fault=trained.fault)
         return self
 
     def _partial_fit(self, X, sample_weight):
         continues = hasattr(self, "components_")
         data, _ = self._read(X, sample_weight, reset=not continues)
         seed = check_random_state(self.random_state).randint(_MAX_SEED)
-        problem = self._problem(data, 1, self._unit if continues else None)
+        problem, moments = self._problem(data, 1, self._unit if continues else None)
         once = replace(problem.settings, learning_rate="constant")
         problem = replace(problem, settings=once)
         start = self._start(problem, seed, continues)
@@ -448,7 +455,7 @@ class TopKAutoencoder(
             trained = replace(trained, loss_curve=curve, n_iter=n_iter)
         self._keep(problem, trained)
         self._state = trained.state
-        return trained
+        return trained, None if continues else moments.extreme_row
 
     def transform(self, X: MatrixLike) -> Any:
         """Encode X.
@@ -572,12 +579,12 @@ class TopKAutoencoder(
         return int(min(size, n_rows))
 
     def _problem(self, data, max_iter, unit=None):
+        """What is to be minimised and how, and the moments of the rows."""
         n_features, dtype = data.X.shape[1], data.X.dtype
         n, k, prefixes = self._units(n_features)
         moments = data.moments
         moments.check_magnitude(data.n_rows, dtype)
         if unit is None:
-            _fitting.warn_of_extreme_row(self, moments.extreme_row)
             unit = 1.0 if moments.no_variation(dtype) else moments.variance
         dead_after = self.dead_after
         if dead_after == "auto":
@@ -595,21 +602,15 @@ class TopKAutoencoder(
             dead_after=int(dead_after),
             unit=float(unit),
         )
-        settings = Settings(
+        settings = replace(
+            Settings.of(self, data.n_rows),
             solver="top_k",
             max_iter=max_iter,
-            tol=float(self.tol),
             batch_size=self._batch(data.n_rows),
-            learning_rate=self.learning_rate,
-            learning_rate_init=float(self.learning_rate_init),
-            shuffle=self.shuffle,
-            n_iter_no_change=int(self.n_iter_no_change),
-            verbose=int(self.verbose),
         )
         own = {"_selection": (self.selection, k), "_unit": float(unit)}
-        return Problem(
-            objective, data, None, settings, attributes=partial(_fitted, objective, own)
-        )
+        attributes = partial(_fitted, objective, own)
+        return Problem(objective, data, None, settings, attributes=attributes), moments
 
     def _start(self, problem, seed, continues):
         objective, data = problem.objective, problem.data

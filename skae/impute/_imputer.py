@@ -19,13 +19,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._sklearn import HasMethods, Interval, StrOptions, validate_params
-from skae.estimators._fitting import unchanged_on_error
+from skae.estimators._fitting import (
+    ExtremeRowMixin,
+    expect_extreme_rows,
+    unchanged_on_error,
+)
 from skae.estimators._lazy import ArrayApiMixin
 from skae.estimators._parameters import DocLinkMixin
 from skae.estimators.denoising import DenoisingAutoencoder
 from skae.export.onnx import WithoutGraph
 from skae.impute import _gaussian
 from skae.rows.masked import refuse_masked
+from skae.rows.source import source
 
 _MAX_SEED = np.iinfo(np.int32).max
 # Default autoencoder after linear predictions: units for each column, noise in units of
@@ -40,6 +45,7 @@ class AutoencoderImputer(
     DocLinkMixin,
     OneToOneFeatureMixin,
     ArrayApiMixin,
+    ExtremeRowMixin,
     TransformerMixin,
     BaseEstimator,
 ):
@@ -279,7 +285,10 @@ class AutoencoderImputer(
                 self.location_, self.covariance_, _ = gaussian
                 self.linear_error_ = _gaussian.error(scaled, gaussian)
                 self.linear_slope_ = _gaussian.slope(scaled, random_state)
-            self._fit_estimators(self._initially_filled(scaled), random_state)
+            filled = self._initially_filled(scaled)
+            self._fit_estimators(filled, random_state)
+            extreme = self._extreme_row(filled)
+        self._warn_of_extreme_row(extreme)
         return self
 
     def transform(self, X: npt.ArrayLike) -> Any:
@@ -418,8 +427,17 @@ class AutoencoderImputer(
             estimator = self._estimator(scaled.shape)
             if "random_state" in estimator.get_params():
                 estimator.set_params(random_state=random_state.randint(_MAX_SEED))
+            if isinstance(estimator, ExtremeRowMixin):
+                expect_extreme_rows(estimator)  # the imputer warns, once for all
             self.estimators_.append(estimator.fit(scaled))
             _check_predicts_rows(estimator, scaled[:1])
+
+    def _extreme_row(self, scaled):
+        """See ``Moments``; None if other estimators learn from these rows."""
+        if not any(isinstance(each, ExtremeRowMixin) for each in self.estimators_):
+            return None
+        # Missing entries count nothing: the mean of a scaled column is 0.
+        return source(np.nan_to_num(scaled)).moments().extreme_row
 
     def _estimator(self, shape):
         n_rows, n_columns = shape

@@ -27,7 +27,7 @@ from skae._sklearn import (
     in_container,
     validate_params,
 )
-from skae.estimators._fitting import extreme_rows_expected, unchanged_on_error
+from skae.estimators._fitting import expect_extreme_rows, unchanged_on_error
 from skae.estimators._lazy import ArrayApiMixin, computed, on_chunks
 from skae.estimators._parameters import only_where
 from skae.estimators.sparse import SparseAutoencoder
@@ -280,9 +280,9 @@ class ReconstructionOutlierDetector(
             If a parameter, X or sample_weight is invalid. The message names the
             problem.
         """
-        with unchanged_on_error(self), extreme_rows_expected():
+        with unchanged_on_error(self):
             X, weights = self._read(X, sample_weight, reset=True)
-            estimator = self._new_estimator(X)
+            estimator = expect_extreme_rows(self._new_estimator(X))
             params = self._routed("fit", estimator, sample_weight, weights, fit_params)
             sample, of_sample = evenly(X, weights)
             self.center_ = np.nan_to_num(quantile(sample, 0.5, of_sample))
@@ -330,12 +330,13 @@ class ReconstructionOutlierDetector(
         object
             The detector.
         """
-        with unchanged_on_error(self), extreme_rows_expected():
+        with unchanged_on_error(self):
             earlier = vars(self).copy() if hasattr(self, "offset_") else None
             X, weights = self._read(X, sample_weight, reset=earlier is None)
             if is_dask(X):
                 X, weights = computed(X, weights)
             estimator = clone(self.estimator) if earlier is None else self.estimator_
+            expect_extreme_rows(estimator)
             params = self._routed(
                 "partial_fit", estimator, sample_weight, weights, partial_fit_params
             )

@@ -130,5 +130,3 @@ class Trained:
     fault: str | None  # what makes it no fit at all, in words
     state: State | None
     statistics: np.ndarray | None = None  # means over all rows, such as the mean code
-    # A row that makes up nearly all of the variance, and its part of that.
-    extreme: tuple[int, float] | None = None

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 from sklearn import datasets
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     OneHotEncoder,
     QuantileTransformer,
@@ -18,6 +20,7 @@ from sklearn.preprocessing import (
 )
 
 from skae import (
+    AutoencoderImputer,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     ReconstructionOutlierDetector,
@@ -61,14 +64,74 @@ def test_every_estimator_names_the_row(model):
     with WARNED:
         model.fit(FAR, y)
     assert not warnings_of(model.fit, X, y)
+    # From there, too, rows may be extreme.
+    model = clone(model).set_params(warm_start=True).fit(X, y)
+    with WARNED:
+        model.fit(FAR, y)
     if hasattr(model, "partial_fit"):
-        model = model.__class__(**model.get_params())
+        model = clone(model)
         if "solver" in model.get_params():
             model.set_params(solver="adam")
         with WARNED:
             model.partial_fit(FAR)
         # The scale is known by now.
         assert not warnings_of(model.partial_fit, FAR)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+def test_the_warning_comes_after_a_fit_that_succeeded(model):
+    y = (X[:, 0] > 0).astype(int)
+    model = clone(model).set_params(warm_start=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="Row 11"):
+            model.fit(FAR, y)
+    assert model.transform(X).shape[0] == 60
+    size = "n_components" if "n_components" in model.get_params() else None
+    model.set_params(**{size: 5} if size else {"hidden_layer_sizes": [2]})
+
+    def fit(*args):
+        with pytest.raises(ValueError, match="warm_start"):
+            model.fit(*args)
+
+    assert not warnings_of(fit, FAR, y)
+
+
+def test_imputer_warns_once_and_of_itself():
+    holes = np.where(RNG.uniform(size=X.shape) < 0.1, np.nan, FAR)
+    for fill in ("linear", None):
+        inner = SparseAutoencoder(2, max_iter=2)
+        imputer = AutoencoderImputer(inner, initial_fill=fill, n_estimators=2)
+        (caught,) = warnings_of(imputer.fit, holes)
+        message = str(caught.message)
+        assert message.startswith("Row 11 of X")
+        assert "AutoencoderImputer adapts to this row" in message
+        assert "SparseAutoencoder" not in message
+        assert not warnings_of(imputer.fit, holes[holes.sum(axis=1) < 50])
+    # It looks at no rows that others may have made harmless.
+    harmless = make_pipeline(QuantileTransformer(n_quantiles=50), inner)
+    imputer = AutoencoderImputer(harmless, initial_fill=None, n_estimators=1)
+    assert not warnings_of(imputer.fit, holes)
+
+
+def test_a_detector_silences_whatever_it_fits():
+    """Clones, those in grids, and those in other estimators, too."""
+    model = SparseAutoencoder(2, max_iter=2)
+    steps = make_pipeline(StandardScaler(), model)
+    grid = {"sparseautoencoder": [model, clone(model)]}
+    search = GridSearchCV(steps, grid, cv=2)
+    imputer = AutoencoderImputer(model, n_estimators=1)
+    for estimator in (search, make_pipeline(imputer, model)):
+        detector = ReconstructionOutlierDetector(estimator)
+        assert not warnings_of(detector.fit, FAR)
+        # What was given warns as before, and so do clones of it.
+        for given in (estimator, clone(estimator), clone(detector).estimator):
+            assert warnings_of(given.fit, FAR)
+
+
+def test_a_detector_that_learns_in_pieces_is_silent():
+    detector = ReconstructionOutlierDetector(SparseAutoencoder(2, solver="adam"))
+    assert not warnings_of(detector.partial_fit, FAR)
 
 
 def test_rows_of_a_fold_are_said_to_be_counted_within_it():

@@ -13,10 +13,14 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skae import SparseAutoencoder, StackedAutoencoderClassifier
+from skae import (
+    ReconstructionOutlierDetector,
+    SparseAutoencoder,
+    StackedAutoencoderClassifier,
+)
 from skae.engines.threads import ThreadEngine
 
 X = load_iris().data
@@ -110,6 +114,30 @@ def test_a_stack_gives_the_same_bits_in_other_processes():
             assert all(one.tobytes() == other.tobytes() for one, other in pairs)
     scores = cross_val_score(stack.set_params(max_iter=60), X, y, cv=3, n_jobs=2)
     assert (scores > 0.8).all()
+
+
+class CountsWarnings(SparseAutoencoder):
+    """Tells by its score how often it has warned, wherever that was."""
+
+    def fit(self, X, y=None):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            super().fit(X)
+        self.n_warnings_ = len(caught)
+        return self
+
+    def score(self, X, y=None):
+        return self.n_warnings_
+
+
+def test_a_detector_is_silent_about_extreme_rows_in_other_processes_too():
+    far = X.copy()
+    far[0] *= 1e4
+    grid, cv = {"alpha": [1e-3, 1e-2]}, [(np.arange(100), np.arange(10))]
+    search = GridSearchCV(CountsWarnings(2, tol=1), grid, cv=cv, n_jobs=2)
+    assert all(search.fit(far).cv_results_["mean_test_score"] == 1)
+    detector = ReconstructionOutlierDetector(search).fit(far)
+    assert all(detector.estimator_.cv_results_["mean_test_score"] == 0)
 
 
 @pytest.mark.usefixtures("two_blas_threads")
