@@ -287,70 +287,90 @@ def incomplete_moments(
     return Moments(mean, variance, observed, farthest.of(squares, total))
 
 
-@np.errstate(over="ignore", invalid="ignore")
+@dataclass(frozen=True)
+class _SparsePart:
+    """Consecutive rows of a CSR matrix, by their entries."""
+
+    rows: slice
+    lengths: np.ndarray  # how many entries each row has
+    columns: np.ndarray  # of each entry
+    entries: np.ndarray  # in float64
+
+    def each(self, of_rows: np.ndarray) -> np.ndarray:
+        """What each entry's row has, of one number for every row of the matrix."""
+        return np.repeat(of_rows[self.rows], self.lengths)
+
+    def deviations(self, mean: np.ndarray) -> np.ndarray:
+        """Of the entries from their columns' means."""
+        deviations: np.ndarray = self.entries - mean[self.columns]
+        return deviations
+
+
+def _sparse_parts(X: Any) -> Iterator[_SparsePart]:
+    """All rows of a CSR matrix, in parts that have about as many entries each."""
+    step = max(_ENTRIES_AT_A_TIME, X.shape[1])
+    bounds = np.searchsorted(X.indptr, np.arange(step, X.nnz, step))
+    for start, stop in pairwise(np.unique([0, *bounds, X.shape[0]])):
+        ends = X.indptr[start : stop + 1]
+        part = slice(ends[0], ends[-1])
+        entries = X.data[part].astype(np.float64)
+        yield _SparsePart(slice(start, stop), np.diff(ends), X.indices[part], entries)
+
+
+def _column_sums(
+    X: Any, weights: np.ndarray, values: Callable[[_SparsePart], Any]
+) -> np.ndarray:
+    """Σ_i s_i v_ij over the entries, where ``values(part)`` gives v_ij of some."""
+    sums = np.zeros(X.shape[1])
+    for part in _sparse_parts(X):
+        s = part.each(weights)
+        # Rows of weight zero may hold anything, and 0 times inf is nan.
+        terms = np.where(s > 0, values(part) * s, 0)
+        sums += np.bincount(part.columns, terms, X.shape[1])
+    return sums
+
+
+def _farthest_of_sparse(
+    X: Any, weights: np.ndarray, mean: np.ndarray, of_zeros: np.ndarray
+) -> _Farthest:
+    """The row that adds most, if a zero of column j adds ``of_zeros[j]``."""
+    farthest, of_empty_row = _Farthest(), of_zeros.sum()
+    for part in _sparse_parts(X):
+        rows = np.repeat(np.arange(len(part.lengths)), part.lengths)
+        more = part.deviations(mean) ** 2 - of_zeros[part.columns]
+        s = weights[part.rows]
+        distances = of_empty_row + np.bincount(rows, more, len(part.lengths))
+        farthest.see(part.rows.start, s * np.where(s > 0, distances, 0), s)
+    return farthest
+
+
+@np.errstate(over="ignore", invalid="ignore")  # check_magnitude refuses these
 def sparse_moments(X: Any, weights: np.ndarray | None) -> Moments:
     """Weighted moments of a CSR matrix, a few entries at a time.
 
     Zeros deviate by m_j, entries by x_ij − m_j: no difference of large squares.
     """
-    n_features = X.shape[1]
     if weights is None:
         weights = np.broadcast_to(np.ones(1), X.shape[0])
     weights = weights.astype(np.float64, copy=False)
-    total = weights.sum()
-
-    # Bounds of parts of the rows, each with about that many entries.
-    step = max(_ENTRIES_AT_A_TIME, n_features)
-    bounds = np.searchsorted(X.indptr, np.arange(step, X.nnz, step))
-    bounds = np.unique([0, *bounds, X.shape[0]])
-
-    def column_sums(
-        values: Callable[[np.ndarray, np.ndarray], Any], weights: np.ndarray = weights
-    ) -> np.ndarray:
-        """Σ_i s_i v_ij over the entries, where ``values(x_ij, j)`` gives v_ij."""
-        sums = np.zeros(n_features)
-        for start, stop in pairwise(bounds):
-            ends = X.indptr[start : stop + 1]
-            part = slice(ends[0], ends[-1])
-            columns = X.indices[part]
-            entries = values(X.data[part].astype(np.float64), columns)
-            s = np.repeat(weights[start:stop], np.diff(ends))
-            # Rows of weight zero may hold anything, and 0 times inf is nan.
-            entries = np.where(s > 0, entries * s, 0)
-            sums += np.bincount(columns, entries, n_features)
-        return sums
-
-    mean = column_sums(lambda entries, columns: entries) / total
+    total = float(weights.sum())
+    counted = (weights > 0).astype(np.float64)
+    mean = _column_sums(X, weights, lambda part: part.entries) / total
     mean = _of_what_is_there(mean, lambda: bool(np.isnan(X.data).any()))
-    squares = column_sums(lambda entries, columns: (entries - mean[columns]) ** 2)
-    there = column_sums(lambda entries, columns: 1.0)
-    rows = column_sums(lambda entries, columns: 1.0, (weights > 0).astype(np.float64))
+    squares = _column_sums(X, weights, lambda part: part.deviations(mean) ** 2)
     # Of a column without zeros rounding alone would be left, of another too little.
-    full = rows == np.count_nonzero(weights)
+    full = _column_sums(X, counted, lambda part: 1.0) == counted.sum()
+    there = _column_sums(X, weights, lambda part: 1.0)
     zeros = np.where(full, 0.0, np.maximum(total - there, 0))
     whole = float(squares.sum() + zeros @ mean**2)
-    # Squares of zeros are those of an empty row, less those where an entry is.
-    of_zeros = np.where(full, 0.0, mean) ** 2
-    farthest, of_empty = _Farthest(), of_zeros.sum()
-    for start, stop in pairwise(bounds):
-        ends = X.indptr[start : stop + 1]
-        part = slice(ends[0], ends[-1])
-        columns = X.indices[part]
-        deviations = X.data[part] - mean[columns]
-        rows = np.repeat(np.arange(stop - start), np.diff(ends))
-        lengths = of_empty + np.bincount(
-            rows, deviations**2 - of_zeros[columns], stop - start
-        )
-        s = weights[start:stop]
-        farthest.see(start, s * np.where(s > 0, lengths, 0), s)
+    farthest = _farthest_of_sparse(X, weights, mean, np.where(full, 0.0, mean) ** 2)
 
-    def entries() -> np.ndarray:
-        counted = np.repeat(weights > 0, np.diff(X.indptr))
-        return (X.data - mean[X.indices])[counted]
+    def sizes() -> Iterator[np.ndarray]:
+        yield abs(mean[zeros > 0])
+        for part in _sparse_parts(X):
+            yield abs(part.deviations(mean))[part.each(counted) > 0]
 
-    kinds = lambda: mean[zeros > 0], entries
-    sizes = (abs(deviations()) for deviations in kinds)
-    variance = _not_lost(whole / float(total), mean, sizes)
+    variance = _not_lost(whole / total, mean, sizes())
     return Moments(mean, variance, farthest=farthest.of(whole, total))
 
 
