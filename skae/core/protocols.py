@@ -305,6 +305,32 @@ class SparseObjective(Objective[P], Protocol[P]):
         """Of the other products."""
 
 
+class CodeProducts(Protocol):
+    """The products that training takes of the sparse codes of a batch.
+
+    There are n_components units, the first p of which reconstruct the rows, too, for
+    each of the prefixes p_1 < … < p_G = n_components.
+    """
+
+    def residuals(self, D: Array, A: Array, /) -> Array:
+        """R_g = Σ_{p ≥ p_g} (reconstructions from the first p units − A).
+
+        R has shape (rows, G, n_features), the atoms D (n_components, n_features), and
+        A (rows, n_features).
+        """
+
+    def backward(
+        self, R: Array, s: Array, D: Array, A: Array, slope_D: Array, slope_W: Array, /
+    ) -> Array:
+        """Gradient of ½ Σ_i s_i Σ_p ‖…‖², once ``residuals`` has been called.
+
+        R is what that gave times s, (rows,). The slopes of the atoms, less what is
+        along them, and of the encoder are written to ``slope_D`` and ``slope_W``,
+        (n_components, n_features) each; those of the units' biases, (n_components,),
+        are returned.
+        """
+
+
 class Engine(Protocol):
     """Evaluates an objective over all rows; a context manager that holds threads."""
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from skae.core.protocols import CodeProducts
+
 # Nanoseconds on one core of a server of today. By dense matrices: of an entry of the
 # matrix of codes, of each multiplication of the four products. By non-zeros: of a row,
 # of a code, of each multiplication of a code by a number of an atom, of all the rest.
@@ -63,7 +65,7 @@ class Codes:
 
 def products_of(
     codes: Codes, prefixes: tuple[int, ...], n_features: int
-) -> SparseProducts | DenseProducts:
+) -> CodeProducts:
     """What takes the products of codes in less time, by what their numbers tell.
 
     They alone decide, so that the same rows always give the same bits.
@@ -76,7 +78,7 @@ def products_of(
 
 
 class SparseProducts:
-    """Products that take non-zeros alone.
+    """``CodeProducts`` that take non-zeros alone.
 
     Parameters
     ----------
@@ -92,18 +94,7 @@ class SparseProducts:
         self._groups = groups.astype(np.intp)
 
     def residuals(self, D: np.ndarray, A: np.ndarray) -> np.ndarray:
-        """R_g = Σ_{p ≥ p_g} (reconstructions from the first p units − A).
-
-        Parameters
-        ----------
-        D : ndarray of shape (n_components, n_features)
-            Atoms.
-        A : ndarray of shape (rows, n_features)
-
-        Returns
-        -------
-        R : ndarray of shape (rows, G, n_features)
-        """
+        """See ``CodeProducts``."""
         codes, n_groups = self._codes, self._n_groups
         left = np.arange(n_groups, 0, -1, dtype=D.dtype)
         # A unit of group h is in so many of the reconstructions of R_g.
@@ -135,24 +126,7 @@ class SparseProducts:
         slope_D: np.ndarray,
         slope_W: np.ndarray,
     ) -> np.ndarray:
-        """Gradient of ½ Σ_i s_i Σ_p ‖…‖², at the codes of ``residuals``.
-
-        Parameters
-        ----------
-        R : ndarray of shape (rows, G, n_features)
-            The residuals times s.
-        s : ndarray of shape (rows,)
-        D, A : ndarray
-            As before.
-        slope_D, slope_W : ndarray of shape (n_components, n_features)
-            Where those of the atoms, less what is along them, and of the encoder are
-            written to.
-
-        Returns
-        -------
-        slope_b : ndarray of shape (n_components,)
-            Of the biases of the units.
-        """
+        """See ``CodeProducts``."""
         codes = self._codes
         rows, units = codes.shape
         delta = self._delta * np.repeat(s, codes.counts)
@@ -189,7 +163,7 @@ class DenseProducts:
         self._kept.ravel()[codes.support] = True
 
     def residuals(self, D: np.ndarray, A: np.ndarray) -> np.ndarray:
-        """See ``SparseProducts``."""
+        """See ``CodeProducts``."""
         R = np.empty((len(A), len(self._spans), D.shape[1]), D.dtype)
         before = -A
         for g, units in enumerate(self._spans):
@@ -207,7 +181,7 @@ class DenseProducts:
         slope_D: np.ndarray,
         slope_W: np.ndarray,
     ) -> np.ndarray:
-        """See ``SparseProducts``."""
+        """See ``CodeProducts``."""
         delta = np.empty_like(self._H)
         for g, units in enumerate(self._spans):
             np.matmul(self._H[:, units].T, R[:, g], out=slope_D[units])
