@@ -23,7 +23,7 @@ X = MinMaxScaler().fit_transform(X)
 WEIGHTS = np.linspace(0.1, 2, len(X))
 DASK_X, DASK_Y = chunked(X, 60, 3), chunked(Y, 60)
 SHORT = {"max_iter": 4, "tol": 0, "random_state": 0}
-LAYER = SparseAutoencoder(max_iter=3, tol=0)
+LAYER = SparseAutoencoder(max_iter=2, tol=0)
 MODELS = [
     SparseAutoencoder(3, **SHORT),
     SparseAutoencoder(3, n_init=2, **SHORT),
@@ -110,7 +110,7 @@ def test_callbacks_of_a_layer_are_shown_no_rows():
     """Those are codes on the cluster, which no scorer takes."""
     scorer = Scorer()
     layer = clone(LAYER).set_callbacks(scorer)
-    stack = StackedAutoencoder((4, 3), autoencoder=[LAYER, layer], **SHORT)
+    stack = StackedAutoencoder((4, 3), autoencoder=[LAYER, layer], fine_tune=False)
     stack.fit(DASK_X)
     assert len(scorer.ended) > 2 and np.isnan(scorer.ended).all()
 
