@@ -154,7 +154,7 @@ def test_a_first_piece_without_variation_sets_no_scale():
 
 def test_single_rows_teach_the_encoder():
     """Of two like columns one code holds nearly all."""
-    rows = np.random.default_rng(0).standard_normal((600, 1)) * [1.0, 1.0]
+    rows = np.random.default_rng(0).standard_normal((300, 1)) * [1.0, 1.0]
     model = SparseAutoencoder(
         1, activation="tanh", sparsity=None, solver="adam", random_state=0
     )
