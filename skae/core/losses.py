@@ -125,8 +125,11 @@ class LogLoss:
     @staticmethod
     def at_best(X: np.ndarray) -> float:
         """Mean loss of the reconstruction x̂_i = x_i: entropy, which nothing lowers."""
-        p = np.clip(X, 1e-12, 1 - 1e-12)
-        return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).sum() / len(X))
+        # In float32, 1 - 1e-12 would be 1.
+        p = np.clip(X.astype(np.float64), 1e-12, 1 - 1e-12)
+        entropies = p * np.log(p) + (1 - p) * np.log1p(-p)
+        # Entries that are missing have no loss.
+        return float(-np.where(np.isfinite(p), entropies, 0).sum() / len(X))
 
     @staticmethod
     def rows(

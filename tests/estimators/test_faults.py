@@ -161,6 +161,17 @@ def test_a_fit_that_has_learnt_nothing_names_what_to_turn(model):
     assert abs(model.transform(CENTRED)).max() < 1e-2
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_nothing_learnt_from_zeros_and_ones(missing):
+    """Of which nothing of a log loss is entropy, in float32 either."""
+    rows = (X[:60, 18:26] > 0.5).astype(np.float32)
+    if missing:
+        rows[::7, 2] = np.nan
+    model = silenced(output_activation="logistic", loss="log_loss")
+    with pytest.warns(ConvergenceWarning, match=LEARNT_NOTHING.format("weight")):
+        model.fit(rows)
+
+
 def test_what_cannot_be_taken_from_a_log_loss_does_not_count():
     """Of codes about ½ nearly all of it is their entropy."""
     rng = np.random.default_rng(0)
