@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 
 from skae._warnings import warn
 from skae.training.messages import LIMITS
@@ -110,6 +111,8 @@ def expect_extreme_rows(estimator: Any) -> Any:
 def _estimators_in(value: Any) -> Iterator[Any]:
     """What has parameters, in a value, its parameters, and lists and dicts of these."""
     values: Any = ()
+    if isinstance(value, FrozenEstimator):
+        return  # the user's own, which is not fitted again
     if hasattr(value, "get_params") and not isinstance(value, type):
         yield value
         values = value.get_params(deep=False).values()

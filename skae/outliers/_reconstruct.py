@@ -7,6 +7,7 @@ from typing import Any
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import is_classifier, is_regressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
@@ -78,6 +79,8 @@ def _steps(pipeline: Pipeline) -> list[Any]:
 
 def fit_arguments(estimator: Any, X: Any) -> tuple[Any, ...]:
     """Arguments of ``fit``; for a regressor, the rows are also the targets."""
+    if isinstance(estimator, FrozenEstimator):
+        return X, None  # its fit does nothing, but does not do without y
     return (X, X) if is_regressor(estimator) else (X,)
 
 
@@ -86,7 +89,7 @@ def weight_parameters(estimator: Any, sample_weight: Any) -> dict[str, Any]:
 
     Only used without metadata routing.
     """
-    if sample_weight is None:
+    if sample_weight is None or isinstance(estimator, FrozenEstimator):
         return {}
     if isinstance(estimator, Pipeline):
         takers = [

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -127,6 +128,13 @@ def test_a_detector_silences_whatever_it_fits():
         # What was given warns as before, and so do clones of it.
         for given in (estimator, clone(estimator), clone(detector).estimator):
             assert warnings_of(given.fit, FAR)
+
+
+def test_a_frozen_estimator_is_not_silenced():
+    """Its clones are itself: it is the user's own."""
+    model = SparseAutoencoder(2, max_iter=2).fit(X)
+    ReconstructionOutlierDetector(FrozenEstimator(model)).fit(FAR)
+    assert warnings_of(model.fit, FAR)
 
 
 def test_a_detector_that_learns_in_pieces_is_silent():

@@ -10,6 +10,7 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.decomposition import NMF, PCA, FastICA, IncrementalPCA, KernelPCA
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -440,3 +441,14 @@ def test_rows_in_a_plane_are_reconstructed_exactly_and_others_are_not(recwarn):
     assert model.score_samples(rows[:1] + np.eye(5)[2]) < -100
     ReconstructionOutlierDetector(PCA(2)).fit(np.ones((10, 3)))  # none varies
     assert not [w for w in recwarn if "exactly" in str(w.message)]
+
+
+def test_an_estimator_that_is_frozen_stays_as_it_was_fitted():
+    pca = PCA(2).fit(X[:60])
+    weights = np.linspace(0.5, 2, len(X))
+    # That of another estimator is fitted to these rows.
+    frozen = detector(FrozenEstimator(pca)).fit(X, sample_weight=weights)
+    np.testing.assert_array_equal(frozen.estimator_.components_, pca.components_)
+    fitted = detector(pca).fit(X)
+    assert abs(fitted.estimator_.components_ - pca.components_).max() > 1e-3
+    assert frozen.predict(X[:1] + 100) == -1
