@@ -400,7 +400,9 @@ def main():
     parser.add_argument("--cpu", action="store_true", help="run on a stand-in")
     arguments = parser.parse_args()
     gpu = StandIn() if arguments.cpu else Gpu()
-    print(gpu.name)
+    torch = torch_or_none(gpu)
+    versions = f"NumPy {np.__version__}, scikit-learn {sklearn.__version__}"
+    print(f"{gpu.name}, {versions}" + (f", torch {torch.__version__}" if torch else ""))
     if arguments.large:
         time_large(gpu)
         return
