@@ -3,7 +3,8 @@
 Every activation here has a derivative that is a function of its own output
 h = f(z), so the pre-activations z are never kept. A new activation is one
 class and one entry in ``ACTIVATIONS``; what it can do is said by its attributes,
-never asked of its name.
+never asked of its name. ``apply`` and ``derivative`` compute with ufuncs alone:
+see ``in_one_pass``.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """Rows of an array on a device, such as a GPU.
 
 The rows stay there, and their weights are on the host. Blocks are large, because a
-device is busy only with large ones: the temporary arrays of a block take a gigabyte or
-two. Results that are no longer than a row, such as means, come to the host, where the
-scale, the coordinates of the solver and the start are computed.
+device is busy only with large ones: the temporary arrays of a block take about a
+gigabyte. Results that are no longer than a row, such as means, come to the host, where
+the scale, the coordinates of the solver and the start are computed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class DeviceRows(DenseRows):
     """
 
     in_threads = False
-    # A fifth of X however large it is: X can still take four fifths of the memory.
+    # A fifth of X however large it is: X may still take three fifths of the memory.
     code_memory = 2**30, maxsize
 
     def __init__(self, X: Any) -> None:
